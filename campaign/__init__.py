@@ -1,0 +1,1 @@
+"""A campaign: expansions of the search tree, scheduled so that every training slot stays busy."""

@@ -1,0 +1,1 @@
+"""The evaluator: tasks, backbone, baselines, gates, training, trusted scoring and statistics."""

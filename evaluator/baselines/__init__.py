@@ -1,0 +1,1 @@
+"""Known architectures as ordinary candidate files."""

@@ -1,0 +1,349 @@
+"""The vocabulary: what travels between the rooms of the house.
+
+    Campaign -> Action -> Context -> Proposal -> Candidate -> GateReport* -> Trial* -> Score -> Verdict
+
+Everything here is frozen, has no behaviour beyond naming itself, and refuses unknown fields. Losses are in
+nats per scored token, lower is better; a failure is a status with a reason and never a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+JsonDict = dict[str, Any]
+
+
+class Frozen(BaseModel):
+    """An immutable record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scope(StrEnum):
+    """What part of the network a candidate supplies (the candidate contract, version 1)."""
+
+    MIXER = "mixer"
+    BLOCK = "block"
+    MODEL = "model"
+
+
+class Operator(StrEnum):
+    """How a candidate arises."""
+
+    BASELINE = "baseline"
+    DRAFT = "draft"
+    REFINE = "refine"
+    COMBINE = "combine"
+    SIMPLIFY = "simplify"
+    TUNE = "tune"
+    REPAIR = "repair"
+
+
+class Split(StrEnum):
+    """Which held-out data a trial was scored on. `TEST` is the locked split: `confirm` alone opens it."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Recipe(Frozen):
+    """How a candidate is trained; a candidate file may override any of these by its `RECIPE`.
+
+    `lr` peaks after `warmup` (a fraction of all steps) and then follows `schedule`. `batch_size` is in sequences;
+    the number of steps follows from the rung's token budget, so a larger batch never buys more data.
+    """
+
+    lr: Annotated[FiniteFloat, Field(ge=1e-6, le=1.0)] = 3e-3
+    weight_decay: Annotated[FiniteFloat, Field(ge=0.0, le=1.0)] = 0.01
+    betas: tuple[
+        Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)], Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)]
+    ] = (0.9, 0.95)
+    warmup: Annotated[FiniteFloat, Field(ge=0.0, le=0.5)] = 0.1
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    grad_clip: Annotated[FiniteFloat, Field(gt=0.0, le=1000.0)] = 1.0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    dropout: Annotated[FiniteFloat, Field(ge=0.0, le=0.9)] = 0.0
+
+
+class Rung(Frozen):
+    """A fidelity level: `tokens` is the training budget of one trial, in input tokens."""
+
+    level: Annotated[int, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=1)]
+
+
+class TaskSpec(Frozen):
+    """All that the untrusted side needs to know of a task, and what makes two results comparable.
+
+    `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the
+    data ("" where data is generated). `options` holds the task's own generator settings.
+    """
+
+    name: str
+    summary: str
+    scope: Scope
+    vocab_size: int
+    max_len: int
+    dim: int
+    heads: int
+    layers: int
+    parameters: int
+    metric: Literal["bits per byte", "loss"]
+    recipe: Recipe
+    rungs: tuple[Rung, ...]
+    validation_rows: int
+    test_rows: int
+    corpus: str = ""
+    options: JsonDict = Field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """`name-xxxxxxxx`: results compare only between equal ids."""
+        text = self.model_dump_json(exclude={"summary", "rungs"})
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+class Candidate(Frozen):
+    """One architecture: source, the idea behind it, and where it comes from.
+
+    `genotype` is the grammar's own JSON description where the grammar made it, else None. `origin` names the
+    maker: `baseline`, `grammar`, `llm:MODEL` or `file`.
+    """
+
+    source: str
+    scope: Scope
+    title: str
+    hypothesis: str
+    origin: str
+    genotype: str | None = None
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the source, in hex: the same file is the same candidate wherever it comes from."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+class GateReport(Frozen):
+    """One yes/no check with its evidence in numbers and a sentence that a planner can act on.
+
+    A failed gate of severity `warning` is shown and remembered but does not reject.
+    """
+
+    gate: str
+    passed: bool
+    severity: Literal["error", "warning"] = "error"
+    message: str = ""
+    evidence: JsonDict = Field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def rejects(self) -> bool:
+        return not self.passed and self.severity == "error"
+
+
+class TrialStatus(StrEnum):
+    """How a trial ended. Only `DONE` carries a loss."""
+
+    DONE = "done"
+    DIVERGED = "diverged"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out of memory"
+    TOO_MUCH_OUTPUT = "too much output"
+    TOO_MANY_THREADS = "too many threads"
+    CRASHED = "crashed"
+    BAD_WEIGHTS = "bad weights"
+    BAD_LOGITS = "bad logits"
+    LEAK = "leak"
+    INTERRUPTED = "interrupted"
+
+
+class Audit(Frozen):
+    """What the spliced twins showed: the same prefixes with other futures, in two fresh processes.
+
+    `max_logit_difference` is over all prefix positions of all rows; `tolerance` is what honest arithmetic may show.
+    `cut_loss_nats` is the loss at the cut positions, from the process whose input did not contain the answers.
+    """
+
+    rows: int
+    max_logit_difference: float
+    tolerance: float
+    cut_loss_nats: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.max_logit_difference <= self.tolerance
+
+
+class Usage(Frozen):
+    """What one trial cost, measured from outside the candidate's process."""
+
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    start_seconds: float | None = None
+    scoring_seconds: float = 0.0
+    warm: bool = False
+    tier: str = ""
+
+
+class Trial(Frozen):
+    """One training run of one candidate at one rung with one seed, scored by the trusted side.
+
+    `loss_nats` is the mean over the scored tokens of the split and `loss_standard_error` its sampling error over
+    rows; both are None unless `status` is done. `curve` holds (step, training loss in nats) pairs and, like
+    `telemetry`, is the candidate's own claim: advisory, never part of a score.
+    """
+
+    candidate_id: str
+    task_id: str
+    rung: int
+    seed: int
+    split: Split = Split.VALIDATION
+    status: TrialStatus
+    loss_nats: float | None = None
+    loss_standard_error: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    audit: Audit | None = None
+    parameters: int | None = None
+    flops_per_token: float | None = None
+    tokens: int = 0
+    steps: int = 0
+    usage: Usage = Field(default_factory=Usage)
+    curve: tuple[tuple[int, float], ...] = ()
+    telemetry: JsonDict = Field(default_factory=dict)
+    weights: str | None = None
+    reason: str = ""
+    last_output: str = ""
+
+
+class Interval(Frozen):
+    """A two-sided interval; `level` is its coverage, e.g. 0.95."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class Score(Frozen):
+    """What the search maximises: minus the mean validation loss in nats over seeds at the highest rung reached.
+
+    `standard_error` covers the seeds (measured, or taken from the task's noise floor where there is one seed).
+    """
+
+    value: float
+    standard_error: float
+    rung: int
+    seeds: int
+
+
+class Outcome(StrEnum):
+    """A verdict in one word. `NO_DIFFERENCE` means: within noise."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no difference"
+    FAILED = "failed"
+    FIRST = "first"
+
+
+class Verdict(Frozen):
+    """The critic's judgement of an experiment against `rival_id` (its parent, or the best baseline for a draft).
+
+    `delta_nats` is candidate minus rival, so negative is better; `interval` is the confidence interval around it.
+    `changed` says what the code changed, `words` what follows, `lesson` a general claim where one can be drawn.
+    """
+
+    outcome: Outcome
+    rival_id: str | None = None
+    delta_nats: float | None = None
+    interval: Interval | None = None
+    changed: str = ""
+    words: str = ""
+    lesson: str | None = None
+    author: str = "statistics"
+
+
+class Action(Frozen):
+    """What the search wants next. `expand` makes a new candidate from `parents`; `promote` trains node
+    `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
+    -1, -2, ... in the order they are listed."""
+
+    index: int
+    kind: Literal["expand", "promote"]
+    operator: Operator | None = None
+    parents: tuple[int, ...] = ()
+    rung: int = 0
+
+
+class Remembered(Frozen):
+    """An earlier experiment as a planner or critic sees it."""
+
+    candidate: Candidate
+    operator: Operator
+    score: Score | None
+    verdict: Verdict | None
+    failure: str = ""
+
+
+class Context(Frozen):
+    """What a planner is told: the task, the operator, the parents, and what was learned so far.
+
+    `seed` is the only source of randomness a planner may use. `attempt` counts from 0 and changes when an earlier
+    proposal for the same action was a duplicate.
+    """
+
+    task: TaskSpec
+    operator: Operator
+    parents: tuple[Remembered, ...] = ()
+    best: tuple[Remembered, ...] = ()
+    baselines: tuple[Remembered, ...] = ()
+    failures: tuple[Remembered, ...] = ()
+    lessons: tuple[str, ...] = ()
+    seed: int
+    attempt: int = 0
+    action: int = 0
+    mixer_parameters: int | None = None
+
+
+class Proposal(Frozen):
+    """An idea with its source, as a planner made it; nothing of it is trusted or checked yet."""
+
+    title: str
+    hypothesis: str
+    source: str
+    origin: str
+    genotype: str | None = None
+    changed: str = ""
+
+    def candidate(self, scope: Scope) -> Candidate:
+        return Candidate(
+            source=self.source,
+            scope=scope,
+            title=self.title,
+            hypothesis=self.hypothesis,
+            origin=self.origin,
+            genotype=self.genotype,
+        )
+
+
+class LlmCall(Frozen):
+    """One request to an endpoint and what came of it. `key` identifies the request by content, so that a
+    resumed campaign finds the reply instead of asking (and paying) again. Holds no API key and no header."""
+
+    key: str
+    role: str
+    model: str
+    prompt_sha256: str
+    messages: tuple[dict[str, str], ...]
+    reply: str | None
+    status: str
+    error: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens_estimated: bool = False
+    seconds: float = 0.0

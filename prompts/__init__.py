@@ -1,0 +1,1 @@
+"""Prompts are data: one Markdown file per role, strict placeholders, hashed."""
