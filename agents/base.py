@@ -1,0 +1,53 @@
+"""The roles: who proposes, who comments, and who keeps the books of what was asked.
+
+Each role has real implementations that need no LLM; the campaign knows these protocols and nothing more.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
+
+
+class Planner(Protocol):
+    """Turns a context into a proposal. All randomness comes from `context.seed` and `context.attempt`."""
+
+    name: str
+
+    async def propose(self, context: Context) -> Proposal:
+        """Make one proposal by `context.operator` from `context.parents`.
+
+        Raises:
+            ProviderError: no proposal could be had.
+            ConfigError: this planner cannot work on such a task at all.
+        """
+        ...
+
+    async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
+        """Mend `failed`; `failure` is a gate's sentence or a traceback. None: there is nothing to try.
+
+        Raises:
+            ProviderError: no answer could be had.
+        """
+        ...
+
+
+class Critic(Protocol):
+    """Puts a verdict into words."""
+
+    async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
+        """Return `verdict` with words, perhaps a lesson, added; its numbers and outcome are never changed."""
+        ...
+
+
+class Ledger(Protocol):
+    """The book of LLM calls; the campaign passes one in that writes to the memory."""
+
+    def find(self, key: str) -> LlmCall | None:
+        """Return the call recorded under `key`, so that a resumed campaign never pays twice."""
+        ...
+
+    def record(self, call: LlmCall) -> None:
+        """Keep `call`, whether it succeeded or not."""
+        ...
