@@ -1,0 +1,91 @@
+"""What a campaign is doing right now, for whoever draws it.
+
+Worker threads write single attributes, the drawing thread only reads: no reader ever waits, and a reader may see
+a slot a moment late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from netwright.config import CampaignConfig
+from netwright.types import Score, TaskSpec
+
+
+@dataclass
+class Slot:
+    """One training slot: what it trains, how far it is, and since when (monotonic seconds)."""
+
+    title: str
+    purpose: str
+    since: float
+    step: int = 0
+    steps: int = 0
+    loss_nats: float | None = None
+
+
+@dataclass
+class Leader:
+    """The best of a kind so far."""
+
+    candidate_id: str
+    title: str
+    score: Score
+
+
+@dataclass
+class Board:
+    """The state that is shown while a campaign runs. `elapsed_before` is the time of earlier sessions, seconds."""
+
+    name: str
+    task: TaskSpec
+    config: CampaignConfig
+    tier: str = ""
+    elapsed_before: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    phase: str = "starting"
+    trained: int = 0
+    promoted: int = 0
+    duplicates: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    busy_seconds: float = 0.0
+    best: Leader | None = None
+    best_baseline: Leader | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    announce: Callable[[str], None] = lambda line: None
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Wall clock over all sessions of the campaign."""
+        return self.elapsed_before + time.monotonic() - self.started
+
+    def remaining_seconds(self) -> float | None:
+        """Estimated time to the end, from the pace so far; None before anything was trained."""
+        left = self.config.budget.minutes * 60 - self.elapsed_seconds
+        if not self.trained:
+            return max(left, 0.0)
+        pace = self.elapsed_seconds / self.trained
+        return max(0.0, min(left, pace * (self.config.budget.trials - self.trained)))
+
+    def slot_use(self) -> float:
+        """The share of (slots x wall time of this session) spent inside training and scoring."""
+        wall = time.monotonic() - self.started
+        running = sum(time.monotonic() - slot.since for slot in list(self.slots.values()))
+        return (self.busy_seconds + running) / (wall * self.config.workers)
+
+    def leads(self, candidate_id: str, title: str, score: Score, *, baseline: bool) -> bool:
+        """Take the score in; True when it is the best so far of its kind at the highest rung seen."""
+        current = self.best_baseline if baseline else self.best
+        if current and (score.rung, score.value) <= (current.score.rung, current.score.value):
+            return False
+        leader = Leader(candidate_id, title, score)
+        if baseline:
+            self.best_baseline = leader
+        else:
+            self.best = leader
+        return True

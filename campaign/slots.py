@@ -1,0 +1,105 @@
+"""Training slots: at most one trial per slot, blocking work in threads, everything stoppable at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from netwright.campaign.board import Board, Slot
+from netwright.evaluator.laboratory import Laboratory, Progress
+from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus
+
+Result = TypeVar("Result")
+
+
+class Interrupted(Exception):
+    """The campaign was asked to stop; whatever was in flight is to be done again."""
+
+
+class Slots:
+    """Runs checks and trials of one laboratory from an asyncio loop.
+
+    Trials wait for one of `workers` slots; checks have one lane of their own, so that the next candidate is ready
+    when a slot falls free. `stop()` kills what runs; the waiting coroutines raise `Interrupted`.
+    """
+
+    def __init__(
+        self,
+        laboratory: Laboratory,
+        workers: int,
+        board: Board,
+        store_weights: Callable[[bytes], str] | None = None,
+    ) -> None:
+        self.laboratory = laboratory
+        self._board = board
+        self._store_weights = store_weights
+        self._free: asyncio.PriorityQueue[int] = asyncio.PriorityQueue()
+        for number in range(workers):
+            self._free.put_nowait(number)
+        self._checks = asyncio.Semaphore(1)
+        self._threads = ThreadPoolExecutor(max_workers=workers + 1, thread_name_prefix="slot")
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Kill every running trial and refuse new ones. Safe to call from a signal handler."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def close(self) -> None:
+        """Stop, and wait for the threads to come home."""
+        self.stop()
+        self._threads.shutdown(wait=True)
+
+    async def check(self, candidate: Candidate) -> tuple[GateReport, ...]:
+        """All gates of `candidate`.
+
+        Raises: Interrupted.
+        """
+        async with self._checks:
+            return await self._in_thread(lambda: self.laboratory.check(candidate))
+
+    async def trial(
+        self, candidate: Candidate, *, rung: int, seed: int, purpose: str, split: Split = Split.VALIDATION
+    ) -> Trial:
+        """Train and score `candidate` in the next free slot.
+
+        Raises: Interrupted.
+        """
+        number = await self._free.get()
+        slot = Slot(candidate.title, purpose, time.monotonic())
+        self._board.slots[number] = slot
+        try:
+            trial = await self._in_thread(
+                lambda: self.laboratory.trial(
+                    candidate,
+                    rung=rung,
+                    seed=seed,
+                    split=split,
+                    on_progress=lambda progress: _show(slot, progress),
+                    cancel=self._stop,
+                    store_weights=self._store_weights,
+                )
+            )
+        finally:
+            self._board.slots.pop(number, None)
+            self._board.busy_seconds += time.monotonic() - slot.since
+            self._free.put_nowait(number)
+        if trial.status is TrialStatus.INTERRUPTED:
+            raise Interrupted
+        return trial
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        if self.stopped:
+            raise Interrupted
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _show(slot: Slot, progress: Progress) -> None:
+    slot.step, slot.steps, slot.loss_nats = progress.step, progress.steps, progress.loss_nats
