@@ -1,0 +1,298 @@
+"""The candidate contract as far as it can be read from the source alone: nothing here runs the candidate.
+
+    size -> syntax -> contract, imports, recipe
+
+These gates are cheap and polite: they tell a planner what to mend before a process is spent on it. They
+are no security boundary; that is the sandbox, and the score needs neither.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from netwright.types import GateReport, Recipe, Scope
+
+SOURCE_BYTES_MAX = 64 << 10
+CLASS_NAMES: Mapping[Scope, str] = {Scope.MIXER: "Mixer", Scope.BLOCK: "Block", Scope.MODEL: "Model"}
+LAYER_ARGUMENTS = ("dim", "heads", "max_len", "layer", "layers")
+ALLOWED_IMPORTS = (
+    "torch",
+    "math",
+    "typing",
+    "dataclasses",
+    "functools",
+    "itertools",
+    "collections",
+    "einops",
+    "__future__",
+)
+STATIC_GATES = ("size", "syntax", "contract", "imports", "recipe")
+_FORBIDDEN_CALLS = frozenset(
+    ("__import__", "eval", "exec", "compile", "open", "input", "breakpoint", "exit", "quit", "globals")
+)
+_FORBIDDEN_ATTRIBUTES = frozenset(
+    (
+        *("__globals__", "__builtins__", "__subclasses__", "__bases__", "__mro__", "__code__", "__closure__"),
+        *("__loader__", "__spec__", "__reduce__", "__reduce_ex__", "__getattribute__", "__import__"),
+    )
+)
+_FORBIDDEN_TORCH = {
+    "torch.compile": "it starts a compiler, and the sandbox starts no process",
+    "torch.load": "a candidate reads no files",
+    "torch.save": "a candidate writes no files",
+    "torch.hub": "a candidate has no network",
+    "torch.multiprocessing": "a candidate starts no process",
+    "torch.distributed": "a candidate has no network",
+    "torch.package": "a candidate reads no files",
+    "torch.utils.cpp_extension": "it starts a compiler, and the sandbox starts no process",
+    "torch.set_num_threads": "a candidate runs on one core",
+}
+# warnings.catch_warnings swaps process-wide state, and candidates are inspected from several threads.
+_PARSER_LOCK = threading.Lock()
+
+
+class _Finding(Exception):
+    """The sentence of a failed gate, on its way to the report."""
+
+
+def inspect_source(source: str, scope: Scope) -> tuple[GateReport, ...]:
+    """Return the reports of the static gates, in order; ends early where the rest has nothing to look at."""
+    reports = [_report("size", _check_size(source))]
+    if not reports[0].passed:
+        return tuple(reports)
+    tree, message = _parse(source)
+    reports.append(_report("syntax", message))
+    if tree is None:
+        return tuple(reports)
+    reports.append(_report("contract", _check_contract(tree, scope)))
+    reports.append(_report("imports", _check_imports(tree)))
+    reports.append(_report("recipe", _check_recipe(tree)))
+    return tuple(reports)
+
+
+def recipe_of(source: str, default: Recipe) -> Recipe:
+    """Return `default` with what the source's RECIPE overrides.
+
+    Raises: ValueError with the gate's sentence.
+    """
+    tree, message = _parse(source)
+    if tree is None:
+        raise ValueError(message)
+    try:
+        return _merge(_recipe_literal(tree), default)
+    except _Finding as finding:
+        raise ValueError(str(finding)) from None
+
+
+def title_and_hypothesis(source: str) -> tuple[str, str]:
+    """Return the docstring's first line and the whole docstring; ("", "") where there is none."""
+    tree, _ = _parse(source)
+    hypothesis = (ast.get_docstring(tree) or "").strip() if tree is not None else ""
+    return (hypothesis.splitlines()[0].strip() if hypothesis else ""), hypothesis
+
+
+def _report(gate: str, message: str) -> GateReport:
+    return GateReport(gate=gate, passed=not message, message=message)
+
+
+def _check_size(source: str) -> str:
+    if not source.strip():
+        return "the file is empty: write one Python file that defines the candidate's class"
+    try:
+        n_bytes = len(source.encode())
+    except UnicodeEncodeError as error:
+        return f"the file is not valid UTF-8 text at character {error.start}: save it as UTF-8"
+    if n_bytes > SOURCE_BYTES_MAX:
+        return f"the file has {n_bytes} bytes, at most {SOURCE_BYTES_MAX} are allowed: shorten it"
+    return ""
+
+
+def _parse(source: str) -> tuple[ast.Module | None, str]:
+    """Parse without compiling: compilation folds constants, and is left to the sandbox's child."""
+    try:
+        with _PARSER_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source), ""
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        return None, f"line {error.lineno} does not parse: {error.msg}{f': {line[:80]}' if line else ''}"
+    except (RecursionError, MemoryError):
+        return None, "the code is nested too deeply to parse: write it flat"
+    except ValueError as error:
+        return None, f"the file is not Python text: {error}"
+
+
+def _check_contract(tree: ast.Module, scope: Scope) -> str:
+    expected = CLASS_NAMES[scope]
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    found = [node for node in classes if node.name in CLASS_NAMES.values()]
+    if len(found) != 1 or found[0].name != expected:
+        names = ", ".join(node.name for node in found) or "none of them"
+        return (
+            f"a candidate of scope {scope.value!r} defines exactly one of Mixer, Block and Model, "
+            f"here `class {expected}(torch.nn.Module)`, but the file defines {names}"
+        )
+    local = {node.name: node for node in classes}
+    problem = _check_init(_method(found[0], "__init__", local), scope, expected)
+    if problem:
+        return problem
+    forward = _method(found[0], "forward", local)
+    if forward is None and not _has_foreign_base(found[0], local):
+        return f"class {expected} has no method `forward`: add `def forward(self, x)`"
+    return _check_forward(forward, expected)
+
+
+def _method(node: ast.ClassDef, name: str, classes: Mapping[str, ast.ClassDef]) -> ast.FunctionDef | None:
+    """Find a method in the class or in its bases of the same file, breadth first."""
+    queue, seen = [node], set()
+    while queue:
+        current = queue.pop(0)
+        if current.name in seen:
+            continue
+        seen.add(current.name)
+        for item in current.body:
+            if isinstance(item, ast.FunctionDef) and item.name == name:
+                return item
+        queue += [
+            classes[base.id] for base in current.bases if isinstance(base, ast.Name) and base.id in classes
+        ]
+    return None
+
+
+def _has_foreign_base(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> bool:
+    """Whether `forward` may come from torch itself, as with a subclass of nn.Sequential."""
+    names = [_dotted(base) for base in node.bases]
+    return any(name not in classes and name.split(".")[-1] != "Module" for name in names)
+
+
+def _check_init(init: ast.FunctionDef | None, scope: Scope, class_name: str) -> str:
+    if scope is Scope.MODEL:
+        expected: tuple[str, ...] = ("spec",)
+    else:
+        expected = LAYER_ARGUMENTS
+    wanted = f"`def __init__(self, {', '.join(expected)})`"
+    if init is None:
+        return f"class {class_name} has no method `__init__`: add {wanted}"
+    positional = [argument.arg for argument in (*init.args.posonlyargs, *init.args.args)][1:]
+    keyword = {argument.arg for argument in init.args.kwonlyargs}
+    ordered = positional[: len(expected)] == list(expected)
+    by_name = set(expected) <= {*positional, *keyword} and not init.args.posonlyargs
+    if not (ordered or by_name or init.args.kwarg):
+        return f"class {class_name} takes ({', '.join(positional)}), expected {wanted}"
+    n_required = len(positional) - len(init.args.defaults)
+    extra = [name for name in positional[:n_required] if name not in expected]
+    extra += [a.arg for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if d is None]
+    extra = [name for name in extra if name not in expected]
+    if extra:
+        return f"class {class_name} asks for {', '.join(extra)}, which nobody passes: give it a default"
+    return ""
+
+
+def _check_forward(forward: ast.FunctionDef | None, class_name: str) -> str:
+    if forward is None:
+        return ""
+    positional = [*forward.args.posonlyargs, *forward.args.args]
+    n_required = len(positional) - len(forward.args.defaults)
+    if (len(positional) < 2 and not forward.args.vararg) or n_required > 2:
+        names = ", ".join(argument.arg for argument in positional)
+        return f"{class_name}.forward takes ({names}), expected one input: `def forward(self, x)`"
+    return ""
+
+
+def _check_imports(tree: ast.Module) -> str:
+    for line, name in _imported(tree):
+        if name.split(".")[0] not in ALLOWED_IMPORTS:
+            return f"line {line} imports {name}; a candidate may import only {', '.join(ALLOWED_IMPORTS)}"
+        problem = _forbidden_torch(name)
+        if problem:
+            return f"line {line} imports {problem}"
+    for node in ast.walk(tree):
+        problem = _suspicious(node)
+        if problem:
+            return f"line {getattr(node, 'lineno', 0)} {problem}"
+    return ""
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def _suspicious(node: ast.AST) -> str:
+    if isinstance(node, ast.Name) and node.id in _FORBIDDEN_CALLS:
+        # A candidate may well have its own variable of that name; only the builtin is of interest.
+        return f"uses {node.id}, which a candidate does not need" if isinstance(node.ctx, ast.Load) else ""
+    if isinstance(node, ast.Attribute):
+        if node.attr in _FORBIDDEN_ATTRIBUTES:
+            return f"reaches for {node.attr}, which a candidate does not need"
+        problem = _forbidden_torch(_dotted(node))
+        return f"uses {problem}" if problem else ""
+    return ""
+
+
+def _forbidden_torch(name: str) -> str:
+    for forbidden, reason in _FORBIDDEN_TORCH.items():
+        if name == forbidden or name.startswith(forbidden + "."):
+            return f"{forbidden}: {reason}; remove it"
+    return ""
+
+
+def _dotted(node: ast.AST) -> str:
+    """Return `a.b.c` as text; "" for anything that is not a plain chain of names."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ""
+
+
+def _check_recipe(tree: ast.Module) -> str:
+    try:
+        _merge(_recipe_literal(tree), Recipe())
+    except _Finding as finding:
+        return str(finding)
+    return ""
+
+
+def _recipe_literal(tree: ast.Module) -> dict[str, Any]:
+    """Return the value of the last top-level `RECIPE = {...}`; {} where there is none."""
+    value: ast.expr | None = None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(_dotted(target) == "RECIPE" for target in node.targets):
+            value = node.value
+        elif isinstance(node, ast.AnnAssign) and _dotted(node.target) == "RECIPE":
+            value = node.value
+    if value is None:
+        return {}
+    try:
+        literal = ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        literal = None
+    if not isinstance(literal, dict):
+        raise _Finding(
+            "RECIPE is not a literal dict: write the values out, for example RECIPE = {'lr': 3e-3}"
+        )
+    return literal
+
+
+def _merge(literal: dict[str, Any], default: Recipe) -> Recipe:
+    unknown = [repr(key) for key in literal if key not in Recipe.model_fields]
+    if unknown:
+        raise _Finding(f"RECIPE has the unknown key {unknown[0]}; known are {', '.join(Recipe.model_fields)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in literal.items()}
+    try:
+        return Recipe.model_validate({**default.model_dump(), **values}, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _Finding(f"RECIPE[{where!r}] = {first['input']!r}: {first['msg'].lower()}") from None
