@@ -1,1 +1,38 @@
-"""Known architectures as ordinary candidate files."""
+"""Known architectures as ordinary candidate files, in this folder: what every discovery is compared with."""
+
+from __future__ import annotations
+
+import ast
+from importlib import resources
+
+from netwright.errors import ConfigError
+from netwright.types import Candidate, Scope
+
+_NAMES = (
+    "softmax_attention",
+    "linear_attention",
+)
+
+
+def baseline_names() -> tuple[str, ...]:
+    """The names of all baselines; a campaign trains them in this order."""
+    return _NAMES
+
+
+def baseline(name: str) -> Candidate:
+    """The candidate in the file `name.py`: its docstring is title (first line) and hypothesis (the rest).
+
+    Raises:
+        ConfigError: no baseline has that name.
+    """
+    if name not in _NAMES:
+        raise ConfigError(f"there is no baseline {name!r}: the baselines are {', '.join(_NAMES)}")
+    source = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
+    title, _, hypothesis = (ast.get_docstring(ast.parse(source)) or name).partition("\n")
+    return Candidate(
+        source=source,
+        scope=Scope.MIXER,
+        title=title.rstrip("."),
+        hypothesis=hypothesis.strip(),
+        origin="baseline",
+    )

@@ -1,0 +1,51 @@
+"""The tasks by name: `load_task` for the trusted side, `training_batches` for the untrusted one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from netwright.errors import ConfigError
+from netwright.evaluator.tasks import bytes_lm, recall
+from netwright.evaluator.tasks.base import UNSCORED, Batch, Task
+from netwright.types import TaskSpec
+
+__all__ = ["TASKS", "UNSCORED", "Batch", "Task", "load_task", "training_batches"]
+
+TASKS: Mapping[str, str] = {"recall": recall.SUMMARY, "bytes": bytes_lm.SUMMARY}
+"""Each task's name and one-line summary."""
+
+
+def load_task(name: str, *, data: Path | None = None) -> Task:
+    """The task of that name; `data` is a text file or a folder of them, for tasks that read real text.
+
+    Raises:
+        ConfigError: no task has that name, or the task takes no data.
+        DataError: the data cannot be used.
+    """
+    if name == "bytes":
+        return bytes_lm.BytesTask.load(data)
+    if name not in TASKS:
+        raise ConfigError(f"there is no task {name!r}: the tasks are {', '.join(sorted(TASKS))}")
+    if data is not None:
+        raise ConfigError(
+            f"task {name!r} generates its data and takes none, got {data}: leave the data path out"
+        )
+    return recall.RecallTask.load()
+
+
+def training_batches(
+    spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int
+) -> Iterator[Batch]:
+    """Endless training batches of shape (batch_size, spec.max_len): the same ones for the same seed.
+
+    `data` is what the task's `training_data` returned. Numpy only; costs well below 3% of a training step.
+
+    Raises:
+        ConfigError: no task has the spec's name.
+    """
+    if spec.name == "bytes":
+        return bytes_lm.training_batches(spec, data, seed=seed, batch_size=batch_size)
+    if spec.name == "recall":
+        return recall.training_batches(spec, seed=seed, batch_size=batch_size)
+    raise ConfigError(f"there is no task {spec.name!r}: the tasks are {', '.join(sorted(TASKS))}")

@@ -1,0 +1,67 @@
+"""What a task is: training data for the untrusted side, keyed held-out data for the trusted side.
+
+A candidate may see everything that `training_data` and `TaskSpec` hold. Held-out rows are chosen (or generated)
+from the memory's secret key, which never leaves the trusted side, so no candidate can make them again.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.types import Split, TaskSpec
+
+UNSCORED = -100
+"""The target of a position that is not scored (torch's `ignore_index`)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of tokens and what should follow: both int32 of shape (B, T), `UNSCORED` where nothing is scored."""
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+
+
+class Task(Protocol):
+    """A task as the trusted side sees it."""
+
+    @property
+    def spec(self) -> TaskSpec: ...
+
+    @property
+    def details(self) -> str:
+        """Lines of plain text for people: where the data comes from and what a trial costs."""
+        ...
+
+    def training_data(self) -> bytes:
+        """What the untrusted side may see; empty where training rows are generated from the seed."""
+        ...
+
+    def held_out(self, split: Split, key: bytes) -> Batch:
+        """The rows of a split: always the same for the same key, other rows for another key or split."""
+        ...
+
+
+def keyed_generator(key: bytes, *labels: str) -> np.random.Generator:
+    """A random stream that only the holder of `key` can make; other labels give an independent stream.
+
+    Raises:
+        ValueError: the key is shorter than 16 bytes, so it could be guessed.
+    """
+    if len(key) < 16:
+        raise ValueError(f"expected a secret key of at least 16 bytes, got {len(key)}")
+    digest = hmac.digest(key, "/".join(labels).encode(), "sha256")
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def describe_costs(spec: TaskSpec, tokens_per_second: int) -> str:
+    """One line per rung: tokens and the time on one CPU core for softmax attention, measured with one thread."""
+    return "\n".join(
+        f"rung {rung.level}: {rung.tokens:,} training tokens, about {rung.tokens / tokens_per_second:.0f} s"
+        for rung in spec.rungs
+    )

@@ -1,0 +1,111 @@
+"""`bytes`: predict the next byte of real text.
+
+    inputs   d e f   m a i n ( a r g s )
+    targets  e f   m a i n ( a r g s ) :        every position is scored; metric: bits per byte = nats / ln 2
+
+It rewards local mixing first and recall of earlier names second, the opposite of `recall`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from netwright.evaluator.tasks.base import Batch, describe_costs, keyed_generator
+from netwright.evaluator.tasks.corpus import Corpus, load_corpus
+from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
+
+SUMMARY = "byte-level language modelling of real text (bits per byte)"
+MAX_LEN = 128
+MIN_ROWS = 16
+VALIDATION_ROWS = 256
+TEST_ROWS = 512
+TOKENS_PER_SECOND = 100_000
+
+
+@dataclass(frozen=True)
+class BytesTask:
+    """Byte-level language modelling of a corpus."""
+
+    spec: TaskSpec
+    corpus: Corpus
+    source: str
+
+    @classmethod
+    def load(cls, data: Path | None = None) -> BytesTask:
+        """Read the corpus at `data`, or the sources of the running Python's standard library.
+
+        Raises:
+            DataError: the text cannot be used; see `load_corpus`.
+        """
+        corpus = load_corpus(data, min_held_out_bytes=MIN_ROWS * (MAX_LEN + 1))
+        source = "the running Python's standard library" if data is None else str(data)
+        return cls(_spec(corpus), corpus, source)
+
+    @property
+    def details(self) -> str:
+        parts = self.corpus
+        return (
+            f"text: {self.source}, {parts.documents} documents, split by {parts.split_by}\n"
+            f"bytes: {len(parts.train):,} train, {len(parts.validation):,} validation, {len(parts.test):,} test\n"
+            + describe_costs(self.spec, TOKENS_PER_SECOND)
+        )
+
+    def training_data(self) -> bytes:
+        return self.corpus.train
+
+    def held_out(self, split: Split, key: bytes) -> Batch:
+        """Windows that do not overlap each other, at places that the key chooses."""
+        text = np.frombuffer(_part(self.corpus, split), dtype=np.uint8)
+        rows = self.spec.test_rows if split is Split.TEST else self.spec.validation_rows
+        generator = keyed_generator(key, self.spec.name, self.spec.corpus, split.value)
+        width = self.spec.max_len + 1
+        first = int(generator.integers(0, len(text) % width + 1))
+        cells = generator.choice(len(text) // width, size=rows, replace=False)
+        return _windows(text, first + np.sort(cells) * width, self.spec.max_len)
+
+
+def training_batches(
+    spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int
+) -> Iterator[Batch]:
+    """Endless batches of windows that start anywhere in the training text."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    generator = np.random.default_rng([seed, 1])
+    while True:
+        starts = generator.integers(0, len(text) - spec.max_len, size=batch_size)
+        yield _windows(text, starts, spec.max_len)
+
+
+def _windows(text: np.ndarray, starts: np.ndarray, length: int) -> Batch:
+    tokens = text[starts[:, None] + np.arange(length + 1)].astype(np.int32)
+    return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+
+
+def _part(corpus: Corpus, split: Split) -> bytes:
+    return corpus.test if split is Split.TEST else corpus.validation
+
+
+def _spec(corpus: Corpus) -> TaskSpec:
+    """Small corpora have fewer held-out rows, so that rows never overlap and their errors stay independent."""
+    width = MAX_LEN + 1
+    return TaskSpec(
+        name="bytes",
+        summary=SUMMARY,
+        scope=Scope.MIXER,
+        vocab_size=256,
+        max_len=MAX_LEN,
+        dim=64,
+        heads=4,
+        layers=2,
+        parameters=110_000,
+        metric="bits per byte",
+        recipe=Recipe(lr=6e-3, batch_size=16),
+        rungs=(Rung(level=0, tokens=600_000), Rung(level=1, tokens=1_800_000)),
+        validation_rows=min(VALIDATION_ROWS, len(corpus.validation) // width),
+        test_rows=min(TEST_ROWS, len(corpus.test) // width),
+        corpus=corpus.sha256,
+        options={"split_by": corpus.split_by},
+    )
