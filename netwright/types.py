@@ -271,13 +271,16 @@ class Verdict(Frozen):
 class Action(Frozen):
     """What the search wants next. `expand` makes a new candidate from `parents`; `promote` trains node
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
-    -1, -2, ... in the order they are listed."""
+    -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
+    that the choice can be replayed; `closing` marks the promotions that end a campaign."""
 
     index: int
     kind: Literal["expand", "promote"]
     operator: Operator | None = None
     parents: tuple[int, ...] = ()
     rung: int = 0
+    told: int = 0
+    closing: bool = False
 
 
 class Remembered(Frozen):

@@ -1,0 +1,81 @@
+"""What a campaign knows at a given action, in the order in which the search was told.
+
+The chronicle changes only when the scheduler tells the search a result, so a context built from it is the same
+whatever finished meanwhile: that is why a resumed campaign takes the same way as an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from netwright.evaluator.statistics import NoiseFloor
+from netwright.types import Action, Context, Operator, Remembered, TaskSpec
+
+BEST_SHOWN = 3
+FAILURES_SHOWN = 4
+LESSONS_SHOWN = 6
+
+
+class Chronicle:
+    """Nodes by id with what is remembered of each; baselines have negative ids."""
+
+    def __init__(self, task: TaskSpec, seed: int, mixer_parameters: int | None) -> None:
+        self.task = task
+        self.noise: NoiseFloor | None = None
+        self._seed = seed
+        self._mixer_parameters = mixer_parameters
+        self._nodes: dict[int, Remembered] = {}
+
+    def snapshot(self) -> Chronicle:
+        """The chronicle as it stands now, whatever is entered later."""
+        copy = Chronicle(self.task, self._seed, self._mixer_parameters)
+        copy.noise, copy._nodes = self.noise, dict(self._nodes)
+        return copy
+
+    def enter(self, node: int, remembered: Remembered) -> None:
+        """Take in what was learned of `node`; a promotion replaces the earlier entry."""
+        self._nodes[node] = remembered
+
+    def node(self, node: int) -> Remembered:
+        return self._nodes[node]
+
+    def best_baseline(self, rung: int | None = None) -> Remembered | None:
+        """The baseline with the best score (at exactly `rung`, if given)."""
+        return _best((known for node, known in self._nodes.items() if node < 0), rung)
+
+    def context(self, action: Action, attempt: int = 0) -> Context:
+        """What the planner is told for `action`."""
+        scored = [known for node, known in self._nodes.items() if node >= 0 and known.score]
+        failed = [known for node, known in self._nodes.items() if node >= 0 and known.failure]
+        lessons = [known.verdict.lesson for known in scored if known.verdict and known.verdict.lesson]
+        return Context(
+            task=self.task,
+            operator=action.operator or Operator.DRAFT,
+            parents=tuple(self._nodes[parent] for parent in action.parents),
+            best=tuple(sorted(scored, key=_standing, reverse=True)[:BEST_SHOWN]),
+            baselines=tuple(self._nodes[node] for node in sorted(self._nodes, reverse=True) if node < 0),
+            failures=tuple(failed[-FAILURES_SHOWN:]),
+            lessons=tuple(dict.fromkeys(lessons))[-LESSONS_SHOWN:],
+            seed=derived_seed(self._seed, action.index),
+            attempt=attempt,
+            action=action.index,
+            mixer_parameters=self._mixer_parameters,
+        )
+
+
+def derived_seed(seed: int, index: int) -> int:
+    """A 63-bit seed for action `index` that shares nothing with its neighbours'."""
+    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _standing(known: Remembered) -> tuple[int, float]:
+    score = known.score
+    return (score.rung, score.value) if score else (-1, 0.0)
+
+
+def _best(candidates: Iterable[Remembered], rung: int | None) -> Remembered | None:
+    eligible = [known for known in candidates if known.score and rung in (None, known.score.rung)]
+    return max(eligible, key=_standing, default=None)
+

@@ -1,0 +1,360 @@
+"""One action of the search, from the question to the record: a LangGraph graph of small, repeatable steps.
+
+    propose -> screen -> gate -> train -> judge -> remember
+       ^         |         |
+       +- again -+         +-> repair -> screen
+
+The state holds ids and counters; code, reports and curves are in the memory. Every step looks there first, so that
+what was finished is not done twice whatever killed the process in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from netwright.agents.base import Critic, Planner
+from netwright.campaign.board import Board
+from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.slots import Slots
+from netwright.errors import MalformedReply, ProviderError
+from netwright.evaluator.fingerprint import fingerprint
+from netwright.evaluator.statistics import NoiseFloor, score_of
+from netwright.evaluator.verdict import judge
+from netwright.memory.records import Attempt, ExperimentRecord
+from netwright.memory.store import Memory
+from netwright.types import (
+    Action,
+    Candidate,
+    Context,
+    GateReport,
+    Operator,
+    Proposal,
+    Remembered,
+    Score,
+    Trial,
+    TrialStatus,
+    Verdict,
+)
+
+MOST_ATTEMPTS = 6
+SEARCH_SEED = 0
+RECURSION_LIMIT = 60
+log = logging.getLogger(__name__)
+
+
+class State(TypedDict, total=False):
+    """Where an expansion stands. `stage` and `failure` say why it ended without a score."""
+
+    attempt: int
+    repairs: int
+    candidate_id: str
+    operator: str
+    changed: str
+    duplicate: bool
+    rejection: str
+    stage: str
+    failure: str
+    failed_attempts: list[dict[str, str]]
+
+
+@dataclass
+class Work:
+    """What one run of the graph works on. `screened` is set once this action's design is known to be new;
+    `after` is the same of the action before it, where designs must be compared in order."""
+
+    action: Action
+    contexts: Chronicle
+    screened: asyncio.Event = field(default_factory=asyncio.Event)
+    after: asyncio.Event | None = None
+    started: float = field(default_factory=time.monotonic)
+    record: ExperimentRecord | None = None
+    score: Score | None = None
+    verdict: Verdict | None = None
+    noise: NoiseFloor | None = None
+
+    def context(self, attempt: int) -> Context:
+        return self.contexts.context(self.action, attempt)
+
+
+class Expander:
+    """Carries out actions. Holds what all expansions of a campaign share."""
+
+    def __init__(
+        self,
+        *,
+        campaign_id: int,
+        memory: Memory,
+        slots: Slots,
+        planner: Planner,
+        critic: Critic | None,
+        board: Board,
+        repairs: int,
+    ) -> None:
+        self._campaign_id = campaign_id
+        self._memory = memory
+        self._slots = slots
+        self._planner = planner
+        self._critic = critic
+        self._board = board
+        self._repairs = repairs
+        self._task_id = slots.laboratory.task.spec.id
+        self._owners: dict[str, int] = {}
+        self._graph = self._build()
+
+    def know(self, candidate: Candidate, owner: int) -> None:
+        """Remember that action (or baseline) `owner` made this design, so that no other passes it off as new."""
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            self._owners.setdefault(fingerprint(candidate.source), owner)
+
+    async def run(self, work: Work) -> ExperimentRecord:
+        """Carry out `work.action` and remember it.
+
+        Raises: Interrupted; ProviderError when the endpoint is gone for good; StoreError.
+        """
+        try:
+            await self._graph.ainvoke(
+                State(attempt=0, repairs=0, failed_attempts=[], changed="", stage="", failure=""),
+                {"recursion_limit": RECURSION_LIMIT},
+                context=work,
+            )
+        finally:
+            work.screened.set()
+        assert work.record is not None
+        return work.record
+
+    # -- the graph -------------------------------------------------------------------------------------------
+
+    def _build(self) -> Any:
+        graph = StateGraph(State, context_schema=Work)
+        steps: dict[str, Callable[[State, Runtime[Work]], Awaitable[State]]] = {
+            "propose": self._propose,
+            "screen": self._screen,
+            "gate": self._gate,
+            "repair": self._repair,
+            "train": self._train,
+            "judge": self._judge,
+            "remember": self._remember,
+        }
+        for name, step in steps.items():
+            graph.add_node(name, step)  # type: ignore[call-overload]
+        graph.add_conditional_edges(START, _entry, ["propose", "train"])
+        graph.add_conditional_edges("propose", _unless_failed("screen"), ["screen", "judge"])
+        graph.add_conditional_edges("screen", _after_screen, ["propose", "gate", "judge"])
+        graph.add_conditional_edges("gate", self._after_gate, ["repair", "train", "judge"])
+        graph.add_conditional_edges("repair", _unless_failed("screen"), ["screen", "judge"])
+        graph.add_edge("train", "judge")
+        graph.add_edge("judge", "remember")
+        graph.add_edge("remember", END)
+        return graph.compile()
+
+    async def _propose(self, state: State, runtime: Runtime[Work]) -> State:
+        context = runtime.context.context(state["attempt"])
+        try:
+            proposal = await self._planner.propose(context)
+        except MalformedReply as error:
+            return State(stage="planner: unusable reply", failure=str(error))
+        except ProviderError as error:
+            return State(stage="planner: no reply", failure=str(error))
+        return self._accept(proposal, context.operator)
+
+    def _accept(self, proposal: Proposal, operator: Operator) -> State:
+        candidate = proposal.candidate(self._slots.laboratory.task.spec.scope)
+        self._memory.put_candidate(candidate)
+        return State(candidate_id=candidate.id, operator=operator.value, changed=proposal.changed)
+
+    async def _screen(self, state: State, runtime: Runtime[Work]) -> State:
+        work = runtime.context
+        if work.after is not None:
+            await work.after.wait()
+        candidate = self._memory.candidate(state["candidate_id"])
+        owner = self._owner(candidate, work.action.index)
+        if owner == work.action.index:
+            work.screened.set()
+            return State(duplicate=False)
+        self._board.duplicates += 1
+        if state["attempt"] + 1 < MOST_ATTEMPTS:
+            return State(duplicate=True, attempt=state["attempt"] + 1)
+        return State(
+            duplicate=True,
+            stage="novelty",
+            failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
+            f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
+        )
+
+    def _owner(self, candidate: Candidate, index: int) -> int:
+        """Which action was the first to propose this design; a file that does not parse is nobody's twin."""
+        try:
+            return self._owners.setdefault(fingerprint(candidate.source), index)
+        except (SyntaxError, ValueError, RecursionError):
+            return index  # the gates say what is wrong with it
+
+    async def _gate(self, state: State, runtime: Runtime[Work]) -> State:
+        candidate = self._memory.candidate(state["candidate_id"])
+        reports = self._memory.gates(candidate.id, self._task_id)
+        if not reports:
+            reports = await self._slots.check(candidate)
+            self._memory.put_gates(candidate.id, self._task_id, reports)
+        rejection = _first_rejection(reports)
+        if rejection is None:
+            return State(rejection="")
+        self._board.failures[f"gate: {rejection.gate}"] += 1
+        failed = {"candidate_id": candidate.id, "failure": f"{rejection.gate}: {rejection.message}"}
+        update = State(
+            rejection=failed["failure"], failed_attempts=[*state["failed_attempts"], failed]
+        )
+        if state["repairs"] >= self._repairs:
+            update |= State(stage=f"gate: {rejection.gate}", failure=rejection.message)
+        return update
+
+    def _after_gate(self, state: State) -> str:
+        if not state["rejection"]:
+            return "train"
+        return "judge" if state["failure"] else "repair"
+
+    async def _repair(self, state: State, runtime: Runtime[Work]) -> State:
+        context = runtime.context.context(state["attempt"])
+        failed = self._memory.candidate(state["candidate_id"])
+        gate, _, sentence = state["rejection"].partition(": ")
+        try:
+            proposal = await self._planner.repair(
+                context, _as_proposal(failed, state["changed"]), state["rejection"]
+            )
+        except ProviderError as error:
+            return State(stage="planner: no repair", failure=str(error))
+        if proposal is None:
+            return State(stage=f"gate: {gate}", failure=sentence)
+        return self._accept(proposal, Operator.REPAIR) | State(repairs=state["repairs"] + 1)
+
+    async def _train(self, state: State, runtime: Runtime[Work]) -> State:
+        action = runtime.context.action
+        if action.kind == "promote":
+            known = runtime.context.contexts.node(action.parents[0])
+            candidate, operator = known.candidate, known.operator
+        else:
+            candidate, operator = self._memory.candidate(state["candidate_id"]), Operator(state["operator"])
+        trial = await self.trial(candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator))
+        update = State(candidate_id=candidate.id, operator=operator.value)
+        if trial.status is not TrialStatus.DONE:
+            self._board.failures[f"training: {trial.status.value}"] += 1
+            update |= State(stage=f"training: {trial.status.value}", failure=trial.reason)
+        return update
+
+    async def trial(self, candidate: Candidate, *, rung: int, seed: int, purpose: str) -> Trial:
+        """The trial from memory, or a new one, which is remembered."""
+        known = self._memory.trial(candidate.id, self._task_id, rung, seed)
+        if known is not None:
+            return known
+        trial = await self._slots.trial(candidate, rung=rung, seed=seed, purpose=purpose)
+        self._memory.put_trial(self._campaign_id, trial)
+        return trial
+
+    async def _judge(self, state: State, runtime: Runtime[Work]) -> State:
+        work = runtime.context
+        if "candidate_id" not in state:
+            return State()
+        candidate = self._memory.candidate(state["candidate_id"])
+        trials = self._memory.trials(task_id=self._task_id, candidate_id=candidate.id)
+        work.score = score_of(trials, work.noise)
+        rival = _rival(work)
+        work.verdict = judge(
+            trials,
+            self._memory.trials(task_id=self._task_id, candidate_id=rival.candidate.id) if rival else [],
+            rival_id=rival.candidate.id if rival else None,
+            rival_title=rival.candidate.title if rival else "",
+            changed=state["changed"],
+            noise=work.noise,
+            failure=state["failure"],
+        )
+        if self._critic and not state["failure"]:
+            work.verdict = await self._critic.comment(
+                work.context(state["attempt"]), candidate, work.verdict
+            )
+        return State()
+
+    async def _remember(self, state: State, runtime: Runtime[Work]) -> State:
+        work, action = runtime.context, runtime.context.action
+        promoted = action.kind == "promote"
+        parents = () if promoted else action.parents
+        work.record = ExperimentRecord(
+            node=action.parents[0] if promoted else action.index,
+            action=action,
+            operator=Operator(state.get("operator") or action.operator or Operator.DRAFT),
+            parents=parents,
+            parent_ids=tuple(work.contexts.node(parent).candidate.id for parent in parents),
+            candidate_id=state.get("candidate_id"),
+            score=work.score,
+            verdict=work.verdict,
+            stage=state["stage"],
+            failure=state["failure"],
+            attempts=tuple(Attempt.model_validate(attempt) for attempt in state["failed_attempts"]),
+            seconds=time.monotonic() - work.started,
+        )
+        self._memory.remember(self._campaign_id, work.record)
+        return State()
+
+
+def remembered(record: ExperimentRecord, candidate: Candidate) -> Remembered:
+    """A finished experiment as later planners see it."""
+    return Remembered(
+        candidate=candidate,
+        operator=record.operator,
+        score=record.score,
+        verdict=record.verdict,
+        failure=f"{record.stage}: {record.failure}" if record.failure else "",
+    )
+
+
+def _entry(state: State, runtime: Runtime[Work]) -> str:
+    return "train" if runtime.context.action.kind == "promote" else "propose"
+
+
+def _unless_failed(following: str) -> Callable[[State], str]:
+    def route(state: State) -> str:
+        return "judge" if state["failure"] else following
+
+    return route
+
+
+def _after_screen(state: State) -> str:
+    if state["failure"]:
+        return "judge"
+    return "propose" if state["duplicate"] else "gate"
+
+
+def _first_rejection(reports: tuple[GateReport, ...]) -> GateReport | None:
+    return next((report for report in reports if report.rejects), None)
+
+
+def _as_proposal(candidate: Candidate, changed: str) -> Proposal:
+    return Proposal(
+        title=candidate.title,
+        hypothesis=candidate.hypothesis,
+        source=candidate.source,
+        origin=candidate.origin,
+        genotype=candidate.genotype,
+        changed=changed,
+    )
+
+
+def _purpose(action: Action, operator: Operator) -> str:
+    return f"promote to rung {action.rung}" if action.kind == "promote" else operator.value
+
+
+def _rival(work: Work) -> Remembered | None:
+    """Whom the experiment is held against: its first parent where that was trained at the same rung, else the
+    best baseline at that rung."""
+    action = work.action
+    if action.kind == "expand" and action.parents:
+        parent = work.contexts.node(action.parents[0])
+        if parent.score is not None and parent.score.rung >= action.rung:
+            return parent
+    return work.contexts.best_baseline(action.rung) or work.contexts.best_baseline()

@@ -1,0 +1,286 @@
+"""The campaign itself: baselines first, then actions of the search until the budget is spent, then the finalists.
+
+    ask -> expand (several at once) -> remember -> tell -> ask ...
+
+A campaign that was interrupted replays its log of actions through the search, which is thereby as it was, and goes
+on with the actions that had no result yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from netwright.campaign.board import Board
+from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.expansion import SEARCH_SEED, Expander, Work, remembered
+from netwright.campaign.inbox import Inbox
+from netwright.campaign.slots import Interrupted, Slots
+from netwright.errors import ProviderError, SandboxError
+from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.statistics import noise_floor, score_of
+from netwright.memory.records import ExperimentRecord
+from netwright.memory.store import Campaign as CampaignRow
+from netwright.memory.store import Memory
+from netwright.search.policy import Observation, Policy
+from netwright.types import Action, Candidate, Operator, Remembered, Score, Trial, TrialStatus
+
+BASELINE_SEEDS = (0, 1)
+LOOKAHEAD = 2
+SILENT_ENDPOINT_LIMIT = 5
+FUTILE_FACTOR, FUTILE_START = 4, 20
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a campaign is made of."""
+
+    memory: Memory
+    row: CampaignRow
+    policy: Policy
+    expander: Expander
+    slots: Slots
+    board: Board
+    chronicle: Chronicle
+    ordered: bool
+
+
+class Scheduler:
+    """Runs one campaign to its end, or until `stop` is called."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._board = parts.board
+        self._config = parts.board.config
+        self._inbox = Inbox(ordered=parts.ordered)
+        self._running: dict[asyncio.Task[ExperimentRecord], Action] = {}
+        self._asked = 0
+        self._expanding = 0
+        self._silent = 0
+        self._last_screened: asyncio.Event | None = None
+
+    async def run(self) -> None:
+        """Carry the campaign to its end.
+
+        Raises: Interrupted (state saved); ProviderError when the endpoint stays silent; SandboxError; StoreError.
+        """
+        try:
+            self._board.phase = "training the baselines"
+            await self._baselines()
+            self._board.phase = "searching"
+            self._replay()
+            await self._search()
+            self._board.phase = "training the finalists"
+            await self._close()
+        finally:
+            await self._abandon()
+
+    def stop(self) -> None:
+        """Kill what runs; `run` then raises Interrupted."""
+        self._parts.slots.stop()
+        for task in self._running:
+            task.cancel()
+
+    # -- baselines ---------------------------------------------------------------------------------------------
+
+    async def _baselines(self) -> None:
+        candidates = [baseline(name) for name in baseline_names()]
+        jobs = [(candidate, seed) for seed in BASELINE_SEEDS for candidate in candidates]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._baseline_trial(candidate, seed)) for candidate, seed in jobs]
+        trials = [task.result() for task in tasks]
+        if not any(trial.status is TrialStatus.DONE for trial in trials):
+            raise SandboxError(f"no baseline could be trained ({trials[0].reason}); run `netwright doctor`")
+        self._parts.chronicle.noise = noise_floor(trials)
+        for number, candidate in enumerate(candidates, 1):
+            self._enter_baseline(-number, candidate, [t for t in trials if t.candidate_id == candidate.id])
+
+    async def _baseline_trial(self, candidate: Candidate, seed: int) -> Trial:
+        self._parts.memory.put_candidate(candidate)
+        return await self._parts.expander.trial(candidate, rung=0, seed=seed, purpose="baseline")
+
+    def _enter_baseline(self, node: int, candidate: Candidate, trials: list[Trial]) -> None:
+        score = score_of(trials, self._parts.chronicle.noise)
+        failure = "" if score else trials[0].reason
+        record = ExperimentRecord(
+            node=node,
+            operator=Operator.BASELINE,
+            candidate_id=candidate.id,
+            score=score,
+            stage="" if score else f"training: {trials[0].status.value}",
+            failure=failure,
+        )
+        self._parts.memory.remember(self._parts.row.id, record)
+        self._parts.expander.know(candidate, node)
+        self._learn(record, candidate, None)
+
+    # -- the search --------------------------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Put the search where the log of actions says it was, and start again what had no result."""
+        memory, row = self._parts.memory, self._parts.row
+        done = {
+            record.action.index: record
+            for record in memory.experiments(row.id)
+            if record.action is not None
+        }
+        for index, record in done.items():
+            self._inbox.put(index, record)
+            self._know_designs(record)
+        for logged in memory.actions(row.id):
+            action = logged.action
+            while self._inbox.told < action.told and (record := self._inbox.take()):
+                self._tell(record)
+            chosen = action if action.closing else self._parts.policy.ask(action.index)
+            if chosen.model_copy(update={"told": action.told}) != action:
+                log.warning("replay differs action=%d logged=%s chosen=%s", action.index, action, chosen)
+            self._asked = action.index + 1
+            self._expanding += action.kind == "expand"
+            if action.index not in done:
+                self._start(action)
+
+    def _know_designs(self, record: ExperimentRecord) -> None:
+        ids = [attempt.candidate_id for attempt in record.attempts]
+        for candidate_id in [*ids, record.candidate_id]:
+            if candidate_id and record.action and record.action.kind == "expand":
+                self._parts.expander.know(self._parts.memory.candidate(candidate_id), record.action.index)
+
+    async def _search(self) -> None:
+        while True:
+            self._tell_arrived()
+            while self._may_ask():
+                self._ask()
+            if not self._running:
+                return
+            await self._arrival()
+
+    def _tell_arrived(self) -> None:
+        while record := self._inbox.take():
+            self._tell(record)
+
+    def _may_ask(self) -> bool:
+        budget, board = self._config.budget, self._board
+        if self._asked - self._inbox.told >= self._config.workers + LOOKAHEAD:
+            return False
+        if self._asked >= FUTILE_START + FUTILE_FACTOR * budget.trials:
+            return False
+        if board.elapsed_seconds >= budget.minutes * 60 - self._closing_seconds():
+            return False
+        return board.trained + self._expanding < budget.trials
+
+    def _closing_seconds(self) -> float:
+        """What the work in flight and the finalists will still take, from the pace of the trials so far."""
+        finished = self._board.trained + len(BASELINE_SEEDS) * len(baseline_names())
+        seconds = self._board.busy_seconds / finished if self._board.busy_seconds else 0.0
+        rungs = self._board.task.rungs
+        costs = rungs[-1].tokens / rungs[0].tokens * self._parts.policy.finalists
+        return seconds * (1 + costs / self._config.workers)
+
+    def _ask(self) -> None:
+        action = self._parts.policy.ask(self._asked).model_copy(update={"told": self._inbox.told})
+        self._expanding += action.kind == "expand"
+        self._log_and_start(action)
+
+    def _log_and_start(self, action: Action) -> None:
+        self._parts.memory.put_action(self._parts.row.id, action)
+        self._asked = action.index + 1
+        self._start(action)
+
+    def _start(self, action: Action) -> None:
+        work = Work(action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise)
+        if self._inbox.ordered and action.kind == "expand":
+            work.after, self._last_screened = self._last_screened, work.screened
+        task = asyncio.create_task(self._parts.expander.run(work), name=f"action {action.index}")
+        self._running[task] = action
+
+    async def _arrival(self) -> None:
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        if self._parts.slots.stopped:
+            raise Interrupted
+        for task in done:
+            action = self._running.pop(task)
+            self._inbox.put(action.index, task.result())
+
+    # -- what a result changes ---------------------------------------------------------------------------------
+
+    def _tell(self, record: ExperimentRecord) -> None:
+        action = record.action
+        assert action is not None
+        if action.kind == "expand":
+            self._expanding -= 1
+            self._board.trained += record.score is not None
+        else:
+            self._board.promoted += 1
+        self._watch_endpoint(record)
+        candidate = self._parts.memory.candidate(record.candidate_id) if record.candidate_id else None
+        self._learn(record, candidate, action)
+        self._parts.memory.put_node_statistics(self._parts.row.id, self._parts.policy.node_statistics())
+        self._parts.memory.update_campaign(self._parts.row.id, elapsed_seconds=self._board.elapsed_seconds)
+
+    def _learn(self, record: ExperimentRecord, candidate: Candidate | None, action: Action | None) -> None:
+        score = record.score
+        if candidate is not None and (action is None or action.kind == "expand" or score is not None):
+            self._parts.chronicle.enter(record.node, remembered(record, candidate))
+        self._parts.policy.tell(
+            Observation(
+                action=action,
+                node=record.node,
+                value=score.value if score and not record.failure else None,
+                standard_error=score.standard_error if score else 0.0,
+                rung=action.rung if action else 0,
+            )
+        )
+        if candidate is not None and score is not None and not record.failure:
+            self._celebrate(record, candidate, score)
+
+    def _celebrate(self, record: ExperimentRecord, candidate: Candidate, score: Score) -> None:
+        is_baseline = record.node < 0
+        if self._board.leads(candidate.id, candidate.title, score, baseline=is_baseline) and not is_baseline:
+            self._board.announce(
+                f"best so far: {candidate.title} ({candidate.id[:10]}), {-score.value:.4f} nats at rung {score.rung}"
+            )
+
+    def _watch_endpoint(self, record: ExperimentRecord) -> None:
+        self._silent = self._silent + 1 if record.stage == "planner: no reply" else 0
+        if self._silent >= SILENT_ENDPOINT_LIMIT:
+            raise ProviderError(
+                f"the endpoint gave no answer {self._silent} times in a row (last: {record.failure}); everything is "
+                f"saved: mend the endpoint, then `netwright resume {self._parts.row.name}`"
+            )
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        """Train the best candidates and the best baselines at the highest rung, so that they can be compared."""
+        for node, rung in self._parts.policy.finals():
+            self._log_and_start(
+                Action(
+                    index=self._asked, kind="promote", parents=(node,), rung=rung, told=self._inbox.told, closing=True
+                )
+            )
+        while self._running:
+            await self._arrival()
+            self._tell_arrived()
+
+    async def _abandon(self) -> None:
+        """Wait until what was started has ended, one way or the other."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def baseline_trials(memory: Memory, task_id: str) -> dict[str, list[Trial]]:
+    """The remembered trials of every baseline, by baseline name."""
+    return {
+        name: memory.trials(task_id=task_id, candidate_id=baseline(name).id) for name in baseline_names()
+    }
+
+
+def search_seeds() -> frozenset[int]:
+    """The seeds that campaigns train with; confirmation must use others."""
+    return frozenset((*BASELINE_SEEDS, SEARCH_SEED))
+
+
+__all__ = ["Parts", "Remembered", "Scheduler", "baseline_trials", "search_seeds"]
