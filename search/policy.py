@@ -1,0 +1,126 @@
+"""The one small interface between a campaign and whatever chooses the next design.
+
+    action = policy.ask(index)           # several asks may be unanswered at once
+    ... somebody proposes, trains, scores ...
+    policy.tell(Observation(action=action, node=..., value=-loss_nats, standard_error=..., rung=...))
+
+Node ids: an expand action's index names the node it makes; baselines are -1, -2, ..., children of an
+invisible root; a promote action makes no node, its observation belongs to `parents[0]` at the action's rung.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from netwright.errors import ConfigError
+from netwright.types import Action
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What came of an action (or of a baseline, where `action` is None).
+
+    `value` is higher-better (minus the loss in nats), None where there is no result: a failed gate, a crash,
+    a duplicate. `repairable` is False where a failure leaves nothing to mend, as for a duplicate.
+
+    Raises:
+        ValueError: a value or standard error that is not finite, or a negative standard error or rung.
+    """
+
+    action: Action | None
+    node: int
+    value: float | None
+    standard_error: float = 0.0
+    rung: int = 0
+    repairable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"node {self.node}: expected a finite value or None, got {self.value}")
+        if not (math.isfinite(self.standard_error) and self.standard_error >= 0.0):
+            raise ValueError(
+                f"node {self.node}: expected a standard error of at least 0, got {self.standard_error}"
+            )
+        if self.rung < 0:
+            raise ValueError(f"node {self.node}: expected a rung of at least 0, got {self.rung}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatistics:
+    """How a policy sees one node.
+
+    `visits` counts the answered experiments of its subtree, itself included; `value` is the policy's estimate
+    of its worth as a parent in [0, 1], without any bonus for uncertainty.
+    """
+
+    visits: int
+    value: float
+
+
+class Policy(Protocol):
+    """Chooses actions. The same interleaving of asks and tells always rebuilds exactly the same state."""
+
+    def ask(self, index: int) -> Action:
+        """Return action number `index` (each index once). Randomness comes from (seed, index) alone."""
+        ...
+
+    def tell(self, observation: Observation) -> None:
+        """Take in a result. Raises ValueError for an action that is not waiting for one."""
+        ...
+
+    def node_statistics(self) -> Mapping[int, NodeStatistics]:
+        """Every node told so far, by id."""
+        ...
+
+
+def _tree(seed: int, rungs: int, promotions: float) -> Policy:
+    from netwright.search.tree import TreePolicy
+
+    return TreePolicy(seed=seed, rungs=rungs, promotions=promotions)
+
+
+def _random(seed: int, rungs: int, promotions: float) -> Policy:
+    from netwright.search.random_search import RandomPolicy
+
+    return RandomPolicy(seed=seed, rungs=rungs, promotions=promotions)
+
+
+def _evolution(seed: int, rungs: int, promotions: float) -> Policy:
+    from netwright.search.evolution import EvolutionPolicy
+
+    return EvolutionPolicy(seed=seed, rungs=rungs, promotions=promotions)
+
+
+_FACTORIES: dict[str, Callable[[int, int, float], Policy]] = {
+    "tree": _tree,
+    "random": _random,
+    "evolution": _evolution,
+}
+
+POLICIES: Mapping[str, str] = {
+    "tree": "tree search over designs: widening, virtual loss, a bandit over operators (default)",
+    "random": "a fresh design every time: the honest control",
+    "evolution": "aging evolution: a tournament among the youngest",
+}
+
+
+def make_policy(name: str = "tree", *, seed: int, rungs: int, promotions: float = 0.15) -> Policy:
+    """Make the policy called `name` for `rungs` fidelity levels.
+
+    At most the share `promotions` of its actions trains known nodes at a higher rung.
+
+    Raises:
+        ConfigError: an unknown name, a negative seed, no rung, or a share outside [0, 0.9].
+    """
+    if name not in _FACTORIES:
+        raise ConfigError(f"unknown search policy {name!r}: use one of {', '.join(_FACTORIES)}")
+    if seed < 0:
+        raise ConfigError(f"the seed of a search must be at least 0, got {seed}")
+    if rungs < 1:
+        raise ConfigError(f"a search needs at least one rung, got {rungs}")
+    if not 0.0 <= promotions <= 0.9:
+        raise ConfigError(f"the share of promotions must lie between 0 and 0.9, got {promotions}")
+    return _FACTORIES[name](seed, rungs, promotions)

@@ -1,0 +1,205 @@
+"""Policy `tree`: which known design to grow, and how. The equations are in docs/search.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.search.operators import OperatorBandit, improvement
+from netwright.search.policy import NodeStatistics, Observation
+from netwright.search.promotion import PromotionRule
+from netwright.search.standings import Floats
+from netwright.search.tree_state import Node, Subtrees, TreeState
+from netwright.types import Action, Operator
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeSettings:
+    """The constants of the search. Weights of own standing, best and mean of the subtree sum to 1.
+
+    `widening`, `widening_power`: children allowed are
+    `widening * (1/4 + standing) * visits ** widening_power`. `patience`: failed children in a row that close
+    a node. `stagnation`: experiments without a new best after which draft and combine begin to count more.
+    `tune_share`: bound on recipe-only actions. `partners`: best nodes considered as a second parent.
+    """
+
+    own: float = 0.6
+    best: float = 0.2
+    mean: float = 0.2
+    exploration: float = 0.25
+    widening: float = 4.0
+    widening_power: float = 0.6
+    patience: int = 4
+    first_drafts: int = 6
+    stagnation: int = 16
+    tune_share: float = 0.08
+    partners: int = 24
+
+
+class TreePolicy:
+    """Tree search over designs with several experiments in flight."""
+
+    def __init__(
+        self, *, seed: int, rungs: int, promotions: float = 0.15, settings: TreeSettings | None = None
+    ) -> None:
+        self._seed = seed
+        self._settings = settings or TreeSettings()
+        self._state = TreeState(rungs)
+        self._rule = PromotionRule(share=promotions)
+        self._bandit = OperatorBandit()
+
+    def ask(self, index: int) -> Action:
+        action = self._rule.choose(self._state, index) or self._expand(index)
+        self._state.record_ask(action)
+        return action
+
+    def tell(self, observation: Observation) -> None:
+        self._state.check(observation)
+        action = observation.action
+        reward = improvement(self._state, observation, action.parents if action else ())
+        self._state.record_tell(observation)
+        if action is not None and action.kind == "expand" and action.operator is not None:
+            self._bandit.update(action.operator, reward)
+
+    def node_statistics(self) -> Mapping[int, NodeStatistics]:
+        view = self._state.subtrees()
+        return {
+            node: NodeStatistics(visits=int(visits), value=float(worth))
+            for node, visits, worth in zip(self._state.order, view.visits, self._worth(view), strict=True)
+        }
+
+    def operator_means(self) -> Mapping[Operator, float]:
+        """Return the bandit's present belief in each operator's chance to improve."""
+        return self._bandit.means()
+
+    def _worth(self, view: Subtrees) -> Floats:
+        """Worth as a parent in [0, 1], `(n,)`; work in flight counts as visits that brought nothing."""
+        s = self._settings
+        mean = view.total / (view.visits + view.flight)
+        return np.asarray(s.own * view.standing + s.best * view.best + s.mean * mean)
+
+    def _expand(self, index: int) -> Action:
+        rng = np.random.default_rng([self._seed, index])
+        view = self._state.subtrees()
+        scores, room = self._scores(view), self._has_room(view)
+        operator = self._operator(rng, room, view)
+        parents = self._parents(rng, operator, scores, room, view)
+        return Action(index=index, kind="expand", operator=operator, parents=parents)
+
+    def _scores(self, view: Subtrees) -> Floats:
+        """Upper confidence bound on each node's worth, `(n,)`."""
+        tried = np.array([node.children + node.in_flight for node in self._nodes()], dtype=float)
+        bonus = np.sqrt(np.log1p(len(tried)) / (1.0 + tried))
+        return np.asarray(self._worth(view) + self._settings.exploration * bonus)
+
+    def _has_room(self, view: Subtrees) -> Bools:
+        """Alive, not closed by failures, and fewer children than progressive widening allows, `(n,)`."""
+        s = self._settings
+        limit = np.maximum(1.0, s.widening * (0.25 + view.standing) * view.visits**s.widening_power)
+        nodes = self._nodes()
+        tried = np.array([node.children + node.in_flight for node in nodes], dtype=float)
+        able = np.array([node.alive and node.failures < s.patience for node in nodes], dtype=bool)
+        return np.asarray(able & (tried < np.floor(limit)))
+
+    def _operator(self, rng: np.random.Generator, room: Bools, view: Subtrees) -> Operator:
+        available = self._available(room, view)
+        young = self._state.asked[Operator.DRAFT] < self._settings.first_drafts
+        if available == {Operator.DRAFT} or (young and rng.random() < 0.75):
+            return Operator.DRAFT
+        stale = self._state.since_best / self._settings.stagnation
+        return self._bandit.choose(rng, available, novelty=min(3.0, max(1.0, stale)))
+
+    def _available(self, room: Bools, view: Subtrees) -> set[Operator]:
+        available = {Operator.DRAFT}
+        if room.any():
+            available |= {Operator.REFINE}
+            if sum(node.alive for node in self._nodes()) > 1:
+                available |= {Operator.COMBINE}
+            if self._rested(room, Operator.SIMPLIFY).any():
+                available |= {Operator.SIMPLIFY}
+            if self._may_tune() and self._rested(room, Operator.TUNE).any():
+                available |= {Operator.TUNE}
+        if self._broken():
+            available |= {Operator.REPAIR}
+        return available
+
+    def _parents(
+        self, rng: np.random.Generator, operator: Operator, scores: Floats, room: Bools, view: Subtrees
+    ) -> tuple[int, ...]:
+        if operator is Operator.DRAFT:
+            return ()
+        if operator is Operator.REPAIR:
+            return (self._most_promising_failure(view),)
+        if operator in (Operator.SIMPLIFY, Operator.TUNE):
+            room = self._rested(room, operator)
+        parent = self._state.order[_argmax(rng, np.where(room, scores, -np.inf))]
+        if operator is Operator.COMBINE:
+            return (parent, self._partner(rng, parent, view))
+        return (parent,)
+
+    def _partner(self, rng: np.random.Generator, parent: int, view: Subtrees) -> int:
+        """Draw a good node of other ancestry.
+
+        Among the best, in proportion to
+        `standing ** 2 * (0.1 + Jaccard distance of the ancestries) / 4 ** times combined before`.
+        """
+        family = self._state.ancestry(parent)
+        best = np.argsort(-view.standing, kind="stable")
+        ranked = [
+            int(place) for place in best if self._state.order[place] != parent and view.standing[place] > 0
+        ]
+        pool = ranked[: self._settings.partners]
+        weights = np.empty(len(pool))
+        for row, place in enumerate(pool):
+            other = self._state.order[place]
+            kin = self._state.ancestry(other)
+            difference = 1.0 - len(family & kin) / len(family | kin)
+            repeats = self._state.times_combined(parent, other)
+            weights[row] = view.standing[place] ** 2 * (0.1 + difference) * 0.25**repeats
+        return self._state.order[pool[int(rng.choice(len(pool), p=weights / weights.sum()))]]
+
+    def _rested(self, room: Bools, operator: Operator) -> Bools:
+        """Nodes with room that were not yet tried with an operator that is worth trying once, `(n,)`."""
+        fresh = [node.asked[operator] == 0 and node.operator is not operator for node in self._nodes()]
+        return np.asarray(room & np.array(fresh, dtype=bool))
+
+    def _may_tune(self) -> bool:
+        state = self._state
+        return state.asked[Operator.TUNE] + 1 <= self._settings.tune_share * (state.asks + 1)
+
+    def _broken(self) -> list[Node]:
+        """Failed nodes that were never repaired and are no repairs themselves."""
+        return [
+            node
+            for node in self._nodes()
+            if not node.alive
+            and node.repairable
+            and not node.is_baseline
+            and node.operator is not Operator.REPAIR
+            and node.asked[Operator.REPAIR] == 0
+        ]
+
+    def _most_promising_failure(self, view: Subtrees) -> int:
+        """Return the failed node with the best parent (average for a draft), the youngest of equals."""
+        places = dict(zip(self._state.order, view.standing.tolist(), strict=True))
+        average = float(np.mean(view.standing))
+
+        def promise(node: Node) -> tuple[float, int]:
+            return max((places[parent] for parent in node.parents), default=average), node.id
+
+        return max(self._broken(), key=promise).id
+
+    def _nodes(self) -> list[Node]:
+        return [self._state.nodes[node] for node in self._state.order]
+
+
+def _argmax(rng: np.random.Generator, scores: Floats) -> int:
+    """Return the place of the greatest score, a random one of equals (to ten digits)."""
+    rounded = np.round(scores, 10)
+    best = np.flatnonzero(rounded == rounded.max())
+    return int(best[rng.integers(len(best))])
