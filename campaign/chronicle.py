@@ -26,16 +26,19 @@ class Chronicle:
         self._seed = seed
         self._mixer_parameters = mixer_parameters
         self._nodes: dict[int, Remembered] = {}
+        self._first_values: dict[int, float] = {}
 
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
         copy = Chronicle(self.task, self._seed, self._mixer_parameters)
-        copy.noise, copy._nodes = self.noise, dict(self._nodes)
+        copy.noise, copy._nodes, copy._first_values = self.noise, dict(self._nodes), dict(self._first_values)
         return copy
 
     def enter(self, node: int, remembered: Remembered) -> None:
         """Take in what was learned of `node`; a promotion replaces the earlier entry."""
         self._nodes[node] = remembered
+        if remembered.score and not remembered.failure:
+            self._first_values.setdefault(node, remembered.score.value)
 
     def node(self, node: int) -> Remembered:
         return self._nodes[node]
@@ -43,6 +46,14 @@ class Chronicle:
     def best_baseline(self, rung: int | None = None) -> Remembered | None:
         """The baseline with the best score (at exactly `rung`, if given)."""
         return _best((known for node, known in self._nodes.items() if node < 0), rung)
+
+    def finalists(self, designs: int, baselines: int) -> tuple[int, ...]:
+        """The best nodes of both kinds by their first score: they are worth a training at the highest rung."""
+        ranked = sorted(self._first_values, key=lambda node: (-self._first_values[node], node))
+        return (
+            *[node for node in ranked if node >= 0][:designs],
+            *[node for node in ranked if node < 0][:baselines],
+        )
 
     def context(self, action: Action, attempt: int = 0) -> Context:
         """What the planner is told for `action`."""

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import SEARCH_SEED, Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.slots import Interrupted, Slots
-from netwright.errors import ProviderError, SandboxError
+from netwright.errors import ProviderError, SandboxError, StoreError
 from netwright.evaluator.baselines import baseline, baseline_names
 from netwright.evaluator.statistics import noise_floor, score_of
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.store import Campaign as CampaignRow
 from netwright.memory.store import Memory
 from netwright.search.policy import Observation, Policy
-from netwright.types import Action, Candidate, Operator, Remembered, Score, Trial, TrialStatus
+from netwright.types import Action, Candidate, Operator, Score, Trial, TrialStatus
 
 BASELINE_SEEDS = (0, 1)
+FINAL_DESIGNS, FINAL_BASELINES = 3, 2
 LOOKAHEAD = 2
 SILENT_ENDPOINT_LIMIT = 5
 FUTILE_FACTOR, FUTILE_START = 4, 20
@@ -60,6 +63,7 @@ class Scheduler:
         self._expanding = 0
         self._silent = 0
         self._last_screened: asyncio.Event | None = None
+        self._closing: set[int] = set()
 
     async def run(self) -> None:
         """Carry the campaign to its end.
@@ -88,9 +92,11 @@ class Scheduler:
     async def _baselines(self) -> None:
         candidates = [baseline(name) for name in baseline_names()]
         jobs = [(candidate, seed) for seed in BASELINE_SEEDS for candidate in candidates]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._baseline_trial(candidate, seed)) for candidate, seed in jobs]
-        trials = [task.result() for task in tasks]
+        tasks = [asyncio.create_task(self._baseline_trial(candidate, seed)) for candidate, seed in jobs]
+        try:
+            trials = await asyncio.gather(*tasks)
+        finally:
+            await _cancelled(tasks)
         if not any(trial.status is TrialStatus.DONE for trial in trials):
             raise SandboxError(f"no baseline could be trained ({trials[0].reason}); run `netwright doctor`")
         self._parts.chronicle.noise = noise_floor(trials)
@@ -133,13 +139,22 @@ class Scheduler:
             action = logged.action
             while self._inbox.told < action.told and (record := self._inbox.take()):
                 self._tell(record)
-            chosen = action if action.closing else self._parts.policy.ask(action.index)
-            if chosen.model_copy(update={"told": action.told}) != action:
-                log.warning("replay differs action=%d logged=%s chosen=%s", action.index, action, chosen)
+            self._replay_choice(action)
             self._asked = action.index + 1
             self._expanding += action.kind == "expand"
             if action.index not in done:
                 self._start(action)
+
+    def _replay_choice(self, action: Action) -> None:
+        if action.closing:
+            self._closing.add(action.parents[0])
+            return
+        chosen = self._parts.policy.ask(action.index).model_copy(update={"told": action.told})
+        if chosen != action:
+            raise StoreError(
+                f"campaign {self._parts.row.name!r} cannot be continued: its search chose {chosen} where the log has "
+                f"{action}; it was begun by another version of netwright: start a new one with --name"
+            )
 
     def _know_designs(self, record: ExperimentRecord) -> None:
         ids = [attempt.candidate_id for attempt in record.attempts]
@@ -175,7 +190,7 @@ class Scheduler:
         finished = self._board.trained + len(BASELINE_SEEDS) * len(baseline_names())
         seconds = self._board.busy_seconds / finished if self._board.busy_seconds else 0.0
         rungs = self._board.task.rungs
-        costs = rungs[-1].tokens / rungs[0].tokens * self._parts.policy.finalists
+        costs = rungs[-1].tokens / rungs[0].tokens * (FINAL_DESIGNS + FINAL_BASELINES)
         return seconds * (1 + costs / self._config.workers)
 
     def _ask(self) -> None:
@@ -223,15 +238,8 @@ class Scheduler:
         score = record.score
         if candidate is not None and (action is None or action.kind == "expand" or score is not None):
             self._parts.chronicle.enter(record.node, remembered(record, candidate))
-        self._parts.policy.tell(
-            Observation(
-                action=action,
-                node=record.node,
-                value=score.value if score and not record.failure else None,
-                standard_error=score.standard_error if score else 0.0,
-                rung=action.rung if action else 0,
-            )
-        )
+        if action is None or not action.closing:
+            self._parts.policy.tell(_observation(record, action))
         if candidate is not None and score is not None and not record.failure:
             self._celebrate(record, candidate, score)
 
@@ -253,22 +261,46 @@ class Scheduler:
     # -- the end -----------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        """Train the best candidates and the best baselines at the highest rung, so that they can be compared."""
-        for node, rung in self._parts.policy.finals():
-            self._log_and_start(
-                Action(
-                    index=self._asked, kind="promote", parents=(node,), rung=rung, told=self._inbox.told, closing=True
+        """Train the best designs and the best baselines at the highest rung, so that they can be compared."""
+        top = self._board.task.rungs[-1].level
+        for node in self._parts.chronicle.finalists(FINAL_DESIGNS, FINAL_BASELINES):
+            score = self._parts.chronicle.node(node).score
+            if node not in self._closing and score is not None and score.rung < top:
+                self._log_and_start(
+                    Action(
+                        index=self._asked,
+                        kind="promote",
+                        parents=(node,),
+                        rung=top,
+                        told=self._inbox.told,
+                        closing=True,
+                    )
                 )
-            )
         while self._running:
             await self._arrival()
             self._tell_arrived()
 
     async def _abandon(self) -> None:
         """Wait until what was started has ended, one way or the other."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await _cancelled(list(self._running))
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _observation(record: ExperimentRecord, action: Action | None) -> Observation:
+    score = record.score if not record.failure else None
+    return Observation(
+        action=action,
+        node=record.node,
+        value=score.value if score else None,
+        standard_error=score.standard_error if score else 0.0,
+        rung=action.rung if action else 0,
+        repairable=record.stage.startswith(("training", "gate")),
+    )
 
 
 def baseline_trials(memory: Memory, task_id: str) -> dict[str, list[Trial]]:
@@ -282,5 +314,3 @@ def search_seeds() -> frozenset[int]:
     """The seeds that campaigns train with; confirmation must use others."""
     return frozenset((*BASELINE_SEEDS, SEARCH_SEED))
 
-
-__all__ = ["Parts", "Remembered", "Scheduler", "baseline_trials", "search_seeds"]

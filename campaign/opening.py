@@ -1,0 +1,129 @@
+"""Putting a campaign together: memory, laboratory, planner, search; one process per campaign at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from netwright.agents.base import Critic, Ledger, Planner
+from netwright.campaign.board import Board
+from netwright.config import CampaignConfig, LlmConfig
+from netwright.errors import BusyError, ConfigError, StoreError
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.tasks import Task
+from netwright.memory.store import Campaign, Memory
+from netwright.sandbox.isolation import Tier
+from netwright.sandbox.runner import Sandbox
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def laboratory(
+    task: Task, key: bytes, *, slots: int, accept_no_sandbox: bool = False
+) -> Iterator[Laboratory]:
+    """A laboratory for `task` in a sandbox of `slots` slots, closed at the end.
+
+    Raises: IsolationError when this machine cannot isolate and the user has not accepted that.
+    """
+    with Sandbox(
+        slots=slots,
+        entries=Laboratory.ENTRIES,
+        warm_zygote=Laboratory.WARM_ZYGOTE,
+        warm_child=Laboratory.WARM_CHILD,
+        isolation=Tier.T0 if accept_no_sandbox else None,
+    ) as sandbox:
+        yield Laboratory(sandbox, task, key)
+
+
+@contextmanager
+def exclusive(home: Path, name: str) -> Iterator[None]:
+    """Hold campaign `name` of this home. The lock goes with the process, however it ends.
+
+    Raises: BusyError; StoreError when the home cannot be written.
+    """
+    path = home / "locks" / f"{name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {home}: {error.strerror}; choose another place with --home DIR"
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"campaign {name!r} is being run by another process; wait for it, watch it with "
+                f"`netwright status {name}`, or start another with --name"
+            ) from None
+        yield
+
+
+def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Campaign:
+    """The campaign of that name: a new one, or the known one if what it compares is unchanged.
+
+    Raises: ConfigError naming the setting in which the two differ.
+    """
+    name = config.campaign_name
+    known = next((row for row in memory.campaigns() if row.name == name), None)
+    stored = config.model_dump(mode="json")
+    if known is None:
+        return memory.start_campaign(name, task.spec, config.seed, stored)
+    for what, before, now in (
+        ("task or its data", known.task.id, task.spec.id),
+        ("seed", known.seed, config.seed),
+        ("search policy", known.config["search"]["policy"], config.search.policy),
+        ("planner", _planner_kind(known.config["llm"]["url"]), _planner_kind(config.llm.url)),
+    ):
+        if before != now:
+            raise ConfigError(
+                f"campaign {name!r} was begun with another {what} ({before}, now {now}): its results would not "
+                f"compare; give this one its own --name, or continue that one with `netwright resume {name}`"
+            )
+    return memory.update_campaign(known.id, config=stored)
+
+
+def _planner_kind(url: str | None) -> str:
+    return "llm" if url else "grammar"
+
+
+def make_agents(
+    config: LlmConfig, ledger: Ledger, environment: Mapping[str, str]
+) -> tuple[Planner, Critic | None, Callable[[], object] | None]:
+    """Planner and critic, and what to await before the first proposal (None where there is nothing to verify)."""
+    if config.url is None:
+        from netwright.agents.grammar_planner import GrammarPlanner
+
+        return GrammarPlanner(), None, None
+    from netwright.agents.endpoint import Endpoint
+    from netwright.agents.llm_critic import LlmCritic
+    from netwright.agents.llm_planner import LlmPlanner
+
+    endpoint = Endpoint(
+        base_url=config.url,
+        model=config.model,
+        api_key=environment.get(config.api_key_env),
+        ledger=ledger,
+        concurrency=config.concurrency,
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        connect_timeout=config.connect_timeout,
+        total_timeout=config.total_timeout,
+    )
+    return LlmPlanner(endpoint), LlmCritic(endpoint), endpoint.verify
+
+
+def open_board(row: Campaign, config: CampaignConfig, announce: Callable[[str], None]) -> Board:
+    """The board of a campaign, with the time that earlier sessions took."""
+    return Board(
+        name=row.name,
+        task=row.task,
+        config=config,
+        elapsed_before=row.elapsed_seconds,
+        announce=announce,
+    )

@@ -1,0 +1,122 @@
+"""One session of a campaign: open everything, run, and leave a true status behind however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from netwright.campaign.board import Board
+from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.expansion import Expander
+from netwright.campaign.ledger import MemoryLedger
+from netwright.campaign.opening import begin_or_continue, exclusive, laboratory, make_agents, open_board
+from netwright.campaign.scheduler import Parts, Scheduler
+from netwright.campaign.slots import Interrupted, Slots
+from netwright.config import CampaignConfig
+from netwright.errors import NetwrightError
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.sizing import mixer_allowance
+from netwright.evaluator.tasks import load_task
+from netwright.memory.store import Campaign, Memory
+from netwright.search.policy import make_policy
+
+Watcher = Callable[[Board, asyncio.Event], Any]
+log = logging.getLogger(__name__)
+
+
+def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = None) -> tuple[Campaign, Board]:
+    """Begin or continue the campaign that `config` names, to its end.
+
+    `watch(board, done)` is an async function that shows the board until `done` is set.
+
+    Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
+    Raises: NetwrightError; whatever was finished before it is in the memory.
+    """
+    policy = make_policy(config.search.policy, seed=config.seed, rungs=1)  # a wrong name fails before any work
+    del policy
+    task = load_task(config.task, data=config.data)
+    with (
+        exclusive(home, config.campaign_name),
+        Memory.open(home) as memory,
+        laboratory(
+            task, memory.evaluation_key, slots=config.workers, accept_no_sandbox=config.accept_no_sandbox
+        ) as lab,
+    ):
+        row = begin_or_continue(memory, config, task)
+        board = open_board(row, config, lambda line: None)
+        board.tier = lab.sandbox.isolation.tier.value
+        status, note = "failed", ""
+        try:
+            asyncio.run(_session(memory, row, lab, board, watch))
+            status = "finished"
+        except (Interrupted, KeyboardInterrupt):
+            status = "interrupted"
+        except NetwrightError as error:
+            status, note = "interrupted", str(error)
+            raise
+        except BaseException as error:
+            note = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            row = memory.update_campaign(
+                row.id, status=status, elapsed_seconds=board.elapsed_seconds, note=note
+            )
+        return row, board
+
+
+async def _session(
+    memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None
+) -> None:
+    # The variable in a user's shell must not send every step of a campaign to a tracing service.
+    import langsmith
+
+    langsmith.configure(enabled=False)
+    config = board.config
+    planner, critic, verify = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ)
+    if verify is not None:
+        await verify()  # type: ignore[misc]
+    slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
+    expander = Expander(
+        campaign_id=row.id,
+        memory=memory,
+        slots=slots,
+        planner=planner,
+        critic=critic,
+        board=board,
+        repairs=config.llm.repairs,
+    )
+    scheduler = Scheduler(
+        Parts(
+            memory=memory,
+            row=row,
+            policy=make_policy(config.search.policy, seed=config.seed, rungs=len(row.task.rungs)),
+            expander=expander,
+            slots=slots,
+            board=board,
+            chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task)),
+            ordered=config.llm.url is None,
+        )
+    )
+    await _run_watched(scheduler, slots, board, watch)
+
+
+async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None) -> None:
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, scheduler.stop)
+    watching = asyncio.create_task(watch(board, done)) if watch else None
+    try:
+        await scheduler.run()
+    finally:
+        done.set()
+        if watching:
+            await watching
+        await asyncio.to_thread(slots.close)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,180 @@
+"""Commands about campaigns: run, resume, status, confirm, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netwright.cli.options import (
+    DEFAULT_HOME,
+    CampaignName,
+    Data,
+    Home,
+    Json,
+    NoSandbox,
+    Workers,
+    workers_or_cores,
+)
+
+if TYPE_CHECKING:
+    from netwright.config import CampaignConfig
+
+File = Annotated[Path | None, typer.Argument(metavar="[CAMPAIGN.toml]", help="A campaign file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    for command in (run, resume, status, confirm, report):
+        app.command()(command)
+
+
+def run(
+    file: File = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; see `netwright tasks`.")] = None,
+    data: Data = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="End after so many trained candidates.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
+    workers: Workers = None,
+    policy: Annotated[str | None, typer.Option(help="Search policy: tree, random, evolution.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed of the search.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
+    llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    no_sandbox: NoSandbox = False,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Run a discovery campaign, or continue the one that has this name.
+
+    With no endpoint the built-in grammar proposes. Ctrl-C stops cleanly; the same command goes on.
+    """
+    from netwright.config import load_config
+
+    config = load_config(
+        file,
+        {
+            "task": task,
+            "data": str(data) if data else None,
+            "budget.trials": trials,
+            "budget.minutes": minutes,
+            "workers": workers,
+            "search.policy": policy,
+            "seed": seed,
+            "name": name,
+            "llm.url": llm,
+            "llm.model": model,
+            "accept_no_sandbox": no_sandbox or None,
+        },
+    )
+    if dry_run:
+        return _show_plan(home, config, json)
+    return _run(home, config, json)
+
+
+def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> int:
+    """Continue an interrupted campaign exactly where it was."""
+    from netwright.config import CampaignConfig
+    from netwright.memory.store import Memory
+
+    with Memory.open(home, create=False, read_only=True) as memory:
+        row = memory.campaign(name)
+    if row.status == "finished":
+        typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True)
+    config = CampaignConfig.model_validate(row.config)
+    return _run(home, config.model_copy(update={"name": row.name}), json)
+
+
+def _run(home: Path, config: CampaignConfig, json: bool) -> int:
+    from netwright.campaign.running import run_campaign
+    from netwright.cli.live import watcher
+    from netwright.cli.results import print_results
+
+    row, board = run_campaign(home, config, watch=watcher(quiet=json))
+    if row.status == "interrupted":
+        typer.echo(
+            f"interrupted; everything finished is saved. Go on with: netwright resume {row.name}", err=True
+        )
+        return 130
+    print_results(home, row.name, board, json=json)
+    return 0
+
+
+def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
+    from netwright.cli.results import plan_of, print_plan
+    from netwright.evaluator.tasks import load_task
+    from netwright.search.policy import make_policy
+
+    make_policy(config.search.policy, seed=config.seed, rungs=1)
+    plan = plan_of(home, config, load_task(config.task, data=config.data))
+    print_plan(plan, json=json)
+    return 0
+
+
+def status(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Show where a campaign stands, also while it runs."""
+    from netwright.cli.results import print_status
+
+    print_status(home, name, json=json)
+
+
+def confirm(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Candidates. Default: the best one.")
+    ] = None,
+    campaign: Annotated[str | None, typer.Option(help="The campaign. Default: the latest.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds per architecture.")] = 3,
+    rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
+    workers: Workers = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Train winners, their parents and all baselines from scratch on fresh seeds; score on the locked test split."""
+    from netwright.campaign.confirming import confirm_candidates
+    from netwright.cli.live import confirm_progress
+    from netwright.cli.results import print_confirmation
+
+    with confirm_progress(quiet=json) as progress:
+        confirmation = confirm_candidates(
+            home,
+            ids or [],
+            campaign_name=campaign,
+            seeds=seeds,
+            rung=rung,
+            workers=workers_or_cores(workers),
+            on_progress=progress,
+        )
+    print_confirmation(confirmation, json=json)
+    return 0
+
+
+def report(
+    name: CampaignName = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file. Default: HOME/reports/NAME.html.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Write one self-contained HTML file about a campaign."""
+    from netwright.cli.output import print_json
+    from netwright.errors import StoreError
+    from netwright.memory.store import Memory
+    from netwright.report.build import build_report
+
+    with Memory.open(home, create=False, read_only=True) as memory:
+        row = memory.campaign(name)
+        page = build_report(memory, row.name)
+    path = output or home / "reports" / f"{row.name}.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; choose another file with --output") from None
+    facts: dict[str, Any] = {"campaign": row.name, "path": str(path), "bytes": len(page.encode())}
+    if json:
+        print_json(facts)
+    else:
+        typer.echo(f"wrote {path} ({facts['bytes'] // 1024} KiB); open it in any browser")

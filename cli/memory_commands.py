@@ -1,0 +1,87 @@
+"""Commands that look into the experiment memory. They never write, and work while a campaign does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netwright.cli.options import DEFAULT_HOME, CampaignName, Home, Json
+
+app = typer.Typer(help="Inspect the experiment memory.", no_args_is_help=True, rich_markup_mode=None)
+Id = Annotated[str, typer.Argument(metavar="ID", help="A candidate's id, or the first characters of it.")]
+Campaign = Annotated[str | None, typer.Option("--campaign", "-c", help="Only this campaign.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows.")]
+
+
+@app.command()
+def top(
+    limit: Limit = 15,
+    campaign: Campaign = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """The best architectures, baselines among them, each at the highest rung it reached."""
+    from netwright.cli.inspection import print_top
+
+    print_top(home, limit=limit, campaign=campaign, task=task, json=json)
+
+
+@app.command()
+def show(candidate: Id, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """Everything about one experiment: hypothesis, code, gates, trials, curves, verdict, lineage."""
+    from netwright.cli.inspection import print_experiment
+
+    print_experiment(home, candidate, json=json)
+
+
+@app.command()
+def search(
+    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words.")],
+    limit: Limit = 10,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Find experiments by words: in hypotheses, code, verdicts and failures."""
+    from netwright.cli.inspection import print_hits
+
+    print_hits(home, " ".join(query), limit=limit, json=json)
+
+
+@app.command()
+def diff(first: Id, second: Id, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """What changed between two candidates: code, recipe, numbers."""
+    from netwright.cli.inspection import print_diff
+
+    print_diff(home, first, second, json=json)
+
+
+@app.command()
+def tree(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+    """The lineage of a campaign's designs, failed ones included."""
+    from netwright.cli.inspection import print_tree
+
+    print_tree(home, name, json=json)
+
+
+@app.command()
+def failures(
+    name: CampaignName = None, limit: Limit = 20, home: Home = DEFAULT_HOME, json: Json = False
+) -> None:
+    """What failed, where, and why, with the last output."""
+    from netwright.cli.inspection import print_failures
+
+    print_failures(home, name, limit=limit, json=json)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A SELECT; writing is refused.")],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Ask the database directly; tables and views are documented in docs/memory.md."""
+    from netwright.cli.inspection import print_sql
+
+    print_sql(home, query, json=json)
