@@ -68,7 +68,7 @@ class ShortConvolution(nn.Module):
 
 
 class ChannelMlp(nn.Module):
-    """Position-wise `W2 gelu(W1 x)`; W2 begins small by depth, as in GPT-2, so that deep stacks begin tame."""
+    """Position-wise `W2 relu(W1 x)^2`; W2 begins small by depth, as in GPT-2, so that deep stacks begin tame."""
 
     def __init__(self, dim: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class ChannelMlp(nn.Module):
         nn.init.normal_(self.down.weight, std=hidden**-0.5 / (2 * layers) ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.down(F.gelu(self.up(x)))
+        y: Tensor = self.down(F.relu(self.up(x)).square())
         return y
 
 

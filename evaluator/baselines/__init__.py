@@ -11,6 +11,11 @@ from netwright.types import Candidate, Scope
 _NAMES = (
     "softmax_attention",
     "linear_attention",
+    "retention",
+    "gated_linear_attention",
+    "delta_net",
+    "gated_convolution",
+    "attention_convolution_hybrid",
 )
 
 

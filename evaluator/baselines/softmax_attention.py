@@ -39,7 +39,7 @@ class Mixer(nn.Module):
         super().__init__()
         self.heads = heads
         self.project = nn.Linear(dim, 3 * dim, bias=False)
-        self.norm = nn.RMSNorm(dim // heads)
+        self.norm = nn.RMSNorm(dim // heads, eps=1e-6)
         self.rotary = Rotary(dim // heads, max_len)
         self.out = nn.Linear(dim, dim, bias=False)
 

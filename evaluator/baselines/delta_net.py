@@ -1,0 +1,63 @@
+"""DeltaNet: a fast-weight memory that corrects itself instead of only adding.
+
+    S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T;   o_t = S_t^T q_t;   y = W_o norm(o)
+
+with q, k of unit length and beta_t = sigmoid(w_h . x_t). Before writing, the memory is asked what it holds under the
+key and only the difference is written, so a new value replaces the old one and keys interfere less: it helps with
+recall of many pairs at a state of fixed size. Computed in chunks of 16 (WY form): the corrected values U of a chunk
+solve the unit lower triangular system
+
+    (I + tril(diag(beta) K K^T, -1)) U = diag(beta) (V - K S)
+
+once for V and once for K, so that only the small state is carried from chunk to chunk.
+
+Source: Schlag et al. 2021 (arXiv:2102.11174); the chunked form: Yang et al. 2024, "Parallelizing Linear Transformers
+with the Delta Rule over Sequence Length" (arXiv:2406.06484), section 3.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHUNK = 16
+
+
+class Mixer(nn.Module):
+    def __init__(self, dim: int, heads: int, max_len: int, layer: int, layers: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(dim, 3 * dim, bias=False)
+        self.beta = nn.Linear(dim, heads)
+        self.norm = nn.RMSNorm(dim // heads, eps=1e-6)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, dim = x.shape
+        q, k, v = self.project(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+        beta = self.beta(x).sigmoid().transpose(1, 2)[..., None]
+        mixed = self.norm(delta_rule(q, k, v, beta))
+        y: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return y
+
+
+def delta_rule(q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Tensor:
+    """q, k, v of shape (B, H, T, d) and beta of (B, H, T, 1); returns o of the recurrence in the docstring."""
+    length = q.shape[-2]
+    # Padding at the end changes no earlier output: a beta of zero writes nothing.
+    padding = -length % CHUNK
+    q, k, v, beta = (F.pad(part, (0, 0, 0, padding)).unflatten(-2, (-1, CHUNK)) for part in (q, k, v, beta))
+    keys_t = k.transpose(-1, -2)
+    overlap = (beta * (k @ keys_t)).tril(-1)
+    both = torch.linalg.solve_triangular(
+        overlap, beta * torch.cat([v, k], dim=-1), upper=False, unitriangular=True
+    )
+    new_values, seen_keys = both.split([v.shape[-1], k.shape[-1]], dim=-1)
+    scores = (q @ keys_t).tril()
+    state = v.new_zeros(*k.shape[:2], k.shape[-1], v.shape[-1])
+    outputs = []
+    for chunk in range(q.shape[2]):
+        values = new_values[:, :, chunk] - seen_keys[:, :, chunk] @ state
+        outputs.append(q[:, :, chunk] @ state + scores[:, :, chunk] @ values)
+        state = state + keys_t[:, :, chunk] @ values
+    return torch.cat(outputs, dim=2)[:, :, :length]
