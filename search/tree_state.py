@@ -106,7 +106,7 @@ class TreeState:
             if node >= 0:
                 raise ValueError(f"a baseline's node is negative, got {node}")
             return
-        if self.pending.get(action.index) != action:
+        if not _same_work(self.pending.get(action.index), action):
             raise ValueError(
                 f"action {action.index} is not waiting for a result: never asked, or answered before"
             )
@@ -196,6 +196,16 @@ class TreeState:
     def times_combined(self, first: int, second: int) -> int:
         """How often the two were asked to be combined, in either order."""
         return self.pairs[_pair(first, second)]
+
+
+def _same_work(asked: Action | None, action: Action) -> bool:
+    """Compare what is to be done; whatever else a campaign notes on an action is its own affair."""
+    return asked is not None and (asked.kind, asked.operator, asked.parents, asked.rung) == (
+        action.kind,
+        action.operator,
+        action.parents,
+        action.rung,
+    )
 
 
 def _pair(first: int, second: int) -> tuple[int, int]:
