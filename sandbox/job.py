@@ -1,0 +1,91 @@
+"""What the trusted side asks of a sandboxed process, and what it learns of the end of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netwright.types import JsonDict
+
+PAYLOAD_BYTES = 1 << 20
+
+
+class ExitCause(StrEnum):
+    """How a job ended. Only `OK` carries outputs; `ERROR` means that the entry raised."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out of memory"
+    TOO_MUCH_OUTPUT = "too much output"
+    TOO_MANY_THREADS = "too many threads"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a job may use, enforced from outside; passing any of them ends it.
+
+    `wall_seconds` count from the moment the child has the job. `memory_bytes` is resident memory, including what is
+    shared with the zygote (250 to 300 MB with torch). `output_bytes` is stdout and stderr together, `reply_bytes`
+    one frame, `event_bytes` all events together.
+    """
+
+    wall_seconds: float = 60.0
+    memory_bytes: int = 3 << 30
+    threads: int = 16
+    output_bytes: int = 64 << 10
+    reply_bytes: int = 64 << 10
+    event_count: int = 10_000
+    event_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class SharedInput:
+    """Bytes in a sealed memfd, made by `Sandbox.share` and valid until the sandbox closes."""
+
+    descriptor: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One call of `entry` ("package.module:function", one of the sandbox's entries) in a process of its own.
+
+    `payload` is JSON of at most `PAYLOAD_BYTES`. `inputs` reach the child read-only. `outputs` maps names to sizes in
+    bytes: memory that the child may write but not resize, copied back only if the job ends well.
+    """
+
+    entry: str
+    payload: JsonDict = field(default_factory=dict)
+    inputs: Mapping[str, bytes | SharedInput] = field(default_factory=dict)
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What came of a job, measured from outside the child except for `reply` and `last_output`, its own claims.
+
+    `reply` is what the entry returned, or `{"error", "message", "traceback"}` where it raised. `reason` is a sentence
+    with numbers ("" if OK). `last_output` is the tail of stdout and stderr. `start_seconds` runs from the request to
+    the child having the job; waiting for a free slot is not in it. `cpu_seconds` counts from the same moment.
+    `warm` says whether a finished spare was waiting. `seconds_to_kill` is from SIGKILL to the process being reaped.
+    """
+
+    cause: ExitCause
+    reply: JsonDict | None
+    outputs: Mapping[str, bytes]
+    reason: str
+    last_output: str
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    start_seconds: float
+    warm: bool
+    tier: str
+    seconds_to_kill: float | None

@@ -1,0 +1,65 @@
+"""The few Linux calls that Python's os module lacks, by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_LAST_KNOWN_CAPABILITY = 40
+
+MACHINE = platform.machine()
+
+
+class CapabilityHeader(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class CapabilitySets(ctypes.Structure):
+    _fields_ = [("words", ctypes.c_uint32 * 6)]
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result
+
+
+def prctl(option: int, value: int = 0, pointer: object = 0) -> int:
+    """Call prctl(2). Raises OSError."""
+    last = pointer if pointer else ctypes.c_ulong(0)
+    zero = ctypes.c_ulong(0)
+    return _checked(_libc.prctl(option, ctypes.c_ulong(value), last, zero, zero), f"prctl({option})")
+
+
+def syscall(what: str, number: int, *arguments: object) -> int:
+    """Call a system call by number; ints are passed as longs. Raises OSError that names `what`."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return _checked(int(_libc.syscall(ctypes.c_long(number), *words)), what)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability for good, also those that root would keep. Raises OSError."""
+    for capability in range(_LAST_KNOWN_CAPABILITY + 1):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # EPERM without CAP_SETPCAP (nothing to lose then), EINVAL past the kernel's last capability
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header, empty = CapabilityHeader(_LINUX_CAPABILITY_VERSION_3, 0), CapabilitySets()
+    syscall("capset", _CAPSET[MACHINE], ctypes.byref(header), ctypes.byref(empty))

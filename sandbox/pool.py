@@ -1,0 +1,380 @@
+"""The trusted side's view of the zygote: one supervising thread, and the spares that wait for work."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import site
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netwright.errors import IsolationError, SandboxError
+from netwright.sandbox import wire
+from netwright.sandbox.isolation import IsolationReport, Tier
+
+if TYPE_CHECKING:
+    from netwright.types import JsonDict
+
+_log = logging.getLogger(__name__)
+
+# What a child may see of this process's environment: where libraries lie, and never a credential.
+_PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+_PASSED_ON_TO_CUDA = ("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES")
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ZYGOTE_LOG_BYTES = 4096
+DEATHS_BEFORE_GIVING_UP = 3
+PROBE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZygoteConfig:
+    """What a zygote is told when it starts."""
+
+    entries: Sequence[str]
+    warm_zygote: str | None
+    warm_child: str | None
+    isolation: Tier | None
+    device: str
+    python_path: Sequence[str]
+
+    def to_json(self) -> JsonDict:
+        return {
+            "entries": list(self.entries),
+            "warm_zygote": self.warm_zygote,
+            "warm_child": self.warm_child,
+            "isolation": self.isolation,
+            "device": self.device,
+            "python_path": list(self.python_path),
+        }
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The end of a child as the zygote saw it; `code` is minus the signal for a killed one, None if never seen."""
+
+    code: int | None
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+class Child:
+    """One forked process and the trusted ends of its descriptors."""
+
+    def __init__(self, child_id: int) -> None:
+        self.id = child_id
+        self.sock, self.their_sock = socket.socketpair()
+        self.output_fd, self.their_output_fd = os.pipe()
+        os.set_blocking(self.output_fd, False)
+        self.sock.setblocking(False)
+        self.pid = -1
+        self.pidfd = -1
+        self.forked = threading.Event()
+        self.exited = threading.Event()
+        self.exit = Exit(None)
+        self.lost = ""
+
+    def hand_over(self) -> None:
+        """Close this side's copies of the child's ends."""
+        self.their_sock.close()
+        os.close(self.their_output_fd)
+
+    @property
+    def ready(self) -> bool:
+        """Whether its first frame (that it is isolated and warm) has arrived."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return self.forked.is_set() and bool(poll.poll(0))
+
+    def kill(self) -> None:
+        """SIGKILL; harmless if it is dead already."""
+        if self.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.sock.close()
+        os.close(self.output_fd)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+def clean_environment(device: str) -> dict[str, str]:
+    """The whole environment of the zygote and its children."""
+    names = (*_PASSED_ON, *(_PASSED_ON_TO_CUDA if device == "cuda" else ()))
+    passed = {name: os.environ[name] for name in names if name in os.environ}
+    if site.ENABLE_USER_SITE:
+        passed["PYTHONUSERBASE"] = site.getuserbase()
+    fixed = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    return {"LANG": "C.UTF-8", **passed, **fixed, **dict.fromkeys(_ONE_THREAD, "1")}
+
+
+class Pool:
+    """Keeps a zygote alive and `size` spares waiting. Thread-safe."""
+
+    def __init__(self, config: ZygoteConfig, size: int) -> None:
+        self._config = config
+        self._size = size
+        self._changed = threading.Condition()
+        self._spares: deque[Child] = deque()
+        self._alive: dict[int, Child] = {}
+        self._control: socket.socket | None = None
+        self._zygote_pid = -1
+        self._log_tail = b""
+        self._next_id = 0
+        self._warm = False
+        self._failure: SandboxError | None = None
+        self._report: IsolationReport | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._supervise, name="netwright-sandbox", daemon=True)
+
+    def start(self) -> IsolationReport:
+        """Launch; return when isolation is known, while imports go on. Raises IsolationError, SandboxError."""
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._report or self._failure, PROBE_SECONDS)
+            self._raise_failure()
+            if self._report is None:
+                raise SandboxError(f"the zygote said nothing within {PROBE_SECONDS:.0f} s: {self.zygote_log}")
+        self.refill()
+        return self._report
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    @property
+    def zygote_pid(self) -> int:
+        return self._zygote_pid
+
+    @property
+    def zygote_log(self) -> str:
+        return self._log_tail.decode(errors="replace").strip()
+
+    def take(self) -> tuple[Child, bool]:
+        """A spare and whether it is warm; the oldest, or a new one, if none is. Raises SandboxError."""
+        with self._changed:
+            self._bury_dead_spares()
+            for child in self._spares:
+                if child.ready:
+                    self._spares.remove(child)
+                    return child, True
+            if self._spares:
+                return self._spares.popleft(), False
+        return self._request(), False
+
+    def refill(self) -> None:
+        """Ask for as many new spares as are missing; does not wait for them."""
+        with self._changed:
+            self._bury_dead_spares()
+            missing = self._size - len(self._spares)
+        for _ in range(missing):
+            child = self._request()
+            with self._changed:
+                self._spares.append(child)
+
+    def wait_until_warm(self, timeout_seconds: float) -> bool:
+        """Wait until a finished spare is there. Raises SandboxError if there will be none."""
+        until = time.monotonic() + timeout_seconds
+        while time.monotonic() < until:
+            with self._changed:
+                self._raise_failure()
+                if any(child.ready for child in self._spares):
+                    return True
+            time.sleep(0.005)
+        return False
+
+    def close(self) -> None:
+        """End the zygote and with it every child."""
+        with self._changed:
+            self._closing = True
+            if self._control is not None:
+                self._control.shutdown(socket.SHUT_RDWR)
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+        while self._spares:
+            self._spares.pop().close()
+
+    def _bury_dead_spares(self) -> None:
+        for child in [spare for spare in self._spares if spare.exited.is_set()]:
+            if not child.ready:  # a last frame says why it died: whoever takes it will raise that
+                self._spares.remove(child)
+                child.close()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise type(self._failure)(str(self._failure))
+
+    def _request(self) -> Child:
+        with self._changed:
+            self._changed.wait_for(lambda: self._control or self._failure or self._closing, PROBE_SECONDS)
+            self._raise_failure()
+            if self._control is None or self._closing:
+                raise SandboxError("the sandbox is closed: start it, or run jobs before it closes")
+            child = Child(self._next_id)
+            self._next_id += 1
+            self._alive[child.id] = child
+            descriptors = [child.their_sock.fileno(), child.their_output_fd]
+            try:
+                wire.send_frame(self._control, {"id": child.id}, descriptors)
+            except OSError:
+                child.lost = "the zygote died before it could fork"
+                child.exited.set()
+            finally:
+                child.hand_over()
+            return child
+
+    def _supervise(self) -> None:
+        """Body of the one thread. The zygote dies with the thread that started it, so it starts here."""
+        deaths = 0
+        while not self._closing and self._failure is None:
+            self._warm = False
+            try:
+                process, log_fd = self._launch()
+            except OSError as error:
+                self._fail(SandboxError(f"the zygote cannot be started: {error}"))
+                return
+            self._follow(process, log_fd)
+            code = self._end(process, log_fd)
+            if self._closing or self._failure is not None:
+                return
+            deaths = 1 if self._warm else deaths + 1
+            _log.warning("zygote died code=%s deaths_in_a_row=%s; restarting", code, deaths)
+            if deaths >= DEATHS_BEFORE_GIVING_UP:
+                self._fail(
+                    SandboxError(f"the zygote died {deaths} times in a row, code {code}: {self.zygote_log}")
+                )
+
+    def _launch(self) -> tuple[subprocess.Popen[bytes], int]:
+        ours, theirs = socket.socketpair()
+        log_fd, their_log_fd = os.pipe()
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "netwright.sandbox.zygote",
+            str(theirs.fileno()),
+            str(os.getpid()),
+        ]
+        try:
+            process = subprocess.Popen(
+                command,
+                env=clean_environment(self._config.device),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=their_log_fd,
+                stderr=their_log_fd,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(their_log_fd)
+        wire.send_frame(ours, self._config.to_json())
+        with self._changed:
+            self._control, self._zygote_pid, self._log_tail = ours, process.pid, b""
+            self._changed.notify_all()
+            shut = self._closing
+        if shut:
+            ours.shutdown(socket.SHUT_RDWR)
+        return process, log_fd
+
+    def _follow(self, process: subprocess.Popen[bytes], log_fd: int) -> None:
+        assert self._control is not None
+        channel = wire.Channel(self._control)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(log_fd, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == log_fd:
+                    text = os.read(log_fd, 1 << 16)
+                    self._log_tail = (self._log_tail + text)[-ZYGOTE_LOG_BYTES:]
+                    if not text:
+                        poll.unregister(log_fd)
+                elif not self._hear(channel):
+                    return
+
+    def _hear(self, channel: wire.Channel) -> bool:
+        while True:
+            try:
+                received = channel.receive()
+            except OSError:
+                received = None
+            if received is None:
+                return False
+            self._note(*received)
+            if not channel.has_more:
+                return True
+
+    def _note(self, message: JsonDict, descriptors: list[int]) -> None:
+        kind = message["kind"]
+        if kind == "forked":
+            child = self._alive[message["id"]]
+            child.pid, child.pidfd = message["pid"], descriptors[0]
+            child.forked.set()
+        elif kind == "exited":
+            child = self._alive.pop(message["id"])
+            child.exit = Exit(message["code"], message["cpu_seconds"], message["peak_memory_bytes"])
+            child.exited.set()
+        elif kind == "fork failed":
+            self._lose(self._alive.pop(message["id"]), f"the zygote could not fork: {message['text']}")
+        elif kind == "failed":
+            error = IsolationError if message["stage"] == "isolation" else SandboxError
+            text = (
+                message["text"]
+                if error is IsolationError
+                else f"the zygote could not import: {message['text']}"
+            )
+            self._fail(error(text))
+        else:
+            self._progress(kind, message)
+
+    def _progress(self, kind: str, message: JsonDict) -> None:
+        with self._changed:
+            if kind == "isolation":
+                self._report = IsolationReport.from_json(message["report"])
+            elif kind == "warm":
+                self._warm = True
+                _log.info("zygote warm seconds=%.2f", message["seconds"])
+            self._changed.notify_all()
+
+    def _end(self, process: subprocess.Popen[bytes], log_fd: int) -> int:
+        with self._changed:
+            assert self._control is not None
+            self._control.close()
+            self._control = None
+        try:
+            code = process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        os.close(log_fd)
+        for child in list(self._alive.values()):
+            child.kill()
+            self._lose(child, f"the zygote ended with code {code} and took this process with it")
+        self._alive.clear()
+        return code
+
+    def _lose(self, child: Child, why: str) -> None:
+        child.lost = why
+        child.exited.set()
+        child.forked.set()
+
+    def _fail(self, error: SandboxError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
+        for child in list(self._alive.values()):
+            self._lose(child, str(error))

@@ -1,0 +1,263 @@
+"""`Sandbox`: run one function call in a process of its own, watch it, and report what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from netwright.errors import SandboxError
+from netwright.sandbox import wire
+from netwright.sandbox.isolation import IsolationReport, Tier
+from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
+from netwright.sandbox.pool import Child, Pool, ZygoteConfig
+from netwright.sandbox.watch import ChildLost, Ending, Watch
+
+if TYPE_CHECKING:
+    from netwright.types import JsonDict
+
+__all__ = ["ExitCause", "Job", "JobResult", "Limits", "Sandbox", "SharedInput"]
+
+_log = logging.getLogger(__name__)
+
+SEND_SECONDS = 10.0
+REAP_SECONDS = 30.0
+ATTEMPTS = 3
+
+
+class _Descriptors:
+    """The memfds of one job on the trusted side."""
+
+    def __init__(self, job: Job) -> None:
+        self._own: list[int] = []
+        self.inputs = {name: self._input(value) for name, value in job.inputs.items()}
+        self.outputs = {name: self._keep(wire.sealed_output(size)) for name, size in job.outputs.items()}
+        self._sizes = dict(job.outputs)
+
+    def _input(self, value: bytes | SharedInput) -> int:
+        return value.descriptor if isinstance(value, SharedInput) else self._keep(wire.sealed_input(value))
+
+    def _keep(self, descriptor: int) -> int:
+        self._own.append(descriptor)
+        return descriptor
+
+    def copies(self) -> dict[str, bytes]:
+        return {name: wire.copy_out(fd, self._sizes[name]) for name, fd in self.outputs.items()}
+
+    def close(self) -> None:
+        for descriptor in self._own:
+            os.close(descriptor)
+
+
+def _order(job: Job) -> JsonDict:
+    sizes = [[n, v.size if isinstance(v, SharedInput) else len(v)] for n, v in job.inputs.items()]
+    return {
+        "entry": job.entry,
+        "payload": job.payload,
+        "inputs": sizes,
+        "outputs": [[name, size] for name, size in job.outputs.items()],
+        "wall_seconds": job.limits.wall_seconds,
+        "threads": job.limits.threads,
+        "memory_bytes": job.limits.memory_bytes,
+    }
+
+
+class Sandbox:
+    """Runs jobs in single-use children of a warm zygote, at most `slots` at a time. Thread-safe; a context manager.
+
+    `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and `warm_child`
+    one that runs in each spare after isolation. With `isolation=None` nothing less than T2 will do; a tier that is
+    named is used as it is. `python_path` lists more folders to import from, which children may read.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        entries: Sequence[str],
+        warm_zygote: str | None = None,
+        warm_child: str | None = None,
+        isolation: Tier | None = None,
+        device: str = "cpu",
+        python_path: Sequence[str] = (),
+    ) -> None:
+        self._entries = frozenset(entries)
+        self._tier = isolation or Tier.T2
+        config = ZygoteConfig(
+            entries=tuple(entries),
+            warm_zygote=warm_zygote,
+            warm_child=warm_child,
+            isolation=isolation,
+            device=device,
+            python_path=tuple(python_path),
+        )
+        self._pool = Pool(config, slots + 1)
+        self._slots = threading.Semaphore(slots)
+        self._report: IsolationReport | None = None
+        self._shared: list[int] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Launch the zygote; returns when isolation is known (about 0.2 s) while imports go on.
+
+        Raises IsolationError if the tier cannot be had, SandboxError if the zygote cannot be started.
+        """
+        self._report = self._pool.start()
+
+    @property
+    def isolation(self) -> IsolationReport:
+        """What this machine can enforce. Raises SandboxError before `start`."""
+        if self._report is None:
+            raise SandboxError("the sandbox is not started: call start() or use it as a context manager")
+        return self._report
+
+    @property
+    def zygote_pid(self) -> int:
+        return self._pool.zygote_pid
+
+    def wait_until_warm(self, timeout_seconds: float = 120.0) -> bool:
+        """Wait until the imports are done and a spare is ready, e.g. before timing. Raises SandboxError."""
+        return self._pool.wait_until_warm(timeout_seconds)
+
+    def share(self, data: bytes) -> SharedInput:
+        """Put `data` into sealed memory once, for any number of jobs."""
+        shared = SharedInput(wire.sealed_input(data), len(data))
+        self._shared.append(shared.descriptor)
+        return shared
+
+    def run(
+        self,
+        job: Job,
+        *,
+        on_event: Callable[[JsonDict], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> JobResult:
+        """Run `job` in a fresh process and block until it has ended and is reaped.
+
+        A job whose process the zygote took along when it died runs again, its events too. Whatever the job does is
+        in the result. Raises SandboxError if the sandbox itself fails.
+        """
+        self._validate(job)
+        while not self._slots.acquire(timeout=0.05):
+            if self._is_stopped(cancel):
+                return self._never_started()
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    return self._attempt(job, on_event, cancel)
+                except ChildLost as error:
+                    _log.warning("job starts again entry=%s reason=%s", job.entry, error)
+                    reason = str(error)
+            raise SandboxError(
+                f"gave up on {job.entry} after {ATTEMPTS} lost processes; the last one: {reason}"
+            )
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Kill all that runs and free everything; running jobs end as cancelled."""
+        self._pool.close()
+        while self._shared:
+            os.close(self._shared.pop())
+
+    def _validate(self, job: Job) -> None:
+        if job.entry not in self._entries:
+            raise SandboxError(
+                f"unknown entry {job.entry!r}; this sandbox has {', '.join(sorted(self._entries))}"
+            )
+        if (size := len(json.dumps(job.payload))) > PAYLOAD_BYTES:
+            raise SandboxError(
+                f"a payload of {size} bytes, at most {PAYLOAD_BYTES}: hand it over as an input"
+            )
+
+    def _is_stopped(self, cancel: threading.Event | None) -> bool:
+        return self._pool.closing or (cancel is not None and cancel.is_set())
+
+    def _attempt(
+        self, job: Job, on_event: Callable[[JsonDict], None] | None, cancel: threading.Event | None
+    ) -> JobResult:
+        requested = time.monotonic()
+        child, warm = self._pool.take()
+        descriptors = _Descriptors(job)
+        try:
+            _send(child, job, descriptors)
+            self._pool.refill()
+            watch = Watch(child, job.limits, on_event, lambda: self._is_stopped(cancel))
+            ending = watch.until_done()
+            ended = time.monotonic()
+            seconds_to_kill = self._kill(child)
+            watch.drain_output()
+            if self._pool.closing and ending.cause is ExitCause.CRASHED:
+                ending = Ending(ExitCause.CANCELLED, "the sandbox was closed")
+            outputs = descriptors.copies() if ending.cause is ExitCause.OK else {}
+            started = watch.started or ended
+            return JobResult(
+                cause=ending.cause,
+                reply=ending.reply,
+                outputs=outputs,
+                reason=ending.reason,
+                last_output=watch.tail.decode(errors="replace"),
+                wall_seconds=ended - started,
+                cpu_seconds=max(0.0, child.exit.cpu_seconds - watch.cpu_seconds_at_start),
+                peak_memory_bytes=max(child.exit.peak_memory_bytes, watch.peak_memory_bytes),
+                start_seconds=started - requested,
+                warm=warm,
+                tier=self._tier,
+                seconds_to_kill=seconds_to_kill,
+            )
+        finally:
+            child.kill()
+            descriptors.close()
+            child.close()
+
+    def _kill(self, child: Child) -> float:
+        begun = time.monotonic()
+        child.kill()
+        if not child.exited.wait(REAP_SECONDS):
+            raise SandboxError(f"process {child.pid} was not reaped within {REAP_SECONDS:.0f} s of SIGKILL")
+        return time.monotonic() - begun
+
+    def _never_started(self) -> JobResult:
+        return JobResult(
+            cause=ExitCause.CANCELLED,
+            reply=None,
+            outputs={},
+            reason="stopped on request before it began",
+            last_output="",
+            wall_seconds=0.0,
+            cpu_seconds=0.0,
+            peak_memory_bytes=0,
+            start_seconds=0.0,
+            warm=False,
+            tier=self._tier,
+            seconds_to_kill=None,
+        )
+
+
+def _send(child: Child, job: Job, descriptors: _Descriptors) -> None:
+    """Hand the job over. Raises ChildLost if nobody is there to take it."""
+    child.forked.wait(REAP_SECONDS * 4)
+    if child.pidfd < 0:
+        raise ChildLost(child.lost or "the zygote did not fork in time")
+    handed = [*descriptors.inputs.values(), *descriptors.outputs.values()]
+    child.sock.settimeout(SEND_SECONDS)
+    try:
+        wire.send_frame(child.sock, _order(job), handed)
+    except OSError as error:
+        if not child.ready:
+            raise ChildLost(f"a spare was gone before it had its job: {error}") from error
+    finally:
+        child.sock.settimeout(0)

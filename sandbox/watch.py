@@ -1,0 +1,231 @@
+"""Watching one job from outside: its frames, its output, the clock, and /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from netwright.errors import IsolationError, SandboxError
+from netwright.sandbox import wire
+from netwright.sandbox.job import ExitCause, Limits
+from netwright.sandbox.pool import Child
+
+if TYPE_CHECKING:
+    from netwright.types import JsonDict
+
+POLL_MILLISECONDS = 25
+START_SECONDS = 180.0
+REPORT_SECONDS = 10.0
+KEPT_OUTPUT_BYTES = 4096
+_CHUNK_BYTES = 1 << 16
+_NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
+
+
+class ChildLost(Exception):
+    """The process ended before it had the job, or the zygote took it along: no candidate is to blame."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why watching stopped."""
+
+    cause: ExitCause
+    reason: str = ""
+    reply: JsonDict | None = None
+
+
+class Ended(Exception):
+    """Leaves the watching loop from wherever the end was noticed."""
+
+    def __init__(self, cause: ExitCause, reason: str = "", reply: JsonDict | None = None) -> None:
+        super().__init__(reason)
+        self.ending = Ending(cause, reason, reply)
+
+
+def usage_now(pid: int) -> tuple[int, int]:
+    """Resident bytes and number of threads of a process, (0, 0) if it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = dict(line.split(b":", 1) for line in file.read().splitlines() if b":" in line)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0, 0
+    return int(lines.get(b"VmRSS", b"0").split()[0]) * 1024, int(lines[b"Threads"])
+
+
+class Watch:
+    """Follows one child from the sending of its job to its end; `until_done` is called once."""
+
+    def __init__(
+        self,
+        child: Child,
+        limits: Limits,
+        on_event: Callable[[JsonDict], None] | None,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._child = child
+        self._limits = limits
+        self._on_event = on_event
+        self._stopped = stopped
+        self._reader = wire.FrameReader(1 << 20)
+        self._events = 0
+        self._event_bytes = 0
+        self._output_bytes = 0
+        self._next_check = 0.0
+        self._requested = time.monotonic()
+        self.started: float | None = None
+        self.cpu_seconds_at_start = 0.0
+        self.peak_memory_bytes = 0
+        self.tail = b""
+
+    def until_done(self) -> Ending:
+        """Block until the job ends or passes a limit. Raises ChildLost, IsolationError, SandboxError."""
+        poll = select.poll()
+        for descriptor in (self._child.sock, self._child.output_fd, self._child.pidfd):
+            poll.register(descriptor, select.POLLIN)
+        try:
+            while True:
+                ready = {descriptor for descriptor, _ in poll.poll(POLL_MILLISECONDS)}
+                if self._child.output_fd in ready and not self._read_output():
+                    poll.unregister(self._child.output_fd)
+                if self._child.sock.fileno() in ready and not self._read_frames():
+                    poll.unregister(self._child.sock)
+                if self._child.pidfd in ready:
+                    self._read_last_frames()
+                    self._raise_death()
+                self._check()
+        except Ended as end:
+            return end.ending
+
+    def drain_output(self) -> None:
+        """After the end: keep the tail of what is still in the pipe."""
+        with contextlib.suppress(Ended):
+            while self._read_output():
+                pass
+
+    def _read_output(self) -> bool:
+        """Read what there is; False if there is nothing more now or ever."""
+        try:
+            text = os.read(self._child.output_fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        self.tail = (self.tail + text)[-KEPT_OUTPUT_BYTES:]
+        self._output_bytes += len(text)
+        if self._output_bytes > self._limits.output_bytes:
+            raise Ended(
+                ExitCause.TOO_MUCH_OUTPUT,
+                f"wrote {self._output_bytes} bytes to stdout and stderr, at most {self._limits.output_bytes} are allowed",
+            )
+        return bool(text)
+
+    def _read_frames(self) -> bool:
+        """Act on what there is; False if there is nothing more now or ever."""
+        try:
+            chunk = self._child.sock.recv(_CHUNK_BYTES)
+            for body in self._reader.feed(chunk):
+                self._hear(wire.decode(body), len(body))
+        except (BlockingIOError, ConnectionResetError):
+            return False
+        except wire.FrameTooLarge as error:
+            raise Ended(ExitCause.TOO_MUCH_OUTPUT, f"sent {error}") from None
+        except wire.BrokenFrame as error:
+            raise Ended(ExitCause.CRASHED, f"broke the protocol: {error}") from None
+        return bool(chunk)
+
+    def _read_last_frames(self) -> None:
+        while self._read_frames():
+            pass
+
+    def _hear(self, frame: JsonDict, size: int) -> None:
+        kind = frame.get("kind")
+        if self.started is None:
+            self._hear_setup(kind, frame)
+        elif kind == "event" and isinstance(frame.get("event"), dict):
+            self._count_event(size)
+            if self._on_event:
+                self._on_event(frame["event"])
+        elif kind == "reply" and isinstance(frame.get("reply"), dict):
+            raise Ended(ExitCause.OK, reply=frame["reply"])
+        elif kind == "error":
+            raise _raised(frame)
+        else:
+            raise Ended(ExitCause.CRASHED, f"broke the protocol: a frame of kind {str(kind)[:40]!r}")
+
+    def _hear_setup(self, kind: object, frame: JsonDict) -> None:
+        """Frames before any untrusted code runs in the child."""
+        if kind == "started":
+            self.started = time.monotonic()
+            self.cpu_seconds_at_start = float(frame["cpu_seconds"])
+            self._reader.limit = self._limits.reply_bytes
+        elif kind == "fatal":
+            error = IsolationError if frame["layer"] == "isolation" else SandboxError
+            raise error(f"a sandboxed process could not be set up: {frame['error']}: {frame['traceback']}")
+
+    def _count_event(self, size: int) -> None:
+        self._events += 1
+        self._event_bytes += size
+        if self._events > self._limits.event_count or self._event_bytes > self._limits.event_bytes:
+            raise Ended(
+                ExitCause.TOO_MUCH_OUTPUT,
+                f"sent {self._events} events of {self._event_bytes} bytes, at most {self._limits.event_count} of "
+                f"{self._limits.event_bytes} bytes are allowed",
+            )
+
+    def _check(self) -> None:
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + POLL_MILLISECONDS / 1000
+        if self._stopped():
+            raise Ended(ExitCause.CANCELLED, "stopped on request")
+        if self.started is None:
+            if now - self._requested > START_SECONDS:
+                raise SandboxError(f"a sandboxed process was not ready within {START_SECONDS:.0f} s")
+            return
+        limits = self._limits
+        if now - self.started > limits.wall_seconds:
+            raise Ended(ExitCause.TIMEOUT, f"still running after {limits.wall_seconds:g} s")
+        memory, threads = usage_now(self._child.pid)
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
+        if memory > limits.memory_bytes:
+            raise Ended(
+                ExitCause.OUT_OF_MEMORY,
+                f"held {memory >> 20} MiB, at most {limits.memory_bytes >> 20} MiB are allowed",
+            )
+        if threads > limits.threads:
+            raise Ended(
+                ExitCause.TOO_MANY_THREADS, f"ran {threads} threads, at most {limits.threads} are allowed"
+            )
+
+    def _raise_death(self) -> NoReturn:
+        self._child.exited.wait(REPORT_SECONDS)
+        code = self._child.exit.code
+        if self._child.lost or self.started is None:
+            raise ChildLost(self._child.lost or f"a spare ended with code {code} before it had its job")
+        raise _crashed(code)
+
+
+def _raised(frame: JsonDict) -> Ended:
+    reply = {name: str(frame.get(name, ""))[-4000:] for name in ("error", "message", "traceback")}
+    sentence = f"raised {reply['error']}: {reply['message']}"[:500]
+    no_memory = reply["error"] in ("MemoryError", "OutOfMemoryError") or any(
+        phrase in reply["message"] for phrase in _NO_MEMORY
+    )
+    return Ended(ExitCause.OUT_OF_MEMORY if no_memory else ExitCause.ERROR, sentence, reply)
+
+
+def _crashed(code: int | None) -> Ended:
+    if code is None:
+        return Ended(ExitCause.CRASHED, "ended in an unknown way")
+    if code >= 0:
+        return Ended(ExitCause.CRASHED, f"exited with status {code} without a reply")
+    if -code == signal.SIGXCPU:
+        return Ended(ExitCause.TIMEOUT, "used up its CPU time on several threads")
+    name = signal.Signals(-code).name
+    hint = " from outside, perhaps the kernel out of memory" if -code == signal.SIGKILL else ""
+    return Ended(ExitCause.CRASHED, f"was killed by {name}{hint}")
