@@ -1,0 +1,424 @@
+"""The experiment memory: what campaigns write and everybody reads.
+
+One file, HOME/memory.db. Every write is one transaction, safe against kill -9 at any moment and against other
+writers; every `put` may be repeated, a second time changes nothing. Nothing is ever deleted. An instance may
+be shared by threads. Times are UTC; losses are nats.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from netwright.errors import NotFound, StoreError
+from netwright.memory import experiments
+from netwright.memory.artifacts import Artifacts
+from netwright.memory.connection import Connection, now, open_memory
+from netwright.memory.records import (
+    ActionRecord,
+    Campaign,
+    CampaignStatus,
+    Experiment,
+    ExperimentRecord,
+    Knowledge,
+    Lesson,
+    LlmTotals,
+)
+from netwright.memory.rows import (
+    action_record_of,
+    campaign_of,
+    candidate_of,
+    candidate_row,
+    curve_row,
+    gate_of,
+    insert,
+    llm_of,
+    llm_row,
+    storable,
+    to_json,
+    trial_of,
+    trial_row,
+)
+from netwright.types import (
+    Action,
+    Candidate,
+    GateReport,
+    JsonDict,
+    LlmCall,
+    Split,
+    TaskSpec,
+    Trial,
+    TrialStatus,
+)
+
+__all__ = ["Campaign", "Memory"]
+
+logger = logging.getLogger(__name__)
+
+
+class Standing(Protocol):
+    """How a search policy sees one node."""
+
+    @property
+    def visits(self) -> int: ...
+
+    @property
+    def value(self) -> float | None: ...
+
+
+_TRIALS = (
+    "SELECT t.*, k.steps AS curve_steps, k.losses AS curve_losses FROM trials t "
+    "LEFT JOIN curves k ON k.trial_id = t.id"
+)
+
+
+class Memory:
+    """An open experiment memory.
+
+    Raises:
+        StoreError: from any method, when the file cannot be read or written.
+    """
+
+    def __init__(self, home: Path, connection: Connection) -> None:
+        self.home = home
+        self.connection = connection
+        self.artifacts = Artifacts(home)
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        *,
+        create: bool = True,
+        read_only: bool = False,
+        evaluation_key: bytes | None = None,
+    ) -> Memory:
+        """Open HOME/memory.db, making it where `create` allows; `read_only` never makes or changes it.
+
+        `evaluation_key` becomes the key of a memory made by this call (default: 32 random bytes).
+
+        Raises:
+            NotFound: there is none and none is to be made.
+            SchemaMismatch: the file is another program's, or a newer netwright's.
+            StoreError: it cannot be read or written, or has another evaluation key than the one given.
+        """
+        connection = open_memory(home, create=create, read_only=read_only, evaluation_key=evaluation_key)
+        memory = cls(home, connection)
+        if evaluation_key is not None and memory.evaluation_key != evaluation_key:
+            memory.close()
+            raise StoreError(
+                f"{connection.path} has its own evaluation key, results under another one would not compare: "
+                "omit the key, or choose another --home"
+            )
+        return memory
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self.connection.path
+
+    @property
+    def evaluation_key(self) -> bytes:
+        """The secret from which held-out data is drawn; candidates never see it."""
+        row = self.connection.row("SELECT value FROM meta WHERE key = 'evaluation_key'")
+        if row is None:
+            raise StoreError(f"{self.path} has lost its evaluation key: put a copy of the file in its place")
+        return bytes.fromhex(row["value"])
+
+    # Campaigns and tasks
+
+    def put_task(self, task: TaskSpec) -> None:
+        """Keep what a task is, under its id."""
+        with self.connection.write() as conn:
+            conn.execute(
+                "INSERT INTO tasks (id, name, metric, spec) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET metric = excluded.metric, spec = excluded.spec "
+                "WHERE spec IS NOT excluded.spec",
+                (task.id, task.name, task.metric, task.model_dump_json()),
+            )
+
+    def start_campaign(self, name: str, task: TaskSpec, seed: int, config: JsonDict) -> Campaign:
+        """Begin a campaign.
+
+        Raises:
+            StoreError: the name is taken.
+        """
+        self.put_task(task)
+        values = {
+            "name": name,
+            "task_id": task.id,
+            "task": task.model_dump_json(),
+            "seed": seed,
+            "config": to_json(config),
+            "status": "running",
+            "started_at": now(),
+            "elapsed_seconds": 0.0,
+            "note": "",
+        }
+        with self.connection.write() as conn:
+            if insert(conn, "campaigns", values, ignore=True) is None:
+                raise StoreError(
+                    f"a campaign named {name!r} exists already: resume it, or choose another name"
+                )
+        logger.info("campaign started name=%s task=%s seed=%d", name, task.id, seed)
+        return self.campaign(name)
+
+    def campaign(self, name: str | None = None) -> Campaign:
+        """The campaign of that name, or the one started last.
+
+        Raises:
+            NotFound: there is none; the message lists the known names.
+        """
+        where = "WHERE name = ?" if name is not None else "ORDER BY id DESC LIMIT 1"
+        row = self.connection.row(f"SELECT * FROM campaigns {where}", (name,) if name is not None else ())
+        if row is not None:
+            return campaign_of(row)
+        known = ", ".join(campaign.name for campaign in self.campaigns())
+        if known:
+            raise NotFound(f"there is no campaign {name!r}; known: {known}")
+        raise NotFound(f"{self.path} holds no campaign yet: start one with `netwright run`")
+
+    def campaigns(self) -> list[Campaign]:
+        """All campaigns, in the order in which they were started."""
+        return [campaign_of(row) for row in self.connection.rows("SELECT * FROM campaigns ORDER BY id")]
+
+    def update_campaign(
+        self,
+        campaign_id: int,
+        *,
+        status: CampaignStatus | None = None,
+        elapsed_seconds: float | None = None,
+        note: str | None = None,
+        config: JsonDict | None = None,
+    ) -> Campaign:
+        """Change what is given. Any status but `running` marks the time at which the campaign stopped."""
+        stored = None if config is None else to_json(config)
+        with self.connection.write() as conn:
+            conn.execute(
+                "UPDATE campaigns SET status = coalesce(?1, status), note = coalesce(?3, note), "
+                "elapsed_seconds = coalesce(?2, elapsed_seconds), config = coalesce(?6, config), "
+                "finished_at = CASE WHEN ?1 IS NULL THEN finished_at WHEN ?1 = 'running' THEN NULL ELSE ?4 END "
+                "WHERE id = ?5",
+                (status, elapsed_seconds, note, now(), campaign_id, stored),
+            )
+            row = conn.execute("SELECT * FROM campaigns WHERE id = ?", (campaign_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"there is no campaign number {campaign_id} in {self.path}")
+        return campaign_of(row)
+
+    # Candidates, gates, trials
+
+    def put_candidate(self, candidate: Candidate) -> None:
+        """Keep a candidate; the title and origin under which a source came first stay."""
+        with self.connection.write() as conn:
+            insert(conn, "candidates", {**candidate_row(candidate), "created_at": now()}, ignore=True)
+
+    def candidate(self, prefix: str) -> Candidate:
+        """The candidate with this id, or with the only id that begins so.
+
+        Raises:
+            NotFound: none or several fit; the message says which.
+        """
+        # A range, not LIKE: it uses the index, and no character of the prefix has a meaning.
+        found = self.connection.rows(
+            "SELECT * FROM candidates WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 6",
+            (prefix.lower(),),
+        )
+        if not prefix or not found:
+            raise NotFound(
+                f"no candidate has an id that begins with {prefix!r}: `netwright memory top` lists ids"
+            )
+        if len(found) > 1:
+            fitting = ", ".join(f"{row['short']} ({row['title']})" for row in found[:5])
+            more = ", ..." if len(found) > 5 else ""
+            raise NotFound(f"several candidates begin with {prefix!r}: {fitting}{more}; give more characters")
+        return candidate_of(found[0])
+
+    def put_gates(self, candidate_id: str, task_id: str, reports: Sequence[GateReport]) -> None:
+        """Keep gate reports; of a gate that was reported before, the first report stays."""
+        seen: dict[str, int] = {}
+        with self.connection.write() as conn:
+            _name_task(conn, task_id)
+            for report in reports:
+                occurrence = seen[report.gate] = seen.get(report.gate, -1) + 1
+                values = report.model_dump() | {"evidence": to_json(report.evidence), "created_at": now()}
+                key = {"candidate_id": candidate_id, "task_id": task_id, "occurrence": occurrence}
+                insert(conn, "gates", {**key, **values}, ignore=True)
+
+    def gates(self, candidate_id: str, task_id: str) -> tuple[GateReport, ...]:
+        """The gate reports in the order in which they were put; empty if it was never checked."""
+        sql = "SELECT * FROM gates WHERE candidate_id = ? AND task_id = ? ORDER BY id"
+        return tuple(gate_of(row) for row in self.connection.rows(sql, (candidate_id, task_id)))
+
+    def put_trial(self, campaign_id: int | None, trial: Trial) -> None:
+        """Keep a trial; `campaign_id` is None outside campaigns. The first result of a trial stays.
+
+        Raises:
+            ValueError: the trial was interrupted; such a trial says nothing and is run again.
+        """
+        if trial.status is TrialStatus.INTERRUPTED:
+            raise ValueError("an interrupted trial has no result to keep: run it again")
+        with self.connection.write() as conn:
+            _name_task(conn, trial.task_id)
+            values = {"campaign_id": campaign_id, **trial_row(trial), "created_at": now()}
+            trial_id = insert(conn, "trials", values, ignore=True)
+            if trial_id is not None and trial.curve:
+                insert(conn, "curves", {"trial_id": trial_id, **curve_row(trial.curve)})
+
+    def trial(
+        self, candidate_id: str, task_id: str, rung: int, seed: int, split: Split = Split.VALIDATION
+    ) -> Trial | None:
+        """The trial, if it was run."""
+        row = self.connection.row(
+            f"{_TRIALS} WHERE candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ?",
+            (candidate_id, task_id, rung, seed, split),
+        )
+        return None if row is None else trial_of(row)
+
+    def trials(
+        self,
+        task_id: str | None = None,
+        candidate_id: str | None = None,
+        split: Split | None = None,
+        rung: int | None = None,
+    ) -> list[Trial]:
+        """The trials that fit all that is given, oldest first."""
+        given = {"task_id": task_id, "candidate_id": candidate_id, "split": split, "rung": rung}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        where = " AND ".join(f"t.{name} = ?" for name in chosen) or "1"
+        found = self.connection.rows(f"{_TRIALS} WHERE {where} ORDER BY t.id", tuple(chosen.values()))
+        return [trial_of(row) for row in found]
+
+    # The search and its experiments
+
+    def put_action(self, campaign_id: int, action: Action) -> None:
+        """Log what the search asked for."""
+        with self.connection.write() as conn:
+            experiments.put_action(conn, campaign_id, action)
+
+    def actions(self, campaign_id: int) -> list[ActionRecord]:
+        """All actions of a campaign, by index."""
+        sql = "SELECT * FROM actions WHERE campaign_id = ? ORDER BY action"
+        return [action_record_of(row) for row in self.connection.rows(sql, (campaign_id,))]
+
+    def remember(self, campaign_id: int, record: ExperimentRecord) -> bool:
+        """Write an experiment in one transaction: node, attempts, score, verdict, lesson, closed action.
+
+        A promotion appends score and verdict to the node it belongs to; the latest count. False: it was there
+        already and nothing was written.
+        """
+        with self.connection.write() as conn:
+            return experiments.remember(conn, campaign_id, record)
+
+    def experiments(self, campaign_id: int) -> list[Experiment]:
+        """Every record of a campaign in the order in which they were remembered, each with its candidate.
+
+        A node that was promoted appears once for its first training and once for each promotion.
+        """
+        return experiments.load(self.connection, campaign_id)
+
+    def put_node_statistics(self, campaign_id: int, statistics: Mapping[int, Standing]) -> None:
+        """Set the visits and value of nodes, as the search sees them now."""
+        with self.connection.write() as conn:
+            conn.executemany(
+                "UPDATE nodes SET visits = ?1, value = ?2 WHERE campaign_id = ?3 AND node = ?4 "
+                "AND (visits IS NOT ?1 OR value IS NOT ?2)",
+                [(known.visits, known.value, campaign_id, node) for node, known in statistics.items()],
+            )
+
+    # Endpoints
+
+    def find_llm_call(self, key: str) -> LlmCall | None:
+        """The latest call under `key` that brought a reply."""
+        sql = "SELECT * FROM llm_calls WHERE key = ? AND reply IS NOT NULL ORDER BY id DESC LIMIT 1"
+        row = self.connection.row(sql, (key,))
+        return None if row is None else llm_of(row)
+
+    def put_llm_call(self, campaign_id: int | None, call: LlmCall) -> None:
+        """Keep a call, whether it succeeded or not; under one key every failure is kept."""
+        row = {"campaign_id": campaign_id, **llm_row(call)}
+        values = {name: storable(value) for name, value in row.items()}
+        same = " AND ".join(f"{name} IS ?" for name in values)
+        with self.connection.write() as conn:
+            if not conn.execute(f"SELECT 1 FROM llm_calls WHERE {same}", tuple(values.values())).fetchone():
+                insert(conn, "llm_calls", {**values, "created_at": now()})
+
+    def llm_totals(self, campaign_id: int | None = None) -> LlmTotals:
+        """Calls, tokens and seconds spent on endpoints, by one campaign or by all."""
+        where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
+        row = self.connection.row(
+            "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
+            "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
+            "coalesce(sum(completion_tokens), 0) AS completion_tokens, "
+            "coalesce(sum(seconds), 0.0) AS seconds, coalesce(max(tokens_estimated), 0) AS tokens_estimated "
+            f"FROM llm_calls {where}",
+            parameters,
+        )
+        roles = self.connection.rows(
+            f"SELECT role, count(*) AS calls FROM llm_calls {where} GROUP BY role", parameters
+        )
+        by_role = {role["role"]: role["calls"] for role in roles}
+        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role})
+
+    # What was learned
+
+    def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
+        """Lessons with their evidence, those with most support first; of one task, or of all."""
+        where, parameters = ("WHERE l.task_id = ?", [task_id]) if task_id is not None else ("", [])
+        found = self.connection.rows(
+            "SELECT l.id, l.claim, l.task_id, l.created_at, e.candidate_id, e.supports, p.name "
+            "FROM lessons l JOIN evidence e ON e.lesson_id = l.id JOIN verdicts v ON v.id = e.verdict_id "
+            f"JOIN campaigns p ON p.id = v.campaign_id {where} ORDER BY l.id, e.id",
+            parameters,
+        )
+        by_id: dict[int, list[Any]] = {}
+        for row in found:
+            by_id.setdefault(row["id"], []).append(row)
+        lessons = [_lesson(rows) for rows in by_id.values()]
+        lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
+        return lessons[:limit]
+
+    def put_knowledge(self, item: Knowledge) -> None:
+        """Keep a piece of outside knowledge, once per kind, title and source."""
+        with self.connection.write() as conn:
+            insert(conn, "knowledge", {**item.model_dump(), "created_at": now()}, ignore=True)
+
+    def knowledge(self, kind: str | None = None) -> list[Knowledge]:
+        """All outside knowledge, or that of one kind."""
+        where, parameters = ("WHERE kind = ?", (kind,)) if kind is not None else ("", ())
+        found = self.connection.rows(f"SELECT * FROM knowledge {where} ORDER BY id", parameters)
+        return [Knowledge(**{name: row[name] for name in Knowledge.model_fields}) for row in found]
+
+
+def _name_task(conn: Any, task_id: str) -> None:
+    """Make sure that `task_id` can be referred to; its specification comes with `put_task`."""
+    name = task_id.rpartition("-")[0] or task_id
+    insert(conn, "tasks", {"id": task_id, "name": name}, ignore=True)
+
+
+def _lesson(rows: Sequence[Any]) -> Lesson:
+    first = rows[0]
+    return Lesson(
+        id=first["id"],
+        claim=first["claim"],
+        task_id=first["task_id"],
+        supporting=tuple(dict.fromkeys(row["candidate_id"] for row in rows if row["supports"])),
+        opposing=tuple(dict.fromkeys(row["candidate_id"] for row in rows if not row["supports"])),
+        campaigns=tuple(dict.fromkeys(row["name"] for row in rows)),
+        first_seen=first["created_at"],
+    )
