@@ -27,7 +27,7 @@ class NoiseFloor:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Candidate against rival: `delta_nats` is the difference of mean losses, negative where the first is better.
+    """Candidate against rival: `delta_nats` is the difference of mean losses, negative where better.
 
     Where there is no estimate of noise at all, `interval` and `p_value` are None, the outcome is
     NO_DIFFERENCE, and `reason` says why. `seeds` are those of the candidate, `rival_seeds` of the rival; in a

@@ -21,7 +21,7 @@ def judge(
     failure: str = "",
     level: float = 0.95,
 ) -> Verdict:
-    """Judge a candidate against its rival, called `rival_title` in the words ("its parent" where that is empty).
+    """Judge a candidate against its rival, called `rival_title` in the words (by default "its parent").
 
     FAILED where `failure` is given (a gate's sentence, say) or no trial of the candidate is done; FIRST where
     there is no rival, or the rival has no result; otherwise what the comparison says.
@@ -61,7 +61,7 @@ def comparison_words(comparison: Comparison, rival_name: str) -> str:
     if delta is None:
         return f"Cannot be compared with {rival_name}: {comparison.reason}."
     if interval is None:
-        return f"{_signed(delta)} than {rival_name}, which may be chance: {comparison.reason}."
+        return f"{_signed(delta)} against {rival_name}, which may be chance: {comparison.reason}."
     percent = f"{100 * interval.level:.4g}% interval"
     basis = _basis(comparison)
     if comparison.outcome is Outcome.NO_DIFFERENCE:
