@@ -14,7 +14,8 @@ from netwright.config import CampaignConfig, LlmConfig
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
-from netwright.memory.store import Campaign, Memory
+from netwright.memory.records import Campaign
+from netwright.memory.store import Memory
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
 
@@ -85,7 +86,7 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Cam
                 f"campaign {name!r} was begun with another {what} ({before}, now {now}): its results would not "
                 f"compare; give this one its own --name, or continue that one with `netwright resume {name}`"
             )
-    return memory.update_campaign(known.id, config=stored)
+    return memory.update_campaign(known.id, status="running", note="", config=stored)
 
 
 def _planner_kind(url: str | None) -> str:

@@ -22,7 +22,8 @@ from netwright.errors import NetwrightError
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.tasks import load_task
-from netwright.memory.store import Campaign, Memory
+from netwright.memory.records import Campaign, CampaignStatus
+from netwright.memory.store import Memory
 from netwright.search.policy import make_policy
 
 Watcher = Callable[[Board, asyncio.Event], Any]
@@ -44,13 +45,18 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
         laboratory(
-            task, memory.evaluation_key, slots=config.workers, accept_no_sandbox=config.accept_no_sandbox
+            task,
+            memory.evaluation_key,
+            # One more than there are training slots: gates have a lane of their own.
+            slots=config.workers + 1,
+            accept_no_sandbox=config.accept_no_sandbox,
         ) as lab,
     ):
         row = begin_or_continue(memory, config, task)
         board = open_board(row, config, lambda line: None)
         board.tier = lab.sandbox.isolation.tier.value
-        status, note = "failed", ""
+        status: CampaignStatus = "failed"
+        note = ""
         try:
             asyncio.run(_session(memory, row, lab, board, watch))
             status = "finished"

@@ -22,8 +22,7 @@ from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError, StoreError
 from netwright.evaluator.baselines import baseline, baseline_names
 from netwright.evaluator.statistics import noise_floor, score_of
-from netwright.memory.records import ExperimentRecord
-from netwright.memory.store import Campaign as CampaignRow
+from netwright.memory.records import Campaign, ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.search.policy import Observation, Policy
 from netwright.types import Action, Candidate, Operator, Score, Trial, TrialStatus
@@ -41,7 +40,7 @@ class Parts:
     """What a campaign is made of."""
 
     memory: Memory
-    row: CampaignRow
+    row: Campaign
     policy: Policy
     expander: Expander
     slots: Slots

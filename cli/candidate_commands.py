@@ -30,7 +30,7 @@ def check(
 ) -> int:
     """Run all gates on a candidate file: does it build, is it causal, does it fit? Exit code 3 when rejected."""
     from netwright.campaign.single import check_file
-    from netwright.cli.results import print_gates
+    from netwright.cli.evaluations import print_gates
 
     candidate, reports = check_file(home, file, task, data, accept_no_sandbox=no_sandbox)
     print_gates(candidate, reports, json=json)
@@ -51,7 +51,7 @@ def evaluate(
     """Gates, training and score of one candidate file, beside the baselines that are known."""
     from netwright.campaign.single import evaluate_file
     from netwright.cli.live import confirm_progress
-    from netwright.cli.results import print_evaluation
+    from netwright.cli.evaluations import print_evaluation
 
     with confirm_progress(quiet=json) as progress:
         evaluation = evaluate_file(
@@ -82,7 +82,7 @@ def baselines(
     """Train the baselines (once: what is in the memory is not trained again) and list them."""
     from netwright.campaign.single import evaluate_baselines
     from netwright.cli.live import confirm_progress
-    from netwright.cli.results import print_baselines
+    from netwright.cli.evaluations import print_baselines
 
     with confirm_progress(quiet=json) as progress:
         rows = evaluate_baselines(
@@ -103,7 +103,7 @@ def baselines(
 def tasks(context: typer.Context, json: Json = False) -> None:
     """List the tasks."""
     if context.invoked_subcommand is None:
-        from netwright.cli.results import print_tasks
+        from netwright.cli.evaluations import print_tasks
 
         print_tasks(json=json)
 
@@ -113,6 +113,6 @@ def show_task(
     name: Annotated[str, typer.Argument(metavar="TASK", help="The task.")], data: Data = None, json: Json = False
 ) -> None:
     """Explain one task: sizes, splits, metric, rungs and what a trial costs."""
-    from netwright.cli.results import print_task
+    from netwright.cli.evaluations import print_task
 
     print_task(name, data, json=json)

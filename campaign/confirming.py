@@ -1,0 +1,194 @@
+"""Confirmation: winners and their rivals, trained from scratch on fresh seeds, scored on the locked test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwright.campaign.opening import exclusive, laboratory
+from netwright.campaign.single import Progress, check_rung, train_all
+from netwright.config import CampaignConfig
+from netwright.errors import ConfigError, NotFound
+from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.statistics import Comparison, adjusted, compare, mean_interval, noise_floor
+from netwright.evaluator.tasks import load_task
+from netwright.memory.records import Campaign, Experiment
+from netwright.memory.store import Memory
+from netwright.types import Candidate, Interval, Outcome, Split, Trial, TrialStatus
+
+FIRST_FRESH_SEED = 1000
+"""Campaigns and `evaluate` count seeds from 0; these are never used for choosing anything."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """An architecture's losses on the locked split, nats per token. `interval` is a t interval over seeds."""
+
+    candidate: Candidate
+    role: str
+    losses: tuple[float, ...]
+    mean: float | None
+    interval: Interval | None
+    metrics: dict[str, float]
+    parameters: int | None
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A winner against one rival; the verdicts of one winner are corrected for their number (Holm)."""
+
+    winner_id: str
+    rival_id: str
+    rival_title: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Everything that a confirmation found."""
+
+    campaign: str
+    task_id: str
+    metric: str
+    rung: int
+    seeds: tuple[int, ...]
+    rows: tuple[Confirmed, ...]
+    duels: tuple[Duel, ...]
+
+    def sentence(self, winner_id: str) -> str:
+        """What may be claimed of a winner, in one sentence."""
+        duels = [duel for duel in self.duels if duel.winner_id == winner_id]
+        counts = {
+            outcome: sum(duel.comparison.outcome is outcome for duel in duels)
+            for outcome in (Outcome.BETTER, Outcome.NO_DIFFERENCE, Outcome.WORSE)
+        }
+        title = next(row.candidate.title for row in self.rows if row.candidate.id == winner_id)
+        return (
+            f"{title}: better than {counts[Outcome.BETTER]} of {len(duels)} rivals, no difference from "
+            f"{counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} "
+            f"(95% intervals, {len(self.seeds)} fresh seeds, locked test split, Holm-corrected)"
+        )
+
+
+def confirm_candidates(
+    home: Path,
+    ids: Sequence[str],
+    *,
+    campaign_name: str | None,
+    seeds: int,
+    rung: int | None,
+    workers: int,
+    on_progress: Progress,
+) -> Confirmation:
+    """Confirm `ids` (default: the campaign's best design) against their parents and all baselines.
+
+    Trials that an earlier confirmation finished are taken from the memory, so an interrupted one can be repeated.
+
+    Raises: NotFound, ConfigError, BusyError; KeyboardInterrupt with everything finished remembered.
+    """
+    with Memory.open(home, create=False) as memory:
+        row = memory.campaign(campaign_name)
+        config = CampaignConfig.model_validate(row.config)
+        task = load_task(config.task, data=config.data)
+        if task.spec.id != row.task.id:
+            raise ConfigError(
+                f"the data of task {config.task!r} changed since campaign {row.name!r} ({row.task.id}, now "
+                f"{task.spec.id}): restore it, or run a new campaign on the new data"
+            )
+        level = task.spec.rungs[-1].level if rung is None else rung
+        check_rung(task, level)
+        cast = _cast(memory, row, ids)
+        fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
+        with (
+            exclusive(home, f"{row.name}.confirm"),
+            laboratory(
+                task, memory.evaluation_key, slots=workers, accept_no_sandbox=config.accept_no_sandbox
+            ) as lab,
+        ):
+            trials = train_all(
+                memory,
+                lab,
+                [candidate for candidate, _ in cast],
+                seeds=fresh,
+                rung=level,
+                workers=workers,
+                on_progress=on_progress,
+                split=Split.TEST,
+                campaign_id=row.id,
+            )
+    return Confirmation(
+        campaign=row.name,
+        task_id=task.spec.id,
+        metric=task.spec.metric,
+        rung=level,
+        seeds=fresh,
+        rows=_rows(cast, trials),
+        duels=_duels(cast, trials),
+    )
+
+
+def _cast(memory: Memory, row: Campaign, ids: Sequence[str]) -> list[tuple[Candidate, str]]:
+    """Who takes part, each once: winners, parents, baselines."""
+    known = memory.experiments(row.id)
+    winners = [memory.candidate(prefix) for prefix in ids] or [_best_design(row, known)]
+    cast = {winner.id: (winner, "candidate") for winner in winners}
+    for experiment in known:
+        if experiment.candidate_id in {winner.id for winner in winners} and experiment.node >= 0:
+            for parent in experiment.parent_ids:
+                cast.setdefault(parent, (memory.candidate(parent), "parent"))
+    for name in baseline_names():
+        candidate = baseline(name)
+        cast[candidate.id] = (candidate, "baseline")
+    return list(cast.values())
+
+
+def _best_design(row: Campaign, known: Sequence[Experiment]) -> Candidate:
+    designs = [
+        (experiment.score.rung, experiment.score.value, experiment.candidate)
+        for experiment in known
+        if experiment.node >= 0 and experiment.score and experiment.candidate and not experiment.failure
+    ]
+    if not designs:
+        raise NotFound(f"campaign {row.name!r} has no trained design yet: `netwright resume {row.name}`")
+    return max(designs, key=lambda design: design[:2])[2]
+
+
+def _rows(cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]) -> tuple[Confirmed, ...]:
+    rows = [_confirmed(candidate, role, trials) for candidate, role in cast]
+    return tuple(sorted(rows, key=lambda row: float("inf") if row.mean is None else row.mean))
+
+
+def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Confirmed:
+    mine = [trial for trial in trials if trial.candidate_id == candidate.id]
+    done = [trial for trial in mine if trial.status is TrialStatus.DONE and trial.loss_nats is not None]
+    losses = tuple(trial.loss_nats for trial in done if trial.loss_nats is not None)
+    mean, interval = mean_interval(losses) if len(losses) >= 2 else (losses[0] if losses else None, None)
+    names = sorted({name for trial in done for name in trial.metrics})
+    return Confirmed(
+        candidate=candidate,
+        role=role,
+        losses=losses,
+        mean=mean,
+        interval=interval,
+        metrics={name: sum(trial.metrics[name] for trial in done) / len(done) for name in names},
+        parameters=done[0].parameters if done else None,
+        failures=tuple(f"{trial.status.value}: {trial.reason}" for trial in mine if trial not in done),
+    )
+
+
+def _duels(cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]) -> tuple[Duel, ...]:
+    duels: list[Duel] = []
+    noise = noise_floor(trials)
+    for winner in [candidate for candidate, role in cast if role == "candidate"]:
+        rivals = [candidate for candidate, role in cast if candidate.id != winner.id and role != "candidate"]
+        own = [trial for trial in trials if trial.candidate_id == winner.id]
+        compared = adjusted(
+            [compare(own, [t for t in trials if t.candidate_id == rival.id], noise) for rival in rivals]
+        )
+        duels += [
+            Duel(winner.id, rival.id, rival.title, comparison)
+            for rival, comparison in zip(rivals, compared, strict=True)
+        ]
+    return tuple(duels)

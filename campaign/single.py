@@ -1,0 +1,221 @@
+"""One candidate file at a time, outside any campaign: check it, evaluate it, hold it against the baselines."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from netwright.campaign.opening import laboratory
+from netwright.errors import ConfigError
+from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.contract import title_and_hypothesis
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.statistics import noise_floor, score_of
+from netwright.evaluator.tasks import Task, load_task
+from netwright.memory.store import Memory
+from netwright.types import Candidate, GateReport, Scope, Score, Split, TaskSpec, Trial, TrialStatus
+
+Progress = Callable[[int, int, str], None]
+"""Called with (finished, all, what is trained now)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An architecture with its trials at one rung, and the score that they give."""
+
+    candidate: Candidate
+    trials: tuple[Trial, ...]
+    score: Score | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found: gates, trials, and the baselines that are known at that rung."""
+
+    task: TaskSpec
+    row: Row
+    gates: tuple[GateReport, ...]
+    baselines: tuple[Row, ...]
+
+    @property
+    def rejected(self) -> bool:
+        return any(report.rejects for report in self.gates)
+
+    @property
+    def scored(self) -> bool:
+        return self.row.score is not None
+
+
+def read_candidate(path: Path, scope: Scope) -> Candidate:
+    """The candidate in a file, as the user wrote it.
+
+    Raises: ConfigError when there is no such file, or it is not text.
+    """
+    try:
+        source = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"candidate file {path} does not exist; check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"candidate file {path} is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"candidate file {path} cannot be read: {error.strerror}") from None
+    title, hypothesis = title_and_hypothesis(source)
+    return Candidate(
+        source=source, scope=scope, title=title or path.stem, hypothesis=hypothesis, origin="file"
+    )
+
+
+def check_file(
+    home: Path, path: Path, task_name: str, data: Path | None, *, accept_no_sandbox: bool = False
+) -> tuple[Candidate, tuple[GateReport, ...]]:
+    """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
+    task = load_task(task_name, data=data)
+    candidate = read_candidate(path, task.spec.scope)
+    with laboratory(task, b"\0" * 32, slots=1, accept_no_sandbox=accept_no_sandbox) as lab:
+        return candidate, lab.check(candidate)
+
+
+def evaluate_file(
+    home: Path,
+    path: Path,
+    task_name: str,
+    data: Path | None,
+    *,
+    seeds: int,
+    rung: int,
+    workers: int,
+    accept_no_sandbox: bool,
+    on_progress: Progress,
+) -> Evaluation:
+    """Check, train and score the candidate in `path`; trials that the memory has are not run again.
+
+    Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
+    """
+    task = load_task(task_name, data=data)
+    check_rung(task, rung)
+    candidate = read_candidate(path, task.spec.scope)
+    with (
+        Memory.open(home) as memory,
+        laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=accept_no_sandbox) as lab,
+    ):
+        memory.put_candidate(candidate)
+        gates = memory.gates(candidate.id, task.spec.id) or lab.check(candidate)
+        memory.put_gates(candidate.id, task.spec.id, gates)
+        trials: list[Trial] = []
+        if not any(report.rejects for report in gates):
+            trials = train_all(
+                memory, lab, [candidate], seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress
+            )
+        return Evaluation(
+            task=task.spec,
+            row=_row(memory, task.spec.id, candidate, trials, rung),
+            gates=gates,
+            baselines=known_baselines(memory, task.spec.id, rung),
+        )
+
+
+def evaluate_baselines(
+    home: Path,
+    task_name: str,
+    data: Path | None,
+    *,
+    seeds: int,
+    rung: int,
+    workers: int,
+    accept_no_sandbox: bool,
+    on_progress: Progress,
+) -> tuple[Row, ...]:
+    """Train every baseline at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it; best first."""
+    task = load_task(task_name, data=data)
+    check_rung(task, rung)
+    candidates = [baseline(name) for name in baseline_names()]
+    with (
+        Memory.open(home) as memory,
+        laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=accept_no_sandbox) as lab,
+    ):
+        train_all(
+            memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress
+        )
+        return known_baselines(memory, task.spec.id, rung)
+
+
+def check_rung(task: Task, rung: int) -> None:
+    """Raises: ConfigError when the task has no such rung."""
+    levels = [level.level for level in task.spec.rungs]
+    if rung not in levels:
+        raise ConfigError(f"task {task.spec.name!r} has no rung {rung}; it has {', '.join(map(str, levels))}")
+
+
+def known_baselines(memory: Memory, task_id: str, rung: int) -> tuple[Row, ...]:
+    """The baselines that the memory has trials of at `rung`, best first."""
+    by_name = {
+        name: memory.trials(
+            task_id=task_id, candidate_id=baseline(name).id, split=Split.VALIDATION, rung=rung
+        )
+        for name in baseline_names()
+    }
+    rows = [_row(memory, task_id, baseline(name), trials, rung) for name, trials in by_name.items() if trials]
+    return tuple(sorted(rows, key=lambda row: -row.score.value if row.score else float("inf")))
+
+
+def _row(memory: Memory, task_id: str, candidate: Candidate, trials: Sequence[Trial], rung: int) -> Row:
+    names = {baseline(name).id for name in baseline_names()}
+    known = memory.trials(task_id=task_id, split=Split.VALIDATION, rung=rung)
+    noise = noise_floor([trial for trial in known if trial.candidate_id in names])
+    return Row(candidate, tuple(trials), score_of(trials, noise))
+
+
+def train_all(
+    memory: Memory,
+    lab: Laboratory,
+    candidates: Sequence[Candidate],
+    *,
+    seeds: Sequence[int],
+    rung: int,
+    workers: int,
+    on_progress: Progress,
+    split: Split = Split.VALIDATION,
+    campaign_id: int | None = None,
+) -> list[Trial]:
+    """Every candidate with every seed, as far as the memory lacks it; each trial is remembered when it ends.
+
+    Seeds are the outer loop, so that an interrupted run leaves comparable results. Returns the trials in order.
+    Raises: KeyboardInterrupt after the running trials were killed.
+    """
+    task_id = lab.task.spec.id
+    jobs = list(itertools.product(seeds, candidates))
+    stop = Event()
+    finished = itertools.count(1)
+
+    def run(seed: int, candidate: Candidate) -> Trial:
+        trial = memory.trial(candidate.id, task_id, rung, seed, split)
+        if trial is None:
+            on_progress(-1, len(jobs), f"{candidate.title}, seed {seed}")
+            trial = lab.trial(
+                candidate,
+                rung=rung,
+                seed=seed,
+                split=split,
+                cancel=stop,
+                store_weights=memory.artifacts.put_weights,
+            )
+            if trial.status is not TrialStatus.INTERRUPTED:
+                memory.put_trial(campaign_id, trial)
+        on_progress(next(finished), len(jobs), f"{candidate.title}, seed {seed}")
+        return trial
+
+    for candidate in candidates:
+        memory.put_candidate(candidate)
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="slot") as threads:
+        futures = [threads.submit(run, seed, candidate) for seed, candidate in jobs]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if any(not future.done() for future in futures):
+                stop.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+    return [future.result() for future in futures]

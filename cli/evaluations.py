@@ -1,0 +1,184 @@
+"""What `check`, `evaluate`, `baselines` and `tasks` print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from netwright.campaign.single import Evaluation, Row
+from netwright.cli.output import count, out, print_json, table
+from netwright.evaluator.tasks import TASKS, load_task
+from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
+
+ROW_COLUMNS = ("architecture", "loss (nats)>", "±>", "metric>", "seeds>", "params>", "tokens/s>", "id")
+
+
+def print_gates(candidate: Candidate, reports: Sequence[GateReport], *, json: bool) -> None:
+    """Every gate with its verdict, its evidence and what to do."""
+    rejected = any(report.rejects for report in reports)
+    if json:
+        print_json({"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)})
+        return
+    out.print(Text(candidate.title, style="bold"))
+    out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
+    for report in reports:
+        if not report.passed:
+            out.print(Text(f"{report.gate}: {report.message}", style=_style(report)), soft_wrap=True)
+    seconds = sum(report.seconds for report in reports)
+    word = Text("rejected", style="red") if rejected else Text("accepted", style="green")
+    out.print(Text.assemble(word, f" after {seconds:.2f} s of gates"))
+
+
+def _gate_row(report: GateReport) -> list[object]:
+    word = "pass" if report.passed else "warning" if report.severity == "warning" else "FAIL"
+    return [
+        report.gate,
+        Text(word, style=_style(report)),
+        f"{report.seconds:.2f}",
+        ", ".join(f"{name} {_number(value)}" for name, value in report.evidence.items()),
+    ]
+
+
+def _style(report: GateReport) -> str:
+    return "green" if report.passed else "yellow" if report.severity == "warning" else "red"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
+    """The gates where one failed, else the score beside the baselines."""
+    row = evaluation.row
+    if json:
+        print_json(
+            {
+                "task": evaluation.task.id,
+                "rejected": evaluation.rejected,
+                "gates": list(evaluation.gates),
+                **_as_json(row),
+                "baselines": [_as_json(other) for other in evaluation.baselines],
+            }
+        )
+        return
+    if evaluation.rejected:
+        print_gates(row.candidate, evaluation.gates, json=False)
+        return
+    for trial in row.trials:
+        if trial.status is not TrialStatus.DONE:
+            out.print(
+                Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"), soft_wrap=True
+            )
+            if trial.last_output:
+                out.print(Text(trial.last_output, style="dim"), soft_wrap=True)
+    rows = sorted([row, *evaluation.baselines], key=_rank)
+    out.print(_rows_table(rows, evaluation.task.metric, mark=row.candidate.id))
+    if not evaluation.baselines:
+        out.print(f"no baselines known at this rung yet: netwright baselines --task {evaluation.task.name}")
+
+
+def print_baselines(rows: Sequence[Row], *, json: bool) -> None:
+    """The baselines, best first."""
+    if json:
+        print_json([_as_json(row) for row in rows])
+        return
+    out.print(_rows_table(rows, None))
+
+
+def _rank(row: Row) -> float:
+    return -row.score.value if row.score else math.inf
+
+
+def _rows_table(rows: Sequence[Row], metric: str | None, mark: str = "") -> Any:
+    cells = []
+    for row in rows:
+        title = Text(row.candidate.title, style="bold" if row.candidate.id == mark else "")
+        score = row.score
+        cells.append(
+            [
+                title,
+                f"{-score.value:.4f}" if score else "failed",
+                f"{score.standard_error:.4f}" if score else None,
+                metrics_text(mean_metrics(row.trials)),
+                score.seeds if score else None,
+                count(next((trial.parameters for trial in row.trials if trial.parameters), None)),
+                count(tokens_per_second(row.trials)),
+                row.candidate.id[:10],
+            ]
+        )
+    return table(ROW_COLUMNS, cells)
+
+
+def mean_metrics(trials: Sequence[Trial]) -> dict[str, float]:
+    """The mean of every metric over the trials that are done."""
+    done = [trial for trial in trials if trial.status is TrialStatus.DONE]
+    names = sorted({name for trial in done for name in trial.metrics})
+    return {name: sum(trial.metrics.get(name, 0.0) for trial in done) / len(done) for name in names}
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """`accuracy 0.931, bits per byte 2.412`."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items()) or "-"
+
+
+def tokens_per_second(trials: Sequence[Trial]) -> float | None:
+    """Training speed over all trials that are done: tokens by wall seconds, scoring excluded."""
+    done = [trial for trial in trials if trial.status is TrialStatus.DONE]
+    seconds = sum(trial.usage.wall_seconds for trial in done)
+    return sum(trial.tokens for trial in done) / seconds if seconds else None
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.candidate.id,
+        "title": row.candidate.title,
+        "loss_nats": -row.score.value if row.score else None,
+        "standard_error": row.score.standard_error if row.score else None,
+        "rung": row.score.rung if row.score else None,
+        "metrics": mean_metrics(row.trials),
+        "trials": [trial.model_dump(mode="json", exclude={"curve"}) for trial in row.trials],
+    }
+
+
+def print_tasks(*, json: bool) -> None:
+    """The tasks with one line each."""
+    if json:
+        print_json([{"name": name, "summary": summary} for name, summary in TASKS.items()])
+        return
+    out.print(table(("task", "what is learned"), TASKS.items()))
+    out.print("sizes, splits and costs: netwright tasks show TASK")
+
+
+def print_task(name: str, data: Path | None, *, json: bool) -> None:
+    """Everything about one task."""
+    task = load_task(name, data=data)
+    if json:
+        print_json({"id": task.spec.id, **task.spec.model_dump(mode="json"), "details": task.details})
+        return
+    out.print(Text(f"{name}: {task.spec.summary}", style="bold"), soft_wrap=True)
+    out.print(table(("", ""), _facts(task.spec)))
+    out.print(Text(task.details), soft_wrap=True)
+
+
+def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
+    recipe = spec.recipe
+    return [
+        ("id", f"{spec.id} (results compare only between equal ids)"),
+        ("candidate", f"scope {spec.scope.value}: dim {spec.dim}, {spec.heads} heads, {spec.layers} layers"),
+        ("sequences", f"{spec.max_len} tokens, vocabulary {spec.vocab_size}"),
+        ("parameters", f"{spec.parameters:,} for every architecture, within 2%"),
+        ("metric", spec.metric),
+        ("held out", f"{spec.validation_rows} validation rows, {spec.test_rows} locked test rows"),
+        (
+            "recipe",
+            f"{recipe.optimizer}, lr {recipe.lr:g}, batch {recipe.batch_size}, warm-up {recipe.warmup:.0%}, "
+            f"{recipe.schedule}, clip {recipe.grad_clip:g}",
+        ),
+        ("rungs", ", ".join(f"{rung.level}: {count(rung.tokens)} tokens" for rung in spec.rungs)),
+    ]
+
+

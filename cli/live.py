@@ -1,0 +1,134 @@
+"""The live view of a campaign: a small table in a terminal, plain lines everywhere else. Written to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from netwright.campaign.board import Board, Leader
+from netwright.campaign.running import Watcher
+from netwright.campaign.single import Progress as ProgressCall
+from netwright.cli.output import duration, err
+
+REFRESH_SECONDS = 0.5
+LINE_SECONDS = 10.0
+
+
+def watcher(*, quiet: bool) -> Watcher | None:
+    """How a campaign is shown: nothing where only JSON is wanted, live in a terminal, else a line now and then."""
+    if quiet:
+        return None
+    return _watch_live if err.is_terminal else _watch_lines
+
+
+async def _watch_live(board: Board, done: asyncio.Event) -> None:
+    with Live(console=err, auto_refresh=False, transient=True) as live:
+        board.announce = lambda line: live.console.print(Text(line, style="green"))
+        while not done.is_set():
+            live.update(draw(board), refresh=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), REFRESH_SECONDS)
+
+
+async def _watch_lines(board: Board, done: asyncio.Event) -> None:
+    board.announce = lambda line: err.print(Text(line), soft_wrap=True)
+    while not done.is_set():
+        err.print(Text(one_line(board)), soft_wrap=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), LINE_SECONDS)
+
+
+def one_line(board: Board) -> str:
+    """The state in one line, for logs."""
+    failed = sum(board.failures.values())
+    parts = [
+        f"[{duration(board.elapsed_seconds)}] {board.phase}",
+        f"{board.trained}/{board.config.budget.trials} trained",
+        f"{failed} failed",
+    ]
+    if board.best:
+        parts.append(f"best {_loss(board.best)} {board.best.title}")
+    if board.best_baseline:
+        parts.append(f"best baseline {_loss(board.best_baseline)} {board.best_baseline.title}")
+    if board.prompt_tokens or board.completion_tokens:
+        parts.append(f"{board.prompt_tokens + board.completion_tokens:,} tokens")
+    return "; ".join(parts)
+
+
+def draw(board: Board) -> Group:
+    """The state as a small table of slots under a headline."""
+    left = board.remaining_seconds()
+    headline = Text.assemble(
+        (f"{board.name} ", "bold"),
+        f"{board.phase}: {board.trained}/{board.config.budget.trials} trained, {board.promoted} promoted, ",
+        f"{duration(board.elapsed_seconds)} gone, about {duration(left)} left, slots {board.slot_use():.0%} busy",
+    )
+    slots = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
+    for column in ("slot", "training", "for", "step", "loss", "time"):
+        slots.add_column(column, overflow="ellipsis", no_wrap=True)
+    for number in range(board.config.workers):
+        slots.add_row(*_slot_cells(board, number))
+    lines: list[Text | Table] = [headline, slots]
+    for label, leader in (("best design", board.best), ("best baseline", board.best_baseline)):
+        if leader:
+            lines.append(Text(f"{label:14}{_loss(leader)} nats at rung {leader.score.rung}  {leader.title}"))
+    if board.failures:
+        failed = ", ".join(f"{count} {stage}" for stage, count in board.failures.most_common(5))
+        lines.append(Text(f"failures      {failed}", style="yellow"))
+    if board.prompt_tokens or board.completion_tokens:
+        lines.append(Text(f"tokens        {board.prompt_tokens:,} read, {board.completion_tokens:,} written"))
+    return Group(*lines)
+
+
+def _slot_cells(board: Board, number: int) -> list[str]:
+    slot = board.slots.get(number)
+    if slot is None:
+        return [str(number), "-", "", "", "", ""]
+    loss = f"{slot.loss_nats:.3f}" if slot.loss_nats is not None else ""
+    step = f"{slot.step}/{slot.steps}" if slot.steps else "starting"
+    return [str(number), slot.title[:48], slot.purpose, step, loss, duration(time.monotonic() - slot.since)]
+
+
+def _loss(leader: Leader) -> str:
+    return f"{-leader.score.value:.4f} ± {leader.score.standard_error:.4f}"
+
+
+@contextlib.contextmanager
+def confirm_progress(*, quiet: bool) -> Iterator[ProgressCall]:
+    """A progress bar over trainings; plain lines where stderr is no terminal, nothing where `quiet`."""
+    if quiet:
+        yield lambda finished, total, what: None
+        return
+    if not err.is_terminal:
+        yield _progress_line
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("training")
+
+        def show(finished: int, total: int, what: str) -> None:
+            bar.update(task, total=total, description=what)
+            if finished >= 0:
+                bar.update(task, completed=finished)
+
+        yield show
+
+
+def _progress_line(finished: int, total: int, what: str) -> None:
+    if finished >= 0:
+        err.print(Text(f"{finished}/{total} {what}"), soft_wrap=True)
