@@ -3,19 +3,21 @@
     with Sandbox(slots=2, entries=["netwright.evaluator.worker:train_candidate"]) as sandbox:
         result = sandbox.run(Job(entry="netwright.evaluator.worker:train_candidate", payload={...}))
 
-An exec'd zygote with a clean environment imports the entries once and forks single-use children. Each child gives up
-its rights before it has its job; the trusted side watches it from outside and kills it when it passes a limit.
+An exec'd zygote with a clean environment imports the entries once and forks single-use children. Each child
+gives up its rights before it has its job; the trusted side watches it from outside and kills it when it
+passes a limit.
 
-Covered at T2 (the default): the environment, files other than Python's libraries, all writing, sockets of any kind,
-new processes, signals to and memory of other processes, IPC, kernel interfaces; wall time, memory, threads, output.
-What a job says is JSON within limits; large results come back through memory whose size it cannot change.
+Covered at T2 (the default): the environment, files other than Python's libraries, all writing, sockets of any
+kind, new processes, signals to and memory of other processes, IPC, kernel interfaces; wall time, memory,
+threads, output. What a job says is JSON within limits; large results come back through memory whose size it
+cannot change.
 
 Not covered:
-- bugs of the kernel reachable through the system calls that remain (the filter is a denylist), and on CUDA the whole
-  ioctl surface of the driver. A virtual machine around everything is the remedy where that matters.
+- bugs of the kernel reachable through the system calls that remain (the filter is a denylist), and on CUDA
+  the whole ioctl surface of the driver. A virtual machine around everything is the remedy where that matters.
 - the existence, size and times of files: Landlock does not hide them from stat().
-- anything inside the child's own process: a candidate can patch torch, forge its reply and read its inputs. So
-  nothing that a job reports is evidence, and no secret belongs in an input.
+- anything inside the child's own process: a candidate can patch torch, forge its reply and read its inputs.
+  So nothing that a job reports is evidence, and no secret belongs in an input.
 - threads and CPU between two looks of the watchdog (25 ms), and what contention does to the timing of others.
 - at T1 nothing may be opened at all, so everything must be imported beforehand; T0 has rlimits alone.
 - CUDA: the rules for its device files follow the literature and have not been tried on a GPU.

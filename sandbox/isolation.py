@@ -1,4 +1,4 @@
-"""Tiers of isolation: what each consists of, entering one, and finding out which one this machine can enforce."""
+"""Tiers of isolation: what each consists of, entering one, and finding out what this machine can enforce."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ LOCKED_BYTES = 64 << 10
 class Tier(StrEnum):
     """How confined a child is.
 
-    T2 is rlimits, Landlock and seccomp: it reads Python's libraries and writes nothing. T1 lacks Landlock, so no
-    file is opened at all. T0 is rlimits alone and never chosen unless asked for.
+    T2 is rlimits, Landlock and seccomp: it reads Python's libraries and writes nothing. T1 lacks Landlock, so
+    no file is opened at all. T0 is rlimits alone and never chosen unless asked for.
     """
 
     T0 = "T0"
@@ -78,14 +78,14 @@ class IsolationReport:
 
 
 _REMEDIES = {
-    "landlock": "needs Linux 5.13 or newer with `landlock` in the kernel's lsm= list, and a container profile that "
-    "permits landlock_create_ruleset (recent Docker does)",
+    "landlock": "needs Linux 5.13 or newer with `landlock` in the kernel's lsm= list, and a container "
+    "profile that permits landlock_create_ruleset (recent Docker does)",
     "seccomp": "needs Linux on x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
 }
 
 
 def library_paths(extra: Iterable[str] = ()) -> tuple[str, ...]:
-    """The folders that Python's imports need: standard library, site-packages, netwright, `extra`, system libraries."""
+    """List the folders that imports need: standard library, site-packages, netwright, `extra`, system."""
     import netwright
 
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -99,7 +99,7 @@ def library_paths(extra: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def rules(libraries: Sequence[str], device: str) -> tuple[Rule, ...]:
-    """The Landlock rules of T2 for the calling process; `libraries` as made by `library_paths`."""
+    """Make the Landlock rules of T2 for the calling process; `libraries` as made by `library_paths`."""
     own = f"/proc/{os.getpid()}"
     readable = [
         *libraries,
@@ -249,11 +249,11 @@ def _report(tier: Tier, layers: list[tuple[str, bool, str]]) -> IsolationReport:
 
 
 def demand(report: IsolationReport, wanted: Tier | None) -> Tier:
-    """The tier to use: `wanted`, or T2 where nothing less was accepted. Raises IsolationError if it cannot be had."""
+    """Choose `wanted`, or T2 where nothing less was accepted. Raises IsolationError if it cannot be had."""
     tier = wanted or Tier.T2
     if tier > report.tier:
         raise IsolationError(
-            f"isolation {tier} cannot be had on this machine, only {report.tier}: {'; '.join(report.missing)}; "
+            f"isolation {tier} cannot be had here, only {report.tier}: {'; '.join(report.missing)}; "
             f"fix that, or accept less by asking for isolation {report.tier}"
         )
     if tier < Tier.T2:

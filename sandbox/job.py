@@ -30,9 +30,9 @@ class ExitCause(StrEnum):
 class Limits:
     """What a job may use, enforced from outside; passing any of them ends it.
 
-    `wall_seconds` count from the moment the child has the job. `memory_bytes` is resident memory, including what is
-    shared with the zygote (250 to 300 MB with torch). `output_bytes` is stdout and stderr together, `reply_bytes`
-    one frame, `event_bytes` all events together.
+    `wall_seconds` count from the moment the child has the job. `memory_bytes` is resident memory, including
+    what is shared with the zygote (250 to 300 MB with torch). `output_bytes` is stdout and stderr together,
+    `reply_bytes` one frame, `event_bytes` all events together.
     """
 
     wall_seconds: float = 60.0
@@ -56,8 +56,8 @@ class SharedInput:
 class Job:
     """One call of `entry` ("package.module:function", one of the sandbox's entries) in a process of its own.
 
-    `payload` is JSON of at most `PAYLOAD_BYTES`. `inputs` reach the child read-only. `outputs` maps names to sizes in
-    bytes: memory that the child may write but not resize, copied back only if the job ends well.
+    `payload` is JSON of at most `PAYLOAD_BYTES`. `inputs` reach the child read-only. `outputs` maps names to
+    sizes in bytes: memory that the child may write but not resize, copied back only if the job ends well.
     """
 
     entry: str
@@ -69,12 +69,13 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """What came of a job, measured from outside the child except for `reply` and `last_output`, its own claims.
+    """What came of a job, measured from outside except for `reply` and `last_output`, its own claims.
 
-    `reply` is what the entry returned, or `{"error", "message", "traceback"}` where it raised. `reason` is a sentence
-    with numbers ("" if OK). `last_output` is the tail of stdout and stderr. `start_seconds` runs from the request to
-    the child having the job; waiting for a free slot is not in it. `cpu_seconds` counts from the same moment.
-    `warm` says whether a finished spare was waiting. `seconds_to_kill` is from SIGKILL to the process being reaped.
+    `reply` is what the entry returned, or `{"error", "message", "traceback"}` where it raised. `reason` is a
+    sentence with numbers ("" if OK). `last_output` is the tail of stdout and stderr. `start_seconds` runs
+    from the request to the child having the job; waiting for a free slot is not in it. `cpu_seconds` counts
+    from the same moment. `warm` says whether a finished spare was waiting. `seconds_to_kill` is from SIGKILL
+    to the process being reaped.
     """
 
     cause: ExitCause

@@ -41,7 +41,7 @@ def _checked(result: int, what: str) -> int:
 
 
 def prctl(option: int, value: int = 0, pointer: object = 0) -> int:
-    """Call prctl(2). Raises OSError."""
+    """Set or get one attribute of this process. Raises OSError."""
     last = pointer if pointer else ctypes.c_ulong(0)
     zero = ctypes.c_ulong(0)
     return _checked(_libc.prctl(option, ctypes.c_ulong(value), last, zero, zero), f"prctl({option})")
@@ -59,7 +59,7 @@ def drop_capabilities() -> None:
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:
-            break  # EPERM without CAP_SETPCAP (nothing to lose then), EINVAL past the kernel's last capability
+            break  # EPERM without CAP_SETPCAP (nothing to lose then), EINVAL past the kernel's last
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header, empty = CapabilityHeader(_LINUX_CAPABILITY_VERSION_3, 0), CapabilitySets()
     syscall("capset", _CAPSET[MACHINE], ctypes.byref(header), ctypes.byref(empty))

@@ -1,7 +1,7 @@
 """Landlock: which files a process may still open, for good and without privilege.
 
-Source: Documentation/userspace-api/landlock.rst of Linux. ABI 1 covers the file system, 2 adds moves, 3 truncation,
-4 TCP, 5 device ioctls, 6 signals and abstract Unix sockets to processes outside.
+Source: Documentation/userspace-api/landlock.rst of Linux. ABI 1 covers the file system, 2 adds moves, 3
+truncation, 4 TCP, 5 device ioctls, 6 signals and abstract Unix sockets to processes outside.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Rule:
 
 
 def abi() -> int:
-    """The kernel's Landlock version. Raises OSError where it is absent or disabled."""
+    """Return the kernel's Landlock version. Raises OSError where it is absent or disabled."""
     return kernel.syscall("landlock_create_ruleset", _CREATE_RULESET, 0, 0, _VERSION_FLAG)
 
 
@@ -97,6 +97,6 @@ def restrict(rules: Iterable[Rule]) -> str:
 
 
 def topmost(paths: Iterable[str]) -> tuple[str, ...]:
-    """Resolve links and drop what lies beneath another of the paths; `/` and what does not exist is left out."""
+    """Resolve links; drop `/`, what does not exist, and what lies beneath another of the paths."""
     real = {Path(os.path.realpath(path)) for path in paths if path and os.path.exists(path)} - {Path("/")}
     return tuple(sorted(str(path) for path in real if not any(parent in real for parent in path.parents)))

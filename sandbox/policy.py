@@ -25,8 +25,8 @@ class Group:
 class ArgumentRule:
     """Allow `call` only for some values of argument number `argument` (its low 32 bits), else EPERM.
 
-    With `own_pid` the caller's process id is one more allowed value. With `bit`, a value passes if it has that bit
-    set. `never` turns the rule round: the `values` are refused and all else passes.
+    With `own_pid` the caller's process id is one more allowed value. With `bit`, a value passes if it has
+    that bit set. `never` turns the rule round: the `values` are refused and all else passes.
     """
 
     call: str
@@ -224,11 +224,11 @@ SOCKET_CUDA = ArgumentRule("socket", 0, "the CUDA driver talks AF_UNIX to MPS", 
 
 
 def denied_groups(*, opens_files: bool, device: str) -> tuple[Group, ...]:
-    """The groups for one tier and device; `opens_files` is False where no Landlock can judge an open()."""
+    """Choose the groups for a tier and device; `opens_files` is False where there is no Landlock."""
     groups = DENIED if opens_files else (*DENIED, OPENS)
     return groups if device == "cuda" else (*groups, SOCKETS, ANONYMOUS_FILES)
 
 
 def argument_rules(device: str) -> tuple[ArgumentRule, ...]:
-    """The rules on arguments for one device."""
+    """Choose the rules on arguments for one device."""
     return (*ARGUMENT_RULES, *((IOCTL_CUDA, SOCKET_CUDA) if device == "cuda" else (IOCTL_CPU,)))

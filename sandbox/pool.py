@@ -2,121 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
-import signal
-import site
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
-from netwright.sandbox.isolation import IsolationReport, Tier
+from netwright.sandbox.isolation import IsolationReport
+from netwright.sandbox.spare import Child, Exit, ZygoteConfig, clean_environment
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
 
 _log = logging.getLogger(__name__)
 
-# What a child may see of this process's environment: where libraries lie, and never a credential.
-_PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-_PASSED_ON_TO_CUDA = ("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES")
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 ZYGOTE_LOG_BYTES = 4096
 DEATHS_BEFORE_GIVING_UP = 3
 PROBE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZygoteConfig:
-    """What a zygote is told when it starts."""
-
-    entries: Sequence[str]
-    warm_zygote: str | None
-    warm_child: str | None
-    isolation: Tier | None
-    device: str
-    python_path: Sequence[str]
-
-    def to_json(self) -> JsonDict:
-        return {
-            "entries": list(self.entries),
-            "warm_zygote": self.warm_zygote,
-            "warm_child": self.warm_child,
-            "isolation": self.isolation,
-            "device": self.device,
-            "python_path": list(self.python_path),
-        }
-
-
-@dataclass(frozen=True)
-class Exit:
-    """The end of a child as the zygote saw it; `code` is minus the signal for a killed one, None if never seen."""
-
-    code: int | None
-    cpu_seconds: float = 0.0
-    peak_memory_bytes: int = 0
-
-
-class Child:
-    """One forked process and the trusted ends of its descriptors."""
-
-    def __init__(self, child_id: int) -> None:
-        self.id = child_id
-        self.sock, self.their_sock = socket.socketpair()
-        self.output_fd, self.their_output_fd = os.pipe()
-        os.set_blocking(self.output_fd, False)
-        self.sock.setblocking(False)
-        self.pid = -1
-        self.pidfd = -1
-        self.forked = threading.Event()
-        self.exited = threading.Event()
-        self.exit = Exit(None)
-        self.lost = ""
-
-    def hand_over(self) -> None:
-        """Close this side's copies of the child's ends."""
-        self.their_sock.close()
-        os.close(self.their_output_fd)
-
-    @property
-    def ready(self) -> bool:
-        """Whether its first frame (that it is isolated and warm) has arrived."""
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        return self.forked.is_set() and bool(poll.poll(0))
-
-    def kill(self) -> None:
-        """SIGKILL; harmless if it is dead already."""
-        if self.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-
-    def close(self) -> None:
-        self.sock.close()
-        os.close(self.output_fd)
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
-
-
-def clean_environment(device: str) -> dict[str, str]:
-    """The whole environment of the zygote and its children."""
-    names = (*_PASSED_ON, *(_PASSED_ON_TO_CUDA if device == "cuda" else ()))
-    passed = {name: os.environ[name] for name in names if name in os.environ}
-    if site.ENABLE_USER_SITE:
-        passed["PYTHONUSERBASE"] = site.getuserbase()
-    fixed = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
-    return {"LANG": "C.UTF-8", **passed, **fixed, **dict.fromkeys(_ONE_THREAD, "1")}
 
 
 class Pool:
@@ -139,14 +48,13 @@ class Pool:
         self._thread = threading.Thread(target=self._supervise, name="netwright-sandbox", daemon=True)
 
     def start(self) -> IsolationReport:
-        """Launch; return when isolation is known, while imports go on. Raises IsolationError, SandboxError."""
+        """Launch; return when isolation is known; imports go on. Raises IsolationError, SandboxError."""
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._report or self._failure, PROBE_SECONDS)
             self._raise_failure()
             if self._report is None:
                 raise SandboxError(f"the zygote said nothing within {PROBE_SECONDS:.0f} s: {self.zygote_log}")
-        self.refill()
         return self._report
 
     @property
@@ -162,7 +70,10 @@ class Pool:
         return self._log_tail.decode(errors="replace").strip()
 
     def take(self) -> tuple[Child, bool]:
-        """A spare and whether it is warm; the oldest, or a new one, if none is. Raises SandboxError."""
+        """Take a spare and say whether it is warm; the oldest or a new one if none is.
+
+        Raises SandboxError.
+        """
         with self._changed:
             self._bury_dead_spares()
             for child in self._spares:
@@ -177,7 +88,7 @@ class Pool:
         """Ask for as many new spares as are missing; does not wait for them."""
         with self._changed:
             self._bury_dead_spares()
-            missing = self._size - len(self._spares)
+            missing = 0 if self._closing else self._size - len(self._spares)
         for _ in range(missing):
             child = self._request()
             with self._changed:
@@ -207,10 +118,9 @@ class Pool:
             self._spares.pop().close()
 
     def _bury_dead_spares(self) -> None:
-        for child in [spare for spare in self._spares if spare.exited.is_set()]:
-            if not child.ready:  # a last frame says why it died: whoever takes it will raise that
-                self._spares.remove(child)
-                child.close()
+        for child in [spare for spare in self._spares if spare.exited.is_set() and not spare.has_last_words]:
+            self._spares.remove(child)
+            child.close()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -245,6 +155,7 @@ class Pool:
             except OSError as error:
                 self._fail(SandboxError(f"the zygote cannot be started: {error}"))
                 return
+            self.refill()
             self._follow(process, log_fd)
             code = self._end(process, log_fd)
             if self._closing or self._failure is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,7 +16,8 @@ from netwright.errors import SandboxError
 from netwright.sandbox import wire
 from netwright.sandbox.isolation import IsolationReport, Tier
 from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
-from netwright.sandbox.pool import Child, Pool, ZygoteConfig
+from netwright.sandbox.pool import Pool
+from netwright.sandbox.spare import Child, ZygoteConfig
 from netwright.sandbox.watch import ChildLost, Ending, Watch
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ __all__ = ["ExitCause", "Job", "JobResult", "Limits", "Sandbox", "SharedInput"]
 
 _log = logging.getLogger(__name__)
 
-SEND_SECONDS = 10.0
 REAP_SECONDS = 30.0
 ATTEMPTS = 3
 
@@ -34,7 +35,7 @@ class _Descriptors:
     """The memfds of one job on the trusted side."""
 
     def __init__(self, job: Job) -> None:
-        self._own: list[int] = []
+        self._own = contextlib.ExitStack()
         self.inputs = {name: self._input(value) for name, value in job.inputs.items()}
         self.outputs = {name: self._keep(wire.sealed_output(size)) for name, size in job.outputs.items()}
         self._sizes = dict(job.outputs)
@@ -43,15 +44,18 @@ class _Descriptors:
         return value.descriptor if isinstance(value, SharedInput) else self._keep(wire.sealed_input(value))
 
     def _keep(self, descriptor: int) -> int:
-        self._own.append(descriptor)
+        self._own.callback(os.close, descriptor)
         return descriptor
+
+    @property
+    def all(self) -> list[int]:
+        return [*self.inputs.values(), *self.outputs.values()]
 
     def copies(self) -> dict[str, bytes]:
         return {name: wire.copy_out(fd, self._sizes[name]) for name, fd in self.outputs.items()}
 
     def close(self) -> None:
-        for descriptor in self._own:
-            os.close(descriptor)
+        self._own.close()
 
 
 def _order(job: Job) -> JsonDict:
@@ -68,11 +72,12 @@ def _order(job: Job) -> JsonDict:
 
 
 class Sandbox:
-    """Runs jobs in single-use children of a warm zygote, at most `slots` at a time. Thread-safe; a context manager.
+    """Runs jobs in single-use children of a warm zygote, at most `slots` at a time. Thread-safe.
 
-    `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and `warm_child`
-    one that runs in each spare after isolation. With `isolation=None` nothing less than T2 will do; a tier that is
-    named is used as it is. `python_path` lists more folders to import from, which children may read.
+    `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and
+    `warm_child` one that runs in each spare after isolation. With `isolation=None` nothing less than T2 will
+    do; a tier that is named is used as it is. `python_path` lists more folders to import from, which children
+    may read. Use it as a context manager.
     """
 
     def __init__(
@@ -147,8 +152,8 @@ class Sandbox:
     ) -> JobResult:
         """Run `job` in a fresh process and block until it has ended and is reaped.
 
-        A job whose process the zygote took along when it died runs again, its events too. Whatever the job does is
-        in the result. Raises SandboxError if the sandbox itself fails.
+        A job whose process the zygote took along when it died runs again, its events too. Whatever the job
+        does is in the result. Raises SandboxError if the sandbox itself fails.
         """
         self._validate(job)
         while not self._slots.acquire(timeout=0.05):
@@ -159,6 +164,8 @@ class Sandbox:
                 try:
                     return self._attempt(job, on_event, cancel)
                 except ChildLost as error:
+                    if self._is_stopped(cancel):
+                        return self._never_started()
                     _log.warning("job starts again entry=%s reason=%s", job.entry, error)
                     reason = str(error)
             raise SandboxError(
@@ -190,38 +197,35 @@ class Sandbox:
         self, job: Job, on_event: Callable[[JsonDict], None] | None, cancel: threading.Event | None
     ) -> JobResult:
         requested = time.monotonic()
-        child, warm = self._pool.take()
-        descriptors = _Descriptors(job)
-        try:
-            _send(child, job, descriptors)
-            self._pool.refill()
-            watch = Watch(child, job.limits, on_event, lambda: self._is_stopped(cancel))
-            ending = watch.until_done()
-            ended = time.monotonic()
-            seconds_to_kill = self._kill(child)
-            watch.drain_output()
+        with contextlib.closing(_Descriptors(job)) as descriptors:
+            child, warm = self._pool.take()
+            watch = Watch(child, job.limits, on_event, lambda: self._is_stopped(cancel), self._pool.refill)
+            try:
+                ending = watch.follow(_order(job), descriptors.all)
+                ended = time.monotonic()
+                seconds_to_kill = self._kill(child)
+                watch.drain_output()
+            finally:
+                child.kill()
+                child.close()
             if self._pool.closing and ending.cause is ExitCause.CRASHED:
                 ending = Ending(ExitCause.CANCELLED, "the sandbox was closed")
             outputs = descriptors.copies() if ending.cause is ExitCause.OK else {}
-            started = watch.started or ended
-            return JobResult(
-                cause=ending.cause,
-                reply=ending.reply,
-                outputs=outputs,
-                reason=ending.reason,
-                last_output=watch.tail.decode(errors="replace"),
-                wall_seconds=ended - started,
-                cpu_seconds=max(0.0, child.exit.cpu_seconds - watch.cpu_seconds_at_start),
-                peak_memory_bytes=max(child.exit.peak_memory_bytes, watch.peak_memory_bytes),
-                start_seconds=started - requested,
-                warm=warm,
-                tier=self._tier,
-                seconds_to_kill=seconds_to_kill,
-            )
-        finally:
-            child.kill()
-            descriptors.close()
-            child.close()
+        started = watch.started or ended
+        return JobResult(
+            cause=ending.cause,
+            reply=ending.reply,
+            outputs=outputs,
+            reason=ending.reason,
+            last_output=watch.tail.decode(errors="replace"),
+            wall_seconds=ended - started,
+            cpu_seconds=max(0.0, child.exit.cpu_seconds - watch.cpu_seconds_at_start),
+            peak_memory_bytes=max(child.exit.peak_memory_bytes, watch.peak_memory_bytes),
+            start_seconds=started - requested,
+            warm=warm,
+            tier=self._tier,
+            seconds_to_kill=seconds_to_kill,
+        )
 
     def _kill(self, child: Child) -> float:
         begun = time.monotonic()
@@ -245,19 +249,3 @@ class Sandbox:
             tier=self._tier,
             seconds_to_kill=None,
         )
-
-
-def _send(child: Child, job: Job, descriptors: _Descriptors) -> None:
-    """Hand the job over. Raises ChildLost if nobody is there to take it."""
-    child.forked.wait(REAP_SECONDS * 4)
-    if child.pidfd < 0:
-        raise ChildLost(child.lost or "the zygote did not fork in time")
-    handed = [*descriptors.inputs.values(), *descriptors.outputs.values()]
-    child.sock.settimeout(SEND_SECONDS)
-    try:
-        wire.send_frame(child.sock, _order(job), handed)
-    except OSError as error:
-        if not child.ready:
-            raise ChildLost(f"a spare was gone before it had its job: {error}") from error
-    finally:
-        child.sock.settimeout(0)

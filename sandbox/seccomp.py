@@ -81,7 +81,7 @@ def _constant_part(machine: str, opens_files: bool, device: str) -> tuple[bytes,
 
 
 def program(*, machine: str, pid: int, opens_files: bool, device: str) -> Sequence[bytes]:
-    """The filter as a list of 8-byte BPF instructions, for the process `pid` on `machine`."""
+    """Assemble the filter as a list of 8-byte BPF instructions, for the process `pid` on `machine`."""
     _, numbers = ARCHITECTURES[machine]
     instructions = list(_constant_part(machine, opens_files, device))
     for rule in policy.argument_rules(device):

@@ -7,14 +7,14 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
 from netwright.sandbox.job import ExitCause, Limits
-from netwright.sandbox.pool import Child
+from netwright.sandbox.spare import Child
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 POLL_MILLISECONDS = 25
 START_SECONDS = 180.0
 REPORT_SECONDS = 10.0
+SEND_SECONDS = 10.0
 KEPT_OUTPUT_BYTES = 4096
 _CHUNK_BYTES = 1 << 16
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
@@ -59,7 +60,10 @@ def usage_now(pid: int) -> tuple[int, int]:
 
 
 class Watch:
-    """Follows one child from the sending of its job to its end; `until_done` is called once."""
+    """Follows one child from the sending of its job to its end.
+
+    `on_start` is called once the child has its job. `stopped` is asked at every look.
+    """
 
     def __init__(
         self,
@@ -67,11 +71,13 @@ class Watch:
         limits: Limits,
         on_event: Callable[[JsonDict], None] | None,
         stopped: Callable[[], bool],
+        on_start: Callable[[], None],
     ) -> None:
         self._child = child
         self._limits = limits
         self._on_event = on_event
         self._stopped = stopped
+        self._on_start = on_start
         self._reader = wire.FrameReader(1 << 20)
         self._events = 0
         self._event_bytes = 0
@@ -83,24 +89,45 @@ class Watch:
         self.peak_memory_bytes = 0
         self.tail = b""
 
-    def until_done(self) -> Ending:
-        """Block until the job ends or passes a limit. Raises ChildLost, IsolationError, SandboxError."""
+    def follow(self, order: JsonDict, descriptors: Sequence[int]) -> Ending:
+        """Hand the job over and block until it ends. Raises ChildLost, IsolationError, SandboxError."""
+        try:
+            self._wait_for_fork()
+            self._hand_over(order, descriptors)
+            self._until_end()
+        except Ended as end:
+            return end.ending
+
+    def _wait_for_fork(self) -> None:
+        while not self._child.forked.wait(POLL_MILLISECONDS / 1000):
+            self._check()
+        if self._child.pidfd < 0:
+            raise ChildLost(self._child.lost)
+
+    def _hand_over(self, order: JsonDict, descriptors: Sequence[int]) -> None:
+        self._child.sock.settimeout(SEND_SECONDS)
+        try:
+            wire.send_frame(self._child.sock, order, descriptors)
+        except OSError as error:
+            if not self._child.has_last_words:
+                raise ChildLost(f"a spare was gone before it had its job: {error}") from error
+        finally:
+            self._child.sock.settimeout(0)
+
+    def _until_end(self) -> NoReturn:
         poll = select.poll()
         for descriptor in (self._child.sock, self._child.output_fd, self._child.pidfd):
             poll.register(descriptor, select.POLLIN)
-        try:
-            while True:
-                ready = {descriptor for descriptor, _ in poll.poll(POLL_MILLISECONDS)}
-                if self._child.output_fd in ready and not self._read_output():
-                    poll.unregister(self._child.output_fd)
-                if self._child.sock.fileno() in ready and not self._read_frames():
-                    poll.unregister(self._child.sock)
-                if self._child.pidfd in ready:
-                    self._read_last_frames()
-                    self._raise_death()
-                self._check()
-        except Ended as end:
-            return end.ending
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(POLL_MILLISECONDS)}
+            if self._child.output_fd in ready and not self._read_output():
+                poll.unregister(self._child.output_fd)
+            if self._child.sock.fileno() in ready and not self._read_frames():
+                poll.unregister(self._child.sock)
+            if self._child.pidfd in ready:
+                self._read_last_frames()
+                self._raise_death()
+            self._check()
 
     def drain_output(self) -> None:
         """After the end: keep the tail of what is still in the pipe."""
@@ -119,7 +146,8 @@ class Watch:
         if self._output_bytes > self._limits.output_bytes:
             raise Ended(
                 ExitCause.TOO_MUCH_OUTPUT,
-                f"wrote {self._output_bytes} bytes to stdout and stderr, at most {self._limits.output_bytes} are allowed",
+                f"wrote {self._output_bytes} bytes to stdout and stderr, "
+                f"at most {self._limits.output_bytes} are allowed",
             )
         return bool(text)
 
@@ -162,6 +190,7 @@ class Watch:
             self.started = time.monotonic()
             self.cpu_seconds_at_start = float(frame["cpu_seconds"])
             self._reader.limit = self._limits.reply_bytes
+            self._on_start()
         elif kind == "fatal":
             error = IsolationError if frame["layer"] == "isolation" else SandboxError
             raise error(f"a sandboxed process could not be set up: {frame['error']}: {frame['traceback']}")
@@ -172,8 +201,8 @@ class Watch:
         if self._events > self._limits.event_count or self._event_bytes > self._limits.event_bytes:
             raise Ended(
                 ExitCause.TOO_MUCH_OUTPUT,
-                f"sent {self._events} events of {self._event_bytes} bytes, at most {self._limits.event_count} of "
-                f"{self._limits.event_bytes} bytes are allowed",
+                f"sent {self._events} events of {self._event_bytes} bytes, "
+                f"at most {self._limits.event_count} of {self._limits.event_bytes} bytes are allowed",
             )
 
     def _check(self) -> None:

@@ -1,7 +1,7 @@
 """Frames of JSON between the trusted side, the zygote and the children; sealed memory for everything large.
 
-A frame is a big-endian u32 length and that many bytes of UTF-8 JSON (one object). Descriptors travel with the first
-byte of a frame by SCM_RIGHTS. Nothing is ever pickled.
+A frame is a big-endian u32 length and that many bytes of UTF-8 JSON (one object). Descriptors travel with the
+first byte of a frame by SCM_RIGHTS. Nothing is ever pickled.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ class Channel:
         self._descriptors: list[int] = []
 
     def receive(self) -> tuple[JsonDict, list[int]] | None:
-        """The next frame and the descriptors that came with it; None at the end. Raises OSError, BrokenFrame."""
+        """Wait for a frame and the descriptors that came with it; None at the end. Raises ValueError."""
         while not self._bodies:
-            chunk, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, MAX_DESCRIPTORS)
+            chunk, descriptors, _, _ = socket.recv_fds(
+                self.sock, 1 << 16, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
             if not chunk:
                 return None
             self._descriptors += descriptors
@@ -108,7 +110,7 @@ class Channel:
 
 
 def sealed_input(data: bytes | memoryview) -> int:
-    """A memfd that holds `data` and can never again be written, grown or shrunk."""
+    """Make a memfd that holds `data` and can never again be written, grown or shrunk."""
     descriptor = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:
@@ -118,7 +120,7 @@ def sealed_input(data: bytes | memoryview) -> int:
 
 
 def sealed_output(size: int) -> int:
-    """A memfd of `size` zero bytes that can be written but never grown or shrunk."""
+    """Make a memfd of `size` zero bytes that can be written but never grown or shrunk."""
     descriptor = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALED_SIZE)
@@ -126,7 +128,7 @@ def sealed_output(size: int) -> int:
 
 
 def copy_out(descriptor: int, size: int) -> bytes:
-    """The contents as the trusted side's own bytes: later writes by others cannot reach them."""
+    """Copy the contents into bytes of the trusted side: later writes by others cannot reach them."""
     chunks, offset = [], 0
     while offset < size:
         chunks.append(os.pread(descriptor, size - offset, offset))

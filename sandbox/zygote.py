@@ -1,7 +1,7 @@
 """The process that imports once and forks children for the rest of its life.
 
-It is exec'd with a clean environment and holds no secret and no held-out data. It stays single-threaded and never
-touches CUDA, because a fork after either hangs. The trusted side talks to it over one Unix socket.
+It is exec'd with a clean environment and holds no secret and no held-out data. It stays single-threaded and
+never touches CUDA, because a fork after either hangs. The trusted side talks to it over one Unix socket.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _load(config: JsonDict, tier: Tier, libraries: tuple[str, ...]) -> child.Set
         _resolve(config["warm_zygote"])()
     if (count := _threads()) != 1:
         raise RuntimeError(
-            f"the zygote has {count} threads after importing and warming up; a child forked from it would hang: "
+            f"the zygote has {count} threads after importing and warming up; its children would hang: "
             "set the number of threads to 1 in the warm_zygote hook"
         )
     return child.Setup(os.getpid(), tier, config["device"], libraries, entries, warm_child)
@@ -106,13 +106,14 @@ class Zygote:
     def _fork(self, child_id: int, job_fd: int, output_fd: int) -> None:
         try:
             pid = os.fork()
+            if pid == 0:
+                child.main(job_fd, output_fd, self._setup)
         except OSError as error:
             self._send({"kind": "fork failed", "id": child_id, "text": str(error)})
             return
-        if pid == 0:
-            child.main(job_fd, output_fd, self._setup)
-        os.close(job_fd)
-        os.close(output_fd)
+        finally:
+            os.close(job_fd)
+            os.close(output_fd)
         pidfd = os.pidfd_open(pid)
         self._ids[pid] = (child_id, pidfd)
         self._pids[pidfd] = pid
@@ -187,7 +188,7 @@ def _prepare(channel: wire.Channel) -> child.Setup | None:
 
 
 def main(arguments: list[str]) -> None:
-    """`--probe DEVICE` prints an isolation report; else serve on descriptor arguments[0] for parent arguments[1]."""
+    """Print a report (`--probe DEVICE`), or serve on descriptor arguments[0] for process arguments[1]."""
     if arguments[0] == "--probe":
         report = isolation.survey(isolation.library_paths(), arguments[1])
         sys.stdout.write(json.dumps(report.to_json()))
