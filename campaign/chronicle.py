@@ -89,4 +89,3 @@ def _standing(known: Remembered) -> tuple[int, float]:
 def _best(candidates: Iterable[Remembered], rung: int | None) -> Remembered | None:
     eligible = [known for known in candidates if known.score and rung in (None, known.score.rung)]
     return max(eligible, key=_standing, default=None)
-

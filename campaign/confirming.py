@@ -91,7 +91,7 @@ def confirm_candidates(
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
-        task = load_task(config.task, data=config.data)
+        task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
         if task.spec.id != row.task.id:
             raise ConfigError(
                 f"the data of task {config.task!r} changed since campaign {row.name!r} ({row.task.id}, now "

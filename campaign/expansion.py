@@ -208,9 +208,7 @@ class Expander:
             return State(rejection="")
         self._board.failures[f"gate: {rejection.gate}"] += 1
         failed = {"candidate_id": candidate.id, "failure": f"{rejection.gate}: {rejection.message}"}
-        update = State(
-            rejection=failed["failure"], failed_attempts=[*state["failed_attempts"], failed]
-        )
+        update = State(rejection=failed["failure"], failed_attempts=[*state["failed_attempts"], failed])
         if state["repairs"] >= self._repairs:
             update |= State(stage=f"gate: {rejection.gate}", failure=rejection.message)
         return update
@@ -241,7 +239,9 @@ class Expander:
             candidate, operator = known.candidate, known.operator
         else:
             candidate, operator = self._memory.candidate(state["candidate_id"]), Operator(state["operator"])
-        trial = await self.trial(candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator))
+        trial = await self.trial(
+            candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator)
+        )
         update = State(candidate_id=candidate.id, operator=operator.value)
         if trial.status is not TrialStatus.DONE:
             self._board.failures[f"training: {trial.status.value}"] += 1
@@ -275,9 +275,7 @@ class Expander:
             failure=state["failure"],
         )
         if self._critic and not state["failure"]:
-            work.verdict = await self._critic.comment(
-                work.context(state["attempt"]), candidate, work.verdict
-            )
+            work.verdict = await self._critic.comment(work.context(state["attempt"]), candidate, work.verdict)
         return State()
 
     async def _remember(self, state: State, runtime: Runtime[Work]) -> State:

@@ -30,7 +30,9 @@ Watcher = Callable[[Board, asyncio.Event], Any]
 log = logging.getLogger(__name__)
 
 
-def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = None) -> tuple[Campaign, Board]:
+def run_campaign(
+    home: Path, config: CampaignConfig, *, watch: Watcher | None = None
+) -> tuple[Campaign, Board]:
     """Begin or continue the campaign that `config` names, to its end.
 
     `watch(board, done)` is an async function that shows the board until `done` is set.
@@ -38,9 +40,11 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    policy = make_policy(config.search.policy, seed=config.seed, rungs=1)  # a wrong name fails before any work
+    policy = make_policy(
+        config.search.policy, seed=config.seed, rungs=1
+    )  # a wrong name fails before any work
     del policy
-    task = load_task(config.task, data=config.data)
+    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
     with (
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,

@@ -127,9 +127,7 @@ class Scheduler:
         """Put the search where the log of actions says it was, and start again what had no result."""
         memory, row = self._parts.memory, self._parts.row
         done = {
-            record.action.index: record
-            for record in memory.experiments(row.id)
-            if record.action is not None
+            record.action.index: record for record in memory.experiments(row.id) if record.action is not None
         }
         for index, record in done.items():
             self._inbox.put(index, record)
@@ -203,7 +201,9 @@ class Scheduler:
         self._start(action)
 
     def _start(self, action: Action) -> None:
-        work = Work(action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise)
+        work = Work(
+            action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise
+        )
         if self._inbox.ordered and action.kind == "expand":
             work.after, self._last_screened = self._last_screened, work.screened
         task = asyncio.create_task(self._parts.expander.run(work), name=f"action {action.index}")
@@ -304,12 +304,9 @@ def _observation(record: ExperimentRecord, action: Action | None) -> Observation
 
 def baseline_trials(memory: Memory, task_id: str) -> dict[str, list[Trial]]:
     """The remembered trials of every baseline, by baseline name."""
-    return {
-        name: memory.trials(task_id=task_id, candidate_id=baseline(name).id) for name in baseline_names()
-    }
+    return {name: memory.trials(task_id=task_id, candidate_id=baseline(name).id) for name in baseline_names()}
 
 
 def search_seeds() -> frozenset[int]:
     """The seeds that campaigns train with; confirmation must use others."""
     return frozenset((*BASELINE_SEEDS, SEARCH_SEED))
-

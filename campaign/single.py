@@ -108,7 +108,13 @@ def evaluate_file(
         trials: list[Trial] = []
         if not any(report.rejects for report in gates):
             trials = train_all(
-                memory, lab, [candidate], seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress
+                memory,
+                lab,
+                [candidate],
+                seeds=range(seeds),
+                rung=rung,
+                workers=workers,
+                on_progress=on_progress,
             )
         return Evaluation(
             task=task.spec,

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from netwright.cli.options import DEFAULT_HOME, Data, Home, Json, NoSandbox, TaskName, Workers, workers_or_cores
+from netwright.cli.options import (
+    DEFAULT_HOME,
+    Data,
+    Home,
+    Json,
+    NoSandbox,
+    TaskName,
+    Workers,
+    workers_or_cores,
+)
 
 CandidateFile = Annotated[Path, typer.Argument(metavar="FILE", help="A candidate file.")]
 tasks_app = typer.Typer(help="The tasks: what is learned and measured.", invoke_without_command=True)
@@ -110,7 +119,9 @@ def tasks(context: typer.Context, json: Json = False) -> None:
 
 @tasks_app.command("show")
 def show_task(
-    name: Annotated[str, typer.Argument(metavar="TASK", help="The task.")], data: Data = None, json: Json = False
+    name: Annotated[str, typer.Argument(metavar="TASK", help="The task.")],
+    data: Data = None,
+    json: Json = False,
 ) -> None:
     """Explain one task: sizes, splits, metric, rungs and what a trial costs."""
     from netwright.cli.evaluations import print_task

@@ -76,7 +76,9 @@ def _isolation() -> list[Finding]:
     findings = [Finding("isolation", f"tier {report.tier.value}", remedy)]
     for layer in report.layers:
         name, works, detail = layer
-        findings.append(Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else "see above"))
+        findings.append(
+            Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else "see above")
+        )
     return findings
 
 
@@ -104,4 +106,3 @@ def _disk(home: Path) -> Finding:
     free = shutil.disk_usage(place).free
     remedy = "" if free >= ENOUGH_DISK_BYTES else f"free some space, or choose another --home than {home}"
     return Finding("disk", f"{free / 1e9:.1f} GB free for {home}", remedy, vital=True)
-

@@ -21,7 +21,9 @@ def print_gates(candidate: Candidate, reports: Sequence[GateReport], *, json: bo
     """Every gate with its verdict, its evidence and what to do."""
     rejected = any(report.rejects for report in reports)
     if json:
-        print_json({"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)})
+        print_json(
+            {"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)}
+        )
         return
     out.print(Text(candidate.title, style="bold"))
     out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
@@ -180,5 +182,3 @@ def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
         ),
         ("rungs", ", ".join(f"{rung.level}: {count(rung.tokens)} tokens" for rung in spec.rungs)),
     ]
-
-

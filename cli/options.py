@@ -33,7 +33,9 @@ NoSandbox = Annotated[
         help="Run candidate code with resource limits only, where this machine cannot isolate it.",
     ),
 ]
-CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")]
+CampaignName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")
+]
 
 
 def workers_or_cores(workers: int | None) -> int:

@@ -4,6 +4,7 @@
 name = "first"            # default: the task's name
 task = "bytes"            # see `netwright tasks`
 data = "corpus/"          # only for tasks that read data
+rung_tokens = [600_000, 1_800_000]  # training budgets, lowest rung first; default: the task's
 seed = 0
 workers = 2               # training slots; default: one per core
 
@@ -79,6 +80,7 @@ class CampaignConfig(Frozen):
     name: str | None = None
     task: str = DEFAULT_TASK
     data: Path | None = None
+    rung_tokens: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
     accept_no_sandbox: bool = False
@@ -128,7 +130,9 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"campaign file {path} does not exist; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"campaign file {path} cannot be read: {error}; expected a UTF-8 TOML file") from None
+        raise ConfigError(
+            f"campaign file {path} cannot be read: {error}; expected a UTF-8 TOML file"
+        ) from None
 
 
 def _parse(text: str, path: Path | None) -> dict[str, Any]:

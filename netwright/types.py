@@ -104,7 +104,7 @@ class TaskSpec(Frozen):
     @property
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
-        text = self.model_dump_json(exclude={"summary", "rungs"})
+        text = self.model_dump_json(exclude={"summary"})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

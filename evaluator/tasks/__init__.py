@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from netwright.errors import ConfigError
 from netwright.evaluator.tasks import bytes_lm, recall
 from netwright.evaluator.tasks.base import UNSCORED, Batch, Task
-from netwright.types import TaskSpec
+from netwright.types import Rung, TaskSpec
 
 __all__ = ["TASKS", "UNSCORED", "Batch", "Task", "load_task", "training_batches"]
 
@@ -16,13 +17,21 @@ TASKS: Mapping[str, str] = {"recall": recall.SUMMARY, "bytes": bytes_lm.SUMMARY}
 """Each task's name and one-line summary."""
 
 
-def load_task(name: str, *, data: Path | None = None) -> Task:
+def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task:
     """The task of that name; `data` is a text file or a folder of them, for tasks that read real text.
 
+    `rung_tokens` replaces the task's own training budgets, lowest rung first; results compare only between equal
+    budgets, so the task's id changes with them.
+
     Raises:
-        ConfigError: no task has that name, or the task takes no data.
+        ConfigError: no task has that name, the task takes no data, or the budgets make no ladder.
         DataError: the data cannot be used.
     """
+    task = _load(name, data)
+    return task if rung_tokens is None else replace(task, spec=_with_rungs(task.spec, rung_tokens))
+
+
+def _load(name: str, data: Path | None) -> bytes_lm.BytesTask | recall.RecallTask:
     if name == "bytes":
         return bytes_lm.BytesTask.load(data)
     if name not in TASKS:
@@ -32,6 +41,17 @@ def load_task(name: str, *, data: Path | None = None) -> Task:
             f"task {name!r} generates its data and takes none, got {data}: leave the data path out"
         )
     return recall.RecallTask.load()
+
+
+def _with_rungs(spec: TaskSpec, tokens: Sequence[int]) -> TaskSpec:
+    step = spec.recipe.batch_size * spec.max_len
+    if not tokens or list(tokens) != sorted(set(tokens)) or tokens[0] < step:
+        raise ConfigError(
+            f"rung_tokens must rise and begin with at least one training step ({step:,} tokens of task "
+            f"{spec.name!r}), got {list(tokens)}"
+        )
+    rungs = tuple(Rung(level=level, tokens=budget) for level, budget in enumerate(tokens))
+    return spec.model_copy(update={"rungs": rungs})
 
 
 def training_batches(
