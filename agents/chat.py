@@ -1,0 +1,123 @@
+"""What is asked of an endpoint and what it answers, and how both are written into the ledger. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from netwright.agents.faults import EndpointError
+from netwright.types import JsonDict, LlmCall
+
+CHARACTERS_PER_TOKEN = 4.0
+"""A rough figure for English and code, used where a server does not count for us."""
+
+CUT_OFF = "cut off"
+"""Status of a recorded reply that the token limit ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatRequest:
+    """What is asked. `role` names the asker; `tag` the occasion, so that equal requests may be asked anew.
+
+    `temperature` None leaves it to the server. `json_object` asks for JSON mode where the server has it.
+    """
+
+    role: str
+    messages: tuple[dict[str, str], ...]
+    prompt_sha256: str = ""
+    max_tokens: int = 4096
+    temperature: float | None = None
+    json_object: bool = False
+    tag: str = ""
+
+    def key(self, model: str) -> str:
+        """Return the SHA-256 in hex of all that shapes the answer."""
+        sampling = [self.max_tokens, self.temperature, self.json_object]
+        text = json.dumps([self.role, model, self.messages, sampling, self.tag], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def characters(self) -> int:
+        return sum(len(message["content"]) for message in self.messages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A raw reply (see `replies`), whether the token limit cut it off, and what it cost."""
+
+    text: str
+    cut_off: bool
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    tokens_estimated: bool
+    replayed: bool = False
+
+
+def estimated_tokens(characters: int) -> int:
+    return round(characters / CHARACTERS_PER_TOKEN)
+
+
+def count_tokens(body: JsonDict, prompt_characters: int, reply_characters: int) -> tuple[int, int, bool]:
+    """Return prompt tokens, completion tokens, and whether they had to be estimated."""
+    usage = body.get("usage")
+    if isinstance(usage, dict):
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if isinstance(prompt, int) and isinstance(completion, int):
+            return prompt, completion, False
+    return estimated_tokens(prompt_characters), estimated_tokens(reply_characters), True
+
+
+def folded(messages: tuple[dict[str, str], ...]) -> list[dict[str, str]]:
+    """Return the same conversation without a system role: its text opens the first user message."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return list(messages)
+    first = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+    return [first, *messages[2:]]
+
+
+def replayed(call: LlmCall) -> Reply:
+    """Return the reply that `call` recorded."""
+    return Reply(
+        text=call.reply or "",
+        cut_off=call.status == CUT_OFF,
+        model=call.model,
+        prompt_tokens=call.prompt_tokens or 0,
+        completion_tokens=call.completion_tokens or 0,
+        tokens_estimated=call.tokens_estimated,
+        replayed=True,
+    )
+
+
+def answered_call(request: ChatRequest, reply: Reply, troubles: str, seconds: float) -> LlmCall:
+    """Return the ledger's entry for an answer; `troubles` tells of the tries that failed before it."""
+    return LlmCall(
+        key=request.key(reply.model),
+        role=request.role,
+        model=reply.model,
+        prompt_sha256=request.prompt_sha256,
+        messages=request.messages,
+        reply=reply.text,
+        status=CUT_OFF if reply.cut_off else "ok",
+        error=troubles,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        tokens_estimated=reply.tokens_estimated,
+        seconds=seconds,
+    )
+
+
+def failed_call(request: ChatRequest, model: str, error: EndpointError, seconds: float) -> LlmCall:
+    """Return the ledger's entry for a request that got no answer."""
+    return LlmCall(
+        key=request.key(model),
+        role=request.role,
+        model=model,
+        prompt_sha256=request.prompt_sha256,
+        messages=request.messages,
+        reply=None,
+        status=error.fault.value,
+        error=str(error),
+        seconds=seconds,
+    )

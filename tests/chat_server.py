@@ -1,0 +1,243 @@
+"""A real HTTP server on loopback that speaks chat completions and follows a script of answers and faults.
+
+    with ChatServer([http_error(500, "loading"), plan_reply("Delta", source)], default="ok") as server:
+        Endpoint(server.url) ...
+        assert len(server.requests) == 2
+
+Each POST to `/v1/chat/completions` takes the next entry of the script; when it is used up, `default`. An
+entry is a string (the content of a good answer), a `Step` as made by the functions below, or a function that is
+given the request's JSON body and returns either. Tests get at all this by the fixture `chat` (see conftest.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+JsonDict = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One answer on the wire. `drops` cuts the connection instead; `stall_seconds` are waited out before."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stall_seconds: float = 0.0
+    drops: bool = False
+
+
+Entry = str | Step | Callable[[JsonDict], "str | Step"]
+
+
+def completion(
+    content: str | None,
+    *,
+    finish_reason: str = "stop",
+    reasoning: str | None = None,
+    reasoning_field: str = "reasoning_content",
+    usage: bool = True,
+) -> Step:
+    """A well-formed chat completion."""
+    message: JsonDict = {"role": "assistant", "content": content}
+    if reasoning is not None:
+        message[reasoning_field] = reasoning
+    body: JsonDict = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
+    }
+    if usage:
+        body["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+    return raw_json(body)
+
+
+def raw_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Step:
+    """Any JSON with any status."""
+    return Step(json.dumps(body).encode(), status, headers=headers or {})
+
+
+def http_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Step:
+    """An error in OpenAI's shape."""
+    return raw_json({"error": {"message": message, "type": "error"}}, status, headers)
+
+
+def html(status: int = 200) -> Step:
+    """A web page where an answer was expected."""
+    page = b"<!doctype html><html><head><title>Chat UI</title></head><body>Welcome</body></html>"
+    return Step(page, status, "text/html")
+
+
+def stall(seconds: float) -> Step:
+    """No answer for `seconds` (or until the server closes), then an error."""
+    return Step(b"", 503, stall_seconds=seconds)
+
+
+def drop() -> Step:
+    """The connection ends without an answer."""
+    return Step(drops=True)
+
+
+def plan_text(title: str, source: str, **plan: str) -> str:
+    """A planner's good answer: the plan as JSON, then the file."""
+    keys = {"title": title, "hypothesis": f"{title} helps.", "changes": "all", "expected_effect": "less loss"}
+    return f"```json\n{json.dumps({**keys, **plan})}\n```\n\n```python\n{source.rstrip()}\n```\n"
+
+
+def plan_reply(title: str, source: str, **plan: str) -> Step:
+    return completion(plan_text(title, source, **plan))
+
+
+class ChatServer:
+    """Context manager; `url` ends in `/v1`. `requests` holds the JSON bodies of all chat requests so far.
+
+    Args:
+        script: entries answered in order.
+        default: what answers when the script is used up; None is HTTP 500.
+        models: what `/v1/models` lists; None makes the route 404.
+        prefix: where the API lives; "" serves it at the root.
+        known_models_only: a chat for another model is a 404 as OpenAI's.
+        web_page: other paths answer a web page with status 200 instead of 404.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[Entry] = (),
+        default: Entry | None = None,
+        *,
+        models: Sequence[str] | None = ("scripted",),
+        prefix: str = "/v1",
+        known_models_only: bool = False,
+        web_page: bool = False,
+    ) -> None:
+        self.requests: list[JsonDict] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._script = list(script)
+        self._default = default
+        self._models = models
+        self._prefix = prefix
+        self._known_models_only = known_models_only
+        self._web_page = web_page
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._http = _Server(("127.0.0.1", 0), _handler_of(self))
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        return int(self._http.server_address[1])
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return self.root + self._prefix
+
+    def contents(self, index: int = -1) -> list[str]:
+        """The message contents of one request."""
+        return [message["content"] for message in self.requests[index]["messages"]]
+
+    def answer_get(self, path: str) -> Step:
+        self.paths.append(path)
+        if path == f"{self._prefix}/models" and self._models is not None:
+            return raw_json(
+                {"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]}
+            )
+        return self._elsewhere()
+
+    def answer_post(self, path: str, body: JsonDict, headers: dict[str, str]) -> Step:
+        self.paths.append(path)
+        if path != f"{self._prefix}/chat/completions":
+            return self._elsewhere()
+        with self._lock:
+            self.requests.append(body)
+            self.headers.append(headers)
+            entry = self._script.pop(0) if self._script else self._default
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            step = self._step(entry, body)
+            self._closing.wait(step.stall_seconds)
+            return step
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def _step(self, entry: Entry | None, body: JsonDict) -> Step:
+        if self._known_models_only and body["model"] not in (self._models or ()):
+            return http_error(404, f"The model `{body['model']}` does not exist")
+        if callable(entry):
+            entry = entry(body)
+        if entry is None:
+            return http_error(500, "the script is used up")
+        return completion(entry) if isinstance(entry, str) else entry
+
+    def _elsewhere(self) -> Step:
+        return html() if self._web_page else raw_json({"detail": "Not Found"}, 404)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up is part of the game."""
+
+
+def _handler_of(server: ChatServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._send(server.answer_get(self.path))
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self._send(server.answer_post(self.path, body, dict(self.headers.items())))
+
+        def _send(self, step: Step) -> None:
+            if step.drops:
+                self.close_connection = True
+                with contextlib.suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self.send_response(step.status)
+            self.send_header("content-type", step.content_type)
+            self.send_header("content-length", str(len(step.body)))
+            for name, value in step.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(step.body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: pytest shows what matters."""
+
+    return Handler
