@@ -1,0 +1,256 @@
+"""What `run`, `status` and `confirm` print: plan, standing, leaderboard, confirmation, and what to type next."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from rich.syntax import Syntax
+from rich.text import Text
+
+from netwright.campaign.board import Board
+from netwright.campaign.confirming import Confirmation, Confirmed, Duel
+from netwright.cli.evaluations import metrics_text
+from netwright.cli.output import count, duration, out, print_json, table
+from netwright.config import CampaignConfig
+from netwright.evaluator.tasks import Task
+from netwright.memory.overview import Stats, stats
+from netwright.memory.query import TopRow, top
+from netwright.memory.records import Campaign
+from netwright.memory.store import Memory
+from netwright.types import Candidate, JsonDict, Outcome
+
+SHOWN = 12
+LEADER_COLUMNS = ("#>", "architecture", "", "loss (nats)>", "±>", "metric>", "params>", "tokens/s>", "id")
+
+
+def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
+    """What a campaign would do, as a JSON document."""
+    spec = task.spec
+    return {
+        "campaign": config.campaign_name,
+        "home": str(home),
+        "task": spec.id,
+        "planner": f"{config.llm.model or 'the only model'} at {config.llm.url}"
+        if config.llm.url
+        else "grammar",
+        "policy": config.search.policy,
+        "seed": config.seed,
+        "workers": config.workers,
+        "trained_candidates": config.budget.trials,
+        "minutes_at_most": config.budget.minutes,
+        "tokens_per_trial": [rung.tokens for rung in spec.rungs],
+        "parameters": spec.parameters,
+        "most_tokens_to_llm": config.budget.trials * config.llm.max_tokens if config.llm.url else 0,
+    }
+
+
+def print_plan(plan: JsonDict, *, json: bool) -> None:
+    """The plan, and that nothing was done."""
+    if json:
+        print_json(plan)
+        return
+    out.print(table(("", ""), [(name.replace("_", " "), value) for name, value in plan.items()]))
+    out.print("nothing was run; leave --dry-run out to begin")
+
+
+def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Any:
+    """Rows of one rung as a table, baselines dimmed."""
+    cells = []
+    for row in rows:
+        style = "dim" if row.is_baseline else "bold" if row.rank == 1 else ""
+        cells.append(
+            [
+                row.rank,
+                Text(row.title, style=style),
+                "baseline" if row.is_baseline else "",
+                f"{row.loss_nats:.4f}",
+                f"{row.standard_error:.4f}" if row.standard_error is not None else None,
+                f"{row.metric_value:.3f} {row.metric}",
+                count(row.parameters),
+                count(row.tokens_per_second),
+                row.short,
+            ]
+        )
+    return table(LEADER_COLUMNS, cells, title=title)
+
+
+def print_leaderboard(rows: list[TopRow], limit: int) -> None:
+    """One table per rung, the highest first: losses of different budgets do not compare."""
+    for rung, group in itertools.groupby(rows, key=lambda row: row.rung):
+        members = list(group)
+        title = f"rung {rung} ({len(members)} architectures, validation loss ± standard error)"
+        out.print(leaderboard_table(members[:limit], title=title))
+        out.print("")
+
+
+def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
+    """The end of a campaign: leaderboard, the best design with its idea and file, what to type next."""
+    with Memory.open(home) as memory:
+        row = memory.campaign(name)
+        rows = top(memory, campaign=name, limit=None)
+        best = next((known for known in rows if not known.is_baseline), None)
+        candidate = memory.candidate(best.candidate_id) if best else None
+        path = memory.artifacts.put_candidate(name, candidate) if candidate else None
+        sums = stats(memory, name)
+    if json:
+        print_json(
+            {
+                "campaign": name,
+                "status": row.status,
+                "seconds": round(row.elapsed_seconds, 1),
+                "slot_use": round(board.slot_use(), 4),
+                "isolation": board.tier,
+                "leaderboard": rows,
+                "best": {"id": best.candidate_id, "path": str(path)} if best else None,
+                "stats": sums,
+            }
+        )
+        return
+    print_leaderboard(rows, SHOWN)
+    _print_sums(row, sums, board)
+    if best and candidate:
+        _print_best(rows, best, candidate, path)
+        _print_next(home, name, best.short)
+    else:
+        out.print(f"no design could be trained: netwright memory failures {name}")
+
+
+def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
+    failed = sum(number for status, number in sums.trials.items() if status != "done")
+    parts = [
+        f"{sums.experiments} experiments in {duration(row.elapsed_seconds)}",
+        f"{sums.trials.get('done', 0)} trainings done",
+        f"{failed} failed",
+        f"{sum(sums.rejected_by_gate.values())} proposals rejected by gates",
+        f"slots {board.slot_use():.0%} busy training and scoring",
+        f"isolation {board.tier}",
+    ]
+    if sums.llm["calls"]:
+        parts.append(
+            f"{sums.llm['calls']} LLM calls, {sums.llm['prompt_tokens'] + sums.llm['completion_tokens']:,} tokens"
+        )
+    out.print("; ".join(parts), soft_wrap=True)
+
+
+def _print_best(rows: list[TopRow], best: TopRow, candidate: Candidate, path: Path | None) -> None:
+    out.print("")
+    out.print(Text.assemble("best design  ", (best.title, "bold"), f"  {best.short}"), soft_wrap=True)
+    out.print(Text(candidate.hypothesis), soft_wrap=True)
+    out.print(Text(f"code: {path}"), soft_wrap=True)
+    rival = next((row for row in rows if row.is_baseline and row.rung == best.rung), None)
+    if rival:
+        out.print(Text(_standing(best, rival)), soft_wrap=True)
+
+
+def _standing(best: TopRow, rival: TopRow) -> str:
+    """How the best design stands against the best baseline: the winner of many is flattered, so nothing is claimed."""
+    delta = best.loss_nats - rival.loss_nats
+    word = "below" if delta < 0 else "above"
+    return (
+        f"its validation loss is {abs(delta):.4f} nats {word} that of the best baseline here ({rival.title}); the best "
+        f"of many is partly luck, so only `confirm` (fresh seeds, locked test split) can claim a win"
+    )
+
+
+def _print_next(home: Path, name: str, short: str) -> None:
+    where = "" if str(home) == ".netwright" else f" --home {home}"
+    steps = (
+        (f"netwright confirm{where}", "is it really better? fresh seeds, locked test split, intervals"),
+        (f"netwright report {name}{where}", "one HTML file with curves and lineage"),
+        (f"netwright memory show {short}{where}", "everything about the best design"),
+        (f"netwright memory tree {name}{where}", "what came of what"),
+    )
+    out.print("")
+    out.print("next:")
+    out.print(table(("", ""), [(f"  {command}", what) for command, what in steps]))
+
+
+def print_status(home: Path, name: str | None, *, json: bool) -> None:
+    """Where a campaign stands, from the memory alone."""
+    with Memory.open(home, create=False, read_only=True) as memory:
+        row = memory.campaign(name)
+        sums = stats(memory, row.name)
+        rows = top(memory, campaign=row.name, limit=None)
+    if json:
+        print_json(
+            {
+                **row.model_dump(mode="json", exclude={"config", "task"}),
+                "task": row.task.id,
+                "stats": sums,
+                "leaderboard": rows[:SHOWN],
+            }
+        )
+        return
+    out.print(
+        Text.assemble(
+            (row.name, "bold"), f"  {row.status}, task {row.task.id}, {duration(row.elapsed_seconds)} so far"
+        )
+    )
+    if row.note:
+        out.print(Text(row.note, style="yellow"), soft_wrap=True)
+    rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
+    trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
+    out.print(
+        f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}", soft_wrap=True
+    )
+    print_leaderboard(rows, 5)
+    if row.status == "interrupted":
+        out.print(f"go on with: netwright resume {row.name}")
+
+
+def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
+    """All architectures on the locked split, every duel of each winner, and what may be claimed."""
+    winners = [row.candidate.id for row in confirmation.rows if row.role == "candidate"]
+    if json:
+        claims = {winner: confirmation.sentence(winner) for winner in winners}
+        print_json({**_plain(confirmation), "claims": claims})
+        return
+    seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
+    title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
+    columns = ("architecture", "", "loss (nats)>", "interval>", "metrics>", "params>", "id")
+    out.print(table(columns, [_confirmed_cells(row) for row in confirmation.rows], title=title))
+    for row in confirmation.rows:
+        for failure in row.failures:
+            out.print(Text(f"{row.candidate.title}: {failure}", style="red"), soft_wrap=True)
+    for winner in winners:
+        out.print("")
+        duels = [duel for duel in confirmation.duels if duel.winner_id == winner]
+        columns = ("against", "difference (nats)>", "interval>", "verdict")
+        out.print(table(columns, [_duel_cells(duel) for duel in duels]))
+        out.print(Text(confirmation.sentence(winner), style="bold"), soft_wrap=True)
+
+
+def _confirmed_cells(row: Confirmed) -> list[object]:
+    interval = row.interval
+    return [
+        Text(row.candidate.title, style="bold" if row.role == "candidate" else ""),
+        row.role,
+        f"{row.mean:.4f}" if row.mean is not None else "failed",
+        f"{interval.low:.4f} to {interval.high:.4f}" if interval else None,
+        metrics_text(row.metrics),
+        count(row.parameters),
+        row.candidate.id[:10],
+    ]
+
+
+def _duel_cells(duel: Duel) -> list[object]:
+    comparison = duel.comparison
+    interval = comparison.interval
+    styles = {Outcome.BETTER: "green", Outcome.WORSE: "red"}
+    return [
+        duel.rival_title,
+        f"{comparison.delta_nats:+.4f}" if comparison.delta_nats is not None else None,
+        f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else None,
+        Text(comparison.outcome.value, style=styles.get(comparison.outcome, "")),
+    ]
+
+
+def _plain(confirmation: Confirmation) -> JsonDict:
+    return {name: getattr(confirmation, name) for name in confirmation.__dataclass_fields__}
+
+
+def code(source: str) -> Syntax:
+    """Python source with its colours."""
+    return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)
