@@ -103,9 +103,7 @@ def confirm_candidates(
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
         with (
             exclusive(home, f"{row.name}.confirm"),
-            laboratory(
-                task, memory.evaluation_key, slots=workers, accept_no_sandbox=config.accept_no_sandbox
-            ) as lab,
+            laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=config.accept_no_sandbox) as lab,
         ):
             trials = train_all(
                 memory,

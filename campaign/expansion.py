@@ -68,8 +68,11 @@ class State(TypedDict, total=False):
 
 @dataclass
 class Work:
-    """What one run of the graph works on. `screened` is set once this action's design is known to be new;
-    `after` is the same of the action before it, where designs must be compared in order."""
+    """What one run of the graph works on.
+
+    `screened` is set once this action's design is known to be new; `after` is the same of the action before it,
+    where designs must be compared in order.
+    """
 
     action: Action
     contexts: Chronicle
@@ -223,9 +226,7 @@ class Expander:
         failed = self._memory.candidate(state["candidate_id"])
         gate, _, sentence = state["rejection"].partition(": ")
         try:
-            proposal = await self._planner.repair(
-                context, _as_proposal(failed, state["changed"]), state["rejection"]
-            )
+            proposal = await self._planner.repair(context, _as_proposal(failed, state["changed"]), state["rejection"])
         except ProviderError as error:
             return State(stage="planner: no repair", failure=str(error))
         if proposal is None:
@@ -239,9 +240,7 @@ class Expander:
             candidate, operator = known.candidate, known.operator
         else:
             candidate, operator = self._memory.candidate(state["candidate_id"]), Operator(state["operator"])
-        trial = await self.trial(
-            candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator)
-        )
+        trial = await self.trial(candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator))
         update = State(candidate_id=candidate.id, operator=operator.value)
         if trial.status is not TrialStatus.DONE:
             self._board.failures[f"training: {trial.status.value}"] += 1
@@ -348,8 +347,10 @@ def _purpose(action: Action, operator: Operator) -> str:
 
 
 def _rival(work: Work) -> Remembered | None:
-    """Whom the experiment is held against: its first parent where that was trained at the same rung, else the
-    best baseline at that rung."""
+    """Whom the experiment is held against.
+
+    Its first parent where that was trained at the same rung, else the best baseline at that rung.
+    """
     action = work.action
     if action.kind == "expand" and action.parents:
         parent = work.contexts.node(action.parents[0])

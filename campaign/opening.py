@@ -23,9 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def laboratory(
-    task: Task, key: bytes, *, slots: int, accept_no_sandbox: bool = False
-) -> Iterator[Laboratory]:
+def laboratory(task: Task, key: bytes, *, slots: int, accept_no_sandbox: bool = False) -> Iterator[Laboratory]:
     """A laboratory for `task` in a sandbox of `slots` slots, closed at the end.
 
     Raises: IsolationError when this machine cannot isolate and the user has not accepted that.
@@ -51,9 +49,7 @@ def exclusive(home: Path, name: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     except OSError as error:
-        raise StoreError(
-            f"cannot write to {home}: {error.strerror}; choose another place with --home DIR"
-        ) from None
+        raise StoreError(f"cannot write to {home}: {error.strerror}; choose another place with --home DIR") from None
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,9 +30,7 @@ Watcher = Callable[[Board, asyncio.Event], Any]
 log = logging.getLogger(__name__)
 
 
-def run_campaign(
-    home: Path, config: CampaignConfig, *, watch: Watcher | None = None
-) -> tuple[Campaign, Board]:
+def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = None) -> tuple[Campaign, Board]:
     """Begin or continue the campaign that `config` names, to its end.
 
     `watch(board, done)` is an async function that shows the board until `done` is set.
@@ -40,9 +38,7 @@ def run_campaign(
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    policy = make_policy(
-        config.search.policy, seed=config.seed, rungs=1
-    )  # a wrong name fails before any work
+    policy = make_policy(config.search.policy, seed=config.seed, rungs=1)  # a wrong name fails before any work
     del policy
     task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
     with (
@@ -73,15 +69,11 @@ def run_campaign(
             note = f"{type(error).__name__}: {error}"
             raise
         finally:
-            row = memory.update_campaign(
-                row.id, status=status, elapsed_seconds=board.elapsed_seconds, note=note
-            )
+            row = memory.update_campaign(row.id, status=status, elapsed_seconds=board.elapsed_seconds, note=note)
         return row, board
 
 
-async def _session(
-    memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None
-) -> None:
+async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None) -> None:
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
     import langsmith
 

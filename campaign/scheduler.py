@@ -126,9 +126,7 @@ class Scheduler:
     def _replay(self) -> None:
         """Put the search where the log of actions says it was, and start again what had no result."""
         memory, row = self._parts.memory, self._parts.row
-        done = {
-            record.action.index: record for record in memory.experiments(row.id) if record.action is not None
-        }
+        done = {record.action.index: record for record in memory.experiments(row.id) if record.action is not None}
         for index, record in done.items():
             self._inbox.put(index, record)
             self._know_designs(record)
@@ -201,9 +199,7 @@ class Scheduler:
         self._start(action)
 
     def _start(self, action: Action) -> None:
-        work = Work(
-            action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise
-        )
+        work = Work(action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise)
         if self._inbox.ordered and action.kind == "expand":
             work.after, self._last_screened = self._last_screened, work.screened
         task = asyncio.create_task(self._parts.expander.run(work), name=f"action {action.index}")

@@ -64,9 +64,7 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
     except OSError as error:
         raise ConfigError(f"candidate file {path} cannot be read: {error.strerror}") from None
     title, hypothesis = title_and_hypothesis(source)
-    return Candidate(
-        source=source, scope=scope, title=title or path.stem, hypothesis=hypothesis, origin="file"
-    )
+    return Candidate(source=source, scope=scope, title=title or path.stem, hypothesis=hypothesis, origin="file")
 
 
 def check_file(
@@ -143,9 +141,7 @@ def evaluate_baselines(
         Memory.open(home) as memory,
         laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=accept_no_sandbox) as lab,
     ):
-        train_all(
-            memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress
-        )
+        train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return known_baselines(memory, task.spec.id, rung)
 
 
@@ -159,9 +155,7 @@ def check_rung(task: Task, rung: int) -> None:
 def known_baselines(memory: Memory, task_id: str, rung: int) -> tuple[Row, ...]:
     """The baselines that the memory has trials of at `rung`, best first."""
     by_name = {
-        name: memory.trials(
-            task_id=task_id, candidate_id=baseline(name).id, split=Split.VALIDATION, rung=rung
-        )
+        name: memory.trials(task_id=task_id, candidate_id=baseline(name).id, split=Split.VALIDATION, rung=rung)
         for name in baseline_names()
     }
     rows = [_row(memory, task_id, baseline(name), trials, rung) for name, trials in by_name.items() if trials]

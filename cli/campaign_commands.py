@@ -42,9 +42,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
     llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     no_sandbox: NoSandbox = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
@@ -84,9 +82,7 @@ def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     with Memory.open(home, create=False, read_only=True) as memory:
         row = memory.campaign(name)
     if row.status == "finished":
-        typer.echo(
-            f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True
-        )
+        typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True)
     config = CampaignConfig.model_validate(row.config)
     return _run(home, config.model_copy(update={"name": row.name}), json)
 
@@ -98,9 +94,7 @@ def _run(home: Path, config: CampaignConfig, json: bool) -> int:
 
     row, board = run_campaign(home, config, watch=watcher(quiet=json))
     if row.status == "interrupted":
-        typer.echo(
-            f"interrupted; everything finished is saved. Go on with: netwright resume {row.name}", err=True
-        )
+        typer.echo(f"interrupted; everything finished is saved. Go on with: netwright resume {row.name}", err=True)
         return 130
     print_results(home, row.name, board, json=json)
     return 0
@@ -130,9 +124,7 @@ def confirm(
     ] = None,
     campaign: Annotated[str | None, typer.Option(help="The campaign. Default: the latest.")] = None,
     seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds per architecture.")] = 3,
-    rung: Annotated[
-        int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")
-    ] = None,
+    rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
     workers: Workers = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
@@ -178,9 +170,7 @@ def report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror}; choose another file with --output"
-        ) from None
+        raise StoreError(f"cannot write {path}: {error.strerror}; choose another file with --output") from None
     facts: dict[str, Any] = {"campaign": row.name, "path": str(path), "bytes": len(page.encode())}
     if json:
         print_json(facts)

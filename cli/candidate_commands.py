@@ -59,8 +59,8 @@ def evaluate(
 ) -> int:
     """Gates, training and score of one candidate file, beside the baselines that are known."""
     from netwright.campaign.single import evaluate_file
-    from netwright.cli.live import confirm_progress
     from netwright.cli.evaluations import print_evaluation
+    from netwright.cli.live import confirm_progress
 
     with confirm_progress(quiet=json) as progress:
         evaluation = evaluate_file(
@@ -90,8 +90,8 @@ def baselines(
 ) -> int:
     """Train the baselines (once: what is in the memory is not trained again) and list them."""
     from netwright.campaign.single import evaluate_baselines
-    from netwright.cli.live import confirm_progress
     from netwright.cli.evaluations import print_baselines
+    from netwright.cli.live import confirm_progress
 
     with confirm_progress(quiet=json) as progress:
         rows = evaluate_baselines(

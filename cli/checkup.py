@@ -76,9 +76,7 @@ def _isolation() -> list[Finding]:
     findings = [Finding("isolation", f"tier {report.tier.value}", remedy)]
     for layer in report.layers:
         name, works, detail = layer
-        findings.append(
-            Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else "see above")
-        )
+        findings.append(Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else "see above"))
     return findings
 
 

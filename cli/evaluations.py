@@ -21,9 +21,7 @@ def print_gates(candidate: Candidate, reports: Sequence[GateReport], *, json: bo
     """Every gate with its verdict, its evidence and what to do."""
     rejected = any(report.rejects for report in reports)
     if json:
-        print_json(
-            {"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)}
-        )
+        print_json({"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)})
         return
     out.print(Text(candidate.title, style="bold"))
     out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
@@ -72,9 +70,7 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
         return
     for trial in row.trials:
         if trial.status is not TrialStatus.DONE:
-            out.print(
-                Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"), soft_wrap=True
-            )
+            out.print(Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"), soft_wrap=True)
             if trial.last_output:
                 out.print(Text(trial.last_output, style="dim"), soft_wrap=True)
     rows = sorted([row, *evaluation.baselines], key=_rank)

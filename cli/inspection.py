@@ -71,9 +71,7 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
             out.print(Text(trial["last_output"], style="dim"), soft_wrap=True)
     for verdict in shown.verdicts:
         out.print(Text.assemble((f"{verdict['outcome']}: ", "bold"), _judgement(verdict)), soft_wrap=True)
-    _section(
-        "came from", ("campaign", "node>", "operator", "parent", "id"), [_node_cells(n) for n in shown.nodes]
-    )
+    _section("came from", ("campaign", "node>", "operator", "parent", "id"), [_node_cells(n) for n in shown.nodes])
     _section(
         "led to",
         ("node>", "operator", "design", "loss>", "outcome"),

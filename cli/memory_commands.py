@@ -66,9 +66,7 @@ def tree(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fals
 
 
 @app.command()
-def failures(
-    name: CampaignName = None, limit: Limit = 20, home: Home = DEFAULT_HOME, json: Json = False
-) -> None:
+def failures(name: CampaignName = None, limit: Limit = 20, home: Home = DEFAULT_HOME, json: Json = False) -> None:
     """What failed, where, and why, with the last output."""
     from netwright.cli.inspection import print_failures
 

@@ -20,12 +20,8 @@ Home = Annotated[
 DEFAULT_HOME = Path(".netwright")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 TaskName = Annotated[str, typer.Option("--task", "-t", help="The task; see `netwright tasks`.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="A text file or a folder of them, for tasks that read data.")
-]
-Workers = Annotated[
-    int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")
-]
+Data = Annotated[Path | None, typer.Option("--data", help="A text file or a folder of them, for tasks that read data.")]
+Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")]
 NoSandbox = Annotated[
     bool,
     typer.Option(
@@ -33,9 +29,7 @@ NoSandbox = Annotated[
         help="Run candidate code with resource limits only, where this machine cannot isolate it.",
     ),
 ]
-CampaignName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")
-]
+CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")]
 
 
 def workers_or_cores(workers: int | None) -> int:

@@ -32,9 +32,7 @@ def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
         "campaign": config.campaign_name,
         "home": str(home),
         "task": spec.id,
-        "planner": f"{config.llm.model or 'the only model'} at {config.llm.url}"
-        if config.llm.url
-        else "grammar",
+        "planner": f"{config.llm.model or 'the only model'} at {config.llm.url}" if config.llm.url else "grammar",
         "policy": config.search.policy,
         "seed": config.seed,
         "workers": config.workers,
@@ -184,17 +182,13 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         )
         return
     out.print(
-        Text.assemble(
-            (row.name, "bold"), f"  {row.status}, task {row.task.id}, {duration(row.elapsed_seconds)} so far"
-        )
+        Text.assemble((row.name, "bold"), f"  {row.status}, task {row.task.id}, {duration(row.elapsed_seconds)} so far")
     )
     if row.note:
         out.print(Text(row.note, style="yellow"), soft_wrap=True)
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
-    out.print(
-        f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}", soft_wrap=True
-    )
+    out.print(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}", soft_wrap=True)
     print_leaderboard(rows, 5)
     if row.status == "interrupted":
         out.print(f"go on with: netwright resume {row.name}")

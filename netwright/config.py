@@ -53,8 +53,11 @@ class SearchConfig(Frozen):
 
 
 class LlmConfig(Frozen):
-    """An OpenAI-compatible endpoint. The key is read from the environment variable named `api_key_env`, never
-    from the file. Time-outs are in seconds; `total_timeout` bounds one whole request."""
+    """An OpenAI-compatible endpoint.
+
+    The key is read from the environment variable named `api_key_env`, never
+    from the file. Time-outs are in seconds; `total_timeout` bounds one whole request.
+    """
 
     url: str | None = None
     model: str | None = None
@@ -130,9 +133,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"campaign file {path} does not exist; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"campaign file {path} cannot be read: {error}; expected a UTF-8 TOML file"
-        ) from None
+        raise ConfigError(f"campaign file {path} cannot be read: {error}; expected a UTF-8 TOML file") from None
 
 
 def _parse(text: str, path: Path | None) -> dict[str, Any]:

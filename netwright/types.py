@@ -59,9 +59,10 @@ class Recipe(Frozen):
 
     lr: Annotated[FiniteFloat, Field(ge=1e-6, le=1.0)] = 3e-3
     weight_decay: Annotated[FiniteFloat, Field(ge=0.0, le=1.0)] = 0.01
-    betas: tuple[
-        Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)], Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)]
-    ] = (0.9, 0.95)
+    betas: tuple[Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)], Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)]] = (
+        0.9,
+        0.95,
+    )
     warmup: Annotated[FiniteFloat, Field(ge=0.0, le=0.5)] = 0.1
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     grad_clip: Annotated[FiniteFloat, Field(gt=0.0, le=1000.0)] = 1.0
@@ -269,10 +270,13 @@ class Verdict(Frozen):
 
 
 class Action(Frozen):
-    """What the search wants next. `expand` makes a new candidate from `parents`; `promote` trains node
+    """What the search wants next.
+
+    `expand` makes a new candidate from `parents`; `promote` trains node
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
     -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
-    that the choice can be replayed; `closing` marks the promotions that end a campaign."""
+    that the choice can be replayed; `closing` marks the promotions that end a campaign.
+    """
 
     index: int
     kind: Literal["expand", "promote"]
@@ -335,8 +339,11 @@ class Proposal(Frozen):
 
 
 class LlmCall(Frozen):
-    """One request to an endpoint and what came of it. `key` identifies the request by content, so that a
-    resumed campaign finds the reply instead of asking (and paying) again. Holds no API key and no header."""
+    """One request to an endpoint and what came of it.
+
+    `key` identifies the request by content, so that a
+    resumed campaign finds the reply instead of asking (and paying) again. Holds no API key and no header.
+    """
 
     key: str
     role: str
