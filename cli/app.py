@@ -5,15 +5,19 @@ Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 3 the candidate was reje
 
 from __future__ import annotations
 
-import os
 import sys
 
-import click
 import typer
 
 from netwright import __version__
 from netwright.cli import campaign_commands, candidate_commands, memory_commands, system_commands
 from netwright.errors import NetwrightError
+
+
+def _leave(code: int | None = None, **options: object) -> None:
+    """Turn what a command returned into the exit code."""
+    raise typer.Exit(code or 0)
+
 
 app = typer.Typer(
     name="netwright",
@@ -22,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    result_callback=_leave,
 )
 campaign_commands.register(app)
 candidate_commands.register(app)
@@ -50,24 +55,10 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; the exit code. Every error that a user can mend is one sentence on stderr."""
     try:
-        code = app(args=arguments, prog_name="netwright", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        app(args=arguments, prog_name="netwright")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
     except NetwrightError as error:
-        _complain(str(error))
+        typer.echo(f"netwright: {error}", err=True)
         return error.exit_code
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output (head, less) is done; what Python still has buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"netwright: {message}", err=True)
+    return 0

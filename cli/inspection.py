@@ -10,8 +10,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
 
+from netwright.cli.leaderboard import print_leaderboard
 from netwright.cli.output import count, duration, out, print_json, table
-from netwright.cli.results import code, print_leaderboard
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
 from netwright.types import JsonDict
@@ -21,6 +21,10 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 def _reading(home: Path) -> Memory:
     return Memory.open(home, create=False, read_only=True)
+
+
+def _coloured(text: str, language: str) -> Syntax:
+    return Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 def print_top(home: Path, *, limit: int, campaign: str | None, task: str | None, json: bool) -> None:
@@ -47,7 +51,7 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     candidate = shown.candidate
     out.print(Text.assemble((candidate["title"], "bold"), f"  {candidate['id']}"), soft_wrap=True)
     out.print(Text(f"by {candidate['origin']}"), soft_wrap=True)
-    out.print(code(candidate["source"]))
+    out.print(_coloured(candidate["source"], "python"))
     _section("gates", ("task", "gate", "verdict", "message"), [_gate_cells(gate) for gate in shown.gates])
     _section(
         "trials",
@@ -162,7 +166,7 @@ def print_diff(home: Path, first: str, second: str, *, json: bool) -> None:
         print_json(found)
         return
     if found.source:
-        out.print(Syntax(found.source, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+        out.print(_coloured(found.source, "diff"))
     else:
         out.print("the sources are the same")
     for key, (before, after) in found.recipe.items():

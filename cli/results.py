@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
-from typing import Any
 
-from rich.syntax import Syntax
 from rich.text import Text
 
 from netwright.campaign.board import Board
 from netwright.campaign.confirming import Confirmation, Confirmed, Duel
 from netwright.cli.evaluations import metrics_text
+from netwright.cli.leaderboard import print_leaderboard
 from netwright.cli.output import count, duration, out, print_json, table
 from netwright.config import CampaignConfig
 from netwright.evaluator.tasks import Task
@@ -22,7 +20,6 @@ from netwright.memory.store import Memory
 from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
-LEADER_COLUMNS = ("#>", "architecture", "", "loss (nats)>", "±>", "metric>", "params>", "tokens/s>", "id")
 
 
 def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
@@ -51,36 +48,6 @@ def print_plan(plan: JsonDict, *, json: bool) -> None:
         return
     out.print(table(("", ""), [(name.replace("_", " "), value) for name, value in plan.items()]))
     out.print("nothing was run; leave --dry-run out to begin")
-
-
-def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Any:
-    """Rows of one rung as a table, baselines dimmed."""
-    cells = []
-    for row in rows:
-        style = "dim" if row.is_baseline else "bold" if row.rank == 1 else ""
-        cells.append(
-            [
-                row.rank,
-                Text(row.title, style=style),
-                "baseline" if row.is_baseline else "",
-                f"{row.loss_nats:.4f}",
-                f"{row.standard_error:.4f}" if row.standard_error is not None else None,
-                f"{row.metric_value:.3f} {row.metric}",
-                count(row.parameters),
-                count(row.tokens_per_second),
-                row.short,
-            ]
-        )
-    return table(LEADER_COLUMNS, cells, title=title)
-
-
-def print_leaderboard(rows: list[TopRow], limit: int) -> None:
-    """One table per rung, the highest first: losses of different budgets do not compare."""
-    for rung, group in itertools.groupby(rows, key=lambda row: row.rung):
-        members = list(group)
-        title = f"rung {rung} ({len(members)} architectures, validation loss ± standard error)"
-        out.print(leaderboard_table(members[:limit], title=title))
-        out.print("")
 
 
 def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
@@ -243,8 +210,3 @@ def _duel_cells(duel: Duel) -> list[object]:
 
 def _plain(confirmation: Confirmation) -> JsonDict:
     return {name: getattr(confirmation, name) for name in confirmation.__dataclass_fields__}
-
-
-def code(source: str) -> Syntax:
-    """Python source with its colours."""
-    return Syntax(source, "python", theme="ansi_dark", background_color="default", word_wrap=True)

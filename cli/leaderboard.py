@@ -1,0 +1,43 @@
+"""The leaderboard, wherever it is printed."""
+
+from __future__ import annotations
+
+import itertools
+
+from rich.table import Table
+from rich.text import Text
+
+from netwright.cli.output import count, out, table
+from netwright.memory.query import TopRow
+
+LEADER_COLUMNS = ("#>", "architecture", "", "loss (nats)>", "±>", "metric>", "params>", "tokens/s>", "id")
+
+
+def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
+    """Rows of one rung as a table, baselines dimmed."""
+    cells = []
+    for row in rows:
+        style = "dim" if row.is_baseline else "bold" if row.rank == 1 else ""
+        cells.append(
+            [
+                row.rank,
+                Text(row.title, style=style),
+                "baseline" if row.is_baseline else "",
+                f"{row.loss_nats:.4f}",
+                f"{row.standard_error:.4f}" if row.standard_error is not None else None,
+                f"{row.metric_value:.3f} {row.metric}",
+                count(row.parameters),
+                count(row.tokens_per_second),
+                row.short,
+            ]
+        )
+    return table(LEADER_COLUMNS, cells, title=title)
+
+
+def print_leaderboard(rows: list[TopRow], limit: int) -> None:
+    """One table per rung, the highest first: losses of different budgets do not compare."""
+    for rung, group in itertools.groupby(rows, key=lambda row: row.rung):
+        members = list(group)
+        title = f"rung {rung} ({len(members)} architectures, validation loss ± standard error)"
+        out.print(leaderboard_table(members[:limit], title=title))
+        out.print("")
