@@ -77,6 +77,4 @@ def _write_whole(path: Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}; free or choose another --home"
-        ) from error
+        raise StoreError(f"{path} cannot be written: {error.strerror}; free or choose another --home") from error

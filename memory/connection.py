@@ -75,10 +75,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     try:
         conn.execute("SELECT count(*) FROM sqlite_master")
         return conn
-    except sqlite3.OperationalError as error:
+    except sqlite3.OperationalError:
         conn.close()
         log = path.with_name(path.name + "-wal")
-        if "unable to open" not in str(error) or (log.exists() and log.stat().st_size):
+        if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
     return connect(path, "ro", immutable=True)
 
@@ -98,9 +98,7 @@ def _version(conn: sqlite3.Connection, path: Path) -> int:
             "upgrade netwright, or choose another --home"
         )
     if mark != schema.APPLICATION_ID and (things or mark or version):
-        raise SchemaMismatch(
-            f"{path} is a database of another program, not a netwright memory: choose another --home"
-        )
+        raise SchemaMismatch(f"{path} is a database of another program, not a netwright memory: choose another --home")
     return version
 
 
@@ -237,6 +235,4 @@ def _bring_forward(connection: Connection, evaluation_key: bytes | None) -> None
             schema.migrate(conn, version)
         if version == 0:
             key = evaluation_key if evaluation_key is not None else secrets.token_bytes(32)
-            conn.execute(
-                "INSERT INTO meta VALUES ('evaluation_key', ?), ('created_at', ?)", (key.hex(), now())
-            )
+            conn.execute("INSERT INTO meta VALUES ('evaluation_key', ?), ('created_at', ?)", (key.hex(), now()))

@@ -119,9 +119,7 @@ def _put_verdict(conn: sqlite3.Connection, campaign_id: int, record: ExperimentR
         _put_lesson(conn, campaign_id, record.verdict.lesson, verdict_id, record.candidate_id)
 
 
-def _put_lesson(
-    conn: sqlite3.Connection, campaign_id: int, claim: str, verdict_id: int, candidate_id: str
-) -> None:
+def _put_lesson(conn: sqlite3.Connection, campaign_id: int, claim: str, verdict_id: int, candidate_id: str) -> None:
     """Claims that differ in case, spacing or the final stop alone are one lesson."""
     task_id = conn.execute("SELECT task_id FROM campaigns WHERE id = ?", (campaign_id,)).fetchone()[0]
     key = " ".join(claim.casefold().split()).rstrip(".")

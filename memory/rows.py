@@ -34,9 +34,7 @@ CURVE_POINTS = 1_000
 """How many points of a training curve are kept, evenly spread; the last one always."""
 
 
-def insert(
-    conn: sqlite3.Connection, table: str, values: Mapping[str, Any], *, ignore: bool = False
-) -> int | None:
+def insert(conn: sqlite3.Connection, table: str, values: Mapping[str, Any], *, ignore: bool = False) -> int | None:
     """Insert one row and return its rowid; with `ignore`, None where a unique key is taken already."""
     names = ", ".join(values)
     marks = ", ".join("?" * len(values))
@@ -181,9 +179,7 @@ def action_record_of(row: sqlite3.Row) -> ActionRecord:
 
 
 def score_of(row: sqlite3.Row) -> Score:
-    return Score(
-        value=row["value"], standard_error=row["standard_error"], rung=row["rung"], seeds=row["seeds"]
-    )
+    return Score(value=row["value"], standard_error=row["standard_error"], rung=row["rung"], seeds=row["seeds"])
 
 
 def verdict_row(verdict: Verdict) -> JsonDict:
@@ -204,9 +200,7 @@ def verdict_row(verdict: Verdict) -> JsonDict:
 
 def verdict_of(row: sqlite3.Row) -> Verdict:
     interval = (
-        None
-        if row["low_nats"] is None
-        else Interval(low=row["low_nats"], high=row["high_nats"], level=row["level"])
+        None if row["low_nats"] is None else Interval(low=row["low_nats"], high=row["high_nats"], level=row["level"])
     )
     return Verdict(
         outcome=row["outcome"],

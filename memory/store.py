@@ -8,24 +8,23 @@ be shared by threads. Times are UTC; losses are nats.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
 from netwright.memory import experiments
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
+from netwright.memory.learning import Learning
 from netwright.memory.records import (
     ActionRecord,
     Campaign,
     CampaignStatus,
     Experiment,
     ExperimentRecord,
-    Knowledge,
-    Lesson,
-    LlmTotals,
 )
 from netwright.memory.rows import (
     action_record_of,
@@ -35,9 +34,6 @@ from netwright.memory.rows import (
     curve_row,
     gate_of,
     insert,
-    llm_of,
-    llm_row,
-    storable,
     to_json,
     trial_of,
     trial_row,
@@ -47,7 +43,6 @@ from netwright.types import (
     Candidate,
     GateReport,
     JsonDict,
-    LlmCall,
     Split,
     TaskSpec,
     Trial,
@@ -70,12 +65,11 @@ class Standing(Protocol):
 
 
 _TRIALS = (
-    "SELECT t.*, k.steps AS curve_steps, k.losses AS curve_losses FROM trials t "
-    "LEFT JOIN curves k ON k.trial_id = t.id"
+    "SELECT t.*, k.steps AS curve_steps, k.losses AS curve_losses FROM trials t LEFT JOIN curves k ON k.trial_id = t.id"
 )
 
 
-class Memory:
+class Memory(Learning):
     """An open experiment memory.
 
     Raises:
@@ -172,9 +166,7 @@ class Memory:
         }
         with self.connection.write() as conn:
             if insert(conn, "campaigns", values, ignore=True) is None:
-                raise StoreError(
-                    f"a campaign named {name!r} exists already: resume it, or choose another name"
-                )
+                raise StoreError(f"a campaign named {name!r} exists already: resume it, or choose another name")
         logger.info("campaign started name=%s task=%s seed=%d", name, task.id, seed)
         return self.campaign(name)
 
@@ -212,7 +204,7 @@ class Memory:
             conn.execute(
                 "UPDATE campaigns SET status = coalesce(?1, status), note = coalesce(?3, note), "
                 "elapsed_seconds = coalesce(?2, elapsed_seconds), config = coalesce(?6, config), "
-                "finished_at = CASE WHEN ?1 IS NULL THEN finished_at WHEN ?1 = 'running' THEN NULL ELSE ?4 END "
+                "finished_at = CASE WHEN ?1 IS NULL THEN finished_at WHEN ?1 <> 'running' THEN ?4 END "
                 "WHERE id = ?5",
                 (status, elapsed_seconds, note, now(), campaign_id, stored),
             )
@@ -240,9 +232,7 @@ class Memory:
             (prefix.lower(),),
         )
         if not prefix or not found:
-            raise NotFound(
-                f"no candidate has an id that begins with {prefix!r}: `netwright memory top` lists ids"
-            )
+            raise NotFound(f"no candidate has an id that begins with {prefix!r}: `netwright memory top` lists ids")
         if len(found) > 1:
             fitting = ", ".join(f"{row['short']} ({row['title']})" for row in found[:5])
             more = ", ..." if len(found) > 5 else ""
@@ -341,84 +331,8 @@ class Memory:
                 [(known.visits, known.value, campaign_id, node) for node, known in statistics.items()],
             )
 
-    # Endpoints
 
-    def find_llm_call(self, key: str) -> LlmCall | None:
-        """The latest call under `key` that brought a reply."""
-        sql = "SELECT * FROM llm_calls WHERE key = ? AND reply IS NOT NULL ORDER BY id DESC LIMIT 1"
-        row = self.connection.row(sql, (key,))
-        return None if row is None else llm_of(row)
-
-    def put_llm_call(self, campaign_id: int | None, call: LlmCall) -> None:
-        """Keep a call, whether it succeeded or not; under one key every failure is kept."""
-        row = {"campaign_id": campaign_id, **llm_row(call)}
-        values = {name: storable(value) for name, value in row.items()}
-        same = " AND ".join(f"{name} IS ?" for name in values)
-        with self.connection.write() as conn:
-            if not conn.execute(f"SELECT 1 FROM llm_calls WHERE {same}", tuple(values.values())).fetchone():
-                insert(conn, "llm_calls", {**values, "created_at": now()})
-
-    def llm_totals(self, campaign_id: int | None = None) -> LlmTotals:
-        """Calls, tokens and seconds spent on endpoints, by one campaign or by all."""
-        where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
-        row = self.connection.row(
-            "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
-            "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
-            "coalesce(sum(completion_tokens), 0) AS completion_tokens, "
-            "coalesce(sum(seconds), 0.0) AS seconds, coalesce(max(tokens_estimated), 0) AS tokens_estimated "
-            f"FROM llm_calls {where}",
-            parameters,
-        )
-        roles = self.connection.rows(
-            f"SELECT role, count(*) AS calls FROM llm_calls {where} GROUP BY role", parameters
-        )
-        by_role = {role["role"]: role["calls"] for role in roles}
-        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role})
-
-    # What was learned
-
-    def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
-        """Lessons with their evidence, those with most support first; of one task, or of all."""
-        where, parameters = ("WHERE l.task_id = ?", [task_id]) if task_id is not None else ("", [])
-        found = self.connection.rows(
-            "SELECT l.id, l.claim, l.task_id, l.created_at, e.candidate_id, e.supports, p.name "
-            "FROM lessons l JOIN evidence e ON e.lesson_id = l.id JOIN verdicts v ON v.id = e.verdict_id "
-            f"JOIN campaigns p ON p.id = v.campaign_id {where} ORDER BY l.id, e.id",
-            parameters,
-        )
-        by_id: dict[int, list[Any]] = {}
-        for row in found:
-            by_id.setdefault(row["id"], []).append(row)
-        lessons = [_lesson(rows) for rows in by_id.values()]
-        lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
-        return lessons[:limit]
-
-    def put_knowledge(self, item: Knowledge) -> None:
-        """Keep a piece of outside knowledge, once per kind, title and source."""
-        with self.connection.write() as conn:
-            insert(conn, "knowledge", {**item.model_dump(), "created_at": now()}, ignore=True)
-
-    def knowledge(self, kind: str | None = None) -> list[Knowledge]:
-        """All outside knowledge, or that of one kind."""
-        where, parameters = ("WHERE kind = ?", (kind,)) if kind is not None else ("", ())
-        found = self.connection.rows(f"SELECT * FROM knowledge {where} ORDER BY id", parameters)
-        return [Knowledge(**{name: row[name] for name in Knowledge.model_fields}) for row in found]
-
-
-def _name_task(conn: Any, task_id: str) -> None:
+def _name_task(conn: sqlite3.Connection, task_id: str) -> None:
     """Make sure that `task_id` can be referred to; its specification comes with `put_task`."""
     name = task_id.rpartition("-")[0] or task_id
     insert(conn, "tasks", {"id": task_id, "name": name}, ignore=True)
-
-
-def _lesson(rows: Sequence[Any]) -> Lesson:
-    first = rows[0]
-    return Lesson(
-        id=first["id"],
-        claim=first["claim"],
-        task_id=first["task_id"],
-        supporting=tuple(dict.fromkeys(row["candidate_id"] for row in rows if row["supports"])),
-        opposing=tuple(dict.fromkeys(row["candidate_id"] for row in rows if not row["supports"])),
-        campaigns=tuple(dict.fromkeys(row["name"] for row in rows)),
-        first_seen=first["created_at"],
-    )

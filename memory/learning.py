@@ -1,0 +1,87 @@
+"""The parts of a memory that fill slowly: replies of endpoints, lessons with evidence, outside knowledge."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from netwright.memory.connection import Connection, now
+from netwright.memory.records import Knowledge, Lesson, LlmTotals
+from netwright.memory.rows import insert, llm_of, llm_row, storable
+from netwright.types import LlmCall
+
+
+class Learning:
+    """What a Memory can do besides campaigns and measurements; see there."""
+
+    connection: Connection
+
+    def find_llm_call(self, key: str) -> LlmCall | None:
+        """The latest call under `key` that brought a reply."""
+        sql = "SELECT * FROM llm_calls WHERE key = ? AND reply IS NOT NULL ORDER BY id DESC LIMIT 1"
+        row = self.connection.row(sql, (key,))
+        return None if row is None else llm_of(row)
+
+    def put_llm_call(self, campaign_id: int | None, call: LlmCall) -> None:
+        """Keep a call, whether it succeeded or not; under one key every failure is kept."""
+        row = {"campaign_id": campaign_id, **llm_row(call)}
+        values = {name: storable(value) for name, value in row.items()}
+        same = " AND ".join(f"{name} IS ?" for name in values)
+        with self.connection.write() as conn:
+            if not conn.execute(f"SELECT 1 FROM llm_calls WHERE {same}", tuple(values.values())).fetchone():
+                insert(conn, "llm_calls", {**values, "created_at": now()})
+
+    def llm_totals(self, campaign_id: int | None = None) -> LlmTotals:
+        """Calls, tokens and seconds spent on endpoints, by one campaign or by all."""
+        where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
+        row = self.connection.row(
+            "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
+            "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
+            "coalesce(sum(completion_tokens), 0) AS completion_tokens, "
+            "coalesce(sum(seconds), 0.0) AS seconds, coalesce(max(tokens_estimated), 0) AS tokens_estimated "
+            f"FROM llm_calls {where}",
+            parameters,
+        )
+        roles = self.connection.rows(f"SELECT role, count(*) AS calls FROM llm_calls {where} GROUP BY role", parameters)
+        by_role = {role["role"]: role["calls"] for role in roles}
+        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role})
+
+    def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
+        """Lessons with their evidence, those with most support first; of one task, or of all."""
+        where, parameters = ("WHERE l.task_id = ?", [task_id]) if task_id is not None else ("", [])
+        found = self.connection.rows(
+            "SELECT l.id, l.claim, l.task_id, l.created_at, e.candidate_id, e.supports, p.name "
+            "FROM lessons l JOIN evidence e ON e.lesson_id = l.id JOIN verdicts v ON v.id = e.verdict_id "
+            f"JOIN campaigns p ON p.id = v.campaign_id {where} ORDER BY l.id, e.id",
+            parameters,
+        )
+        by_id: dict[int, list[sqlite3.Row]] = {}
+        for row in found:
+            by_id.setdefault(row["id"], []).append(row)
+        lessons = [_lesson(rows) for rows in by_id.values()]
+        lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
+        return lessons[:limit]
+
+    def put_knowledge(self, item: Knowledge) -> None:
+        """Keep a piece of outside knowledge, once per kind, title and source."""
+        with self.connection.write() as conn:
+            insert(conn, "knowledge", {**item.model_dump(), "created_at": now()}, ignore=True)
+
+    def knowledge(self, kind: str | None = None) -> list[Knowledge]:
+        """All outside knowledge, or that of one kind."""
+        where, parameters = ("WHERE kind = ?", (kind,)) if kind is not None else ("", ())
+        found = self.connection.rows(f"SELECT * FROM knowledge {where} ORDER BY id", parameters)
+        return [Knowledge(**{name: row[name] for name in Knowledge.model_fields}) for row in found]
+
+
+def _lesson(rows: Sequence[sqlite3.Row]) -> Lesson:
+    first = rows[0]
+    return Lesson(
+        id=first["id"],
+        claim=first["claim"],
+        task_id=first["task_id"],
+        supporting=tuple(dict.fromkeys(row["candidate_id"] for row in rows if row["supports"])),
+        opposing=tuple(dict.fromkeys(row["candidate_id"] for row in rows if not row["supports"])),
+        campaigns=tuple(dict.fromkeys(row["name"] for row in rows)),
+        first_seen=first["created_at"],
+    )
