@@ -1,0 +1,212 @@
+"""The planner that needs no LLM: it writes sentences of the grammar and turns them into candidate files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from pydantic import ValidationError
+
+from netwright.agents.baseline_genotypes import baseline_genotype
+from netwright.agents.emit import emit
+from netwright.agents.genotype import Genotype
+from netwright.agents.grammar import Allowance, Grammar
+from netwright.agents.mutation import combine, fit, lighten, mutate, simplifications, stabilise, tune
+from netwright.agents.size import relative_cost
+from netwright.agents.words import difference, hypothesis, title
+from netwright.types import Candidate, Context, Operator, Proposal, Scope
+
+logger = logging.getLogger(__name__)
+
+ORIGIN = "grammar"
+TRIES = 40
+
+UNSTABLE = ("diverg", "nan", "not finite", "non-finite", "infinite", "inf ", "explod", "overflow")
+TOO_HEAVY = ("timeout", "timed out", "time out", "too slow", "out of memory", "seconds")
+TOO_LARGE = ("parameter", "budget", "too large", "allowance")
+
+
+class GrammarPlanner:
+    """Proposes by the typed grammar; the same context gives the same proposal, byte for byte."""
+
+    name = ORIGIN
+
+    def __init__(self, grammar: Grammar | None = None) -> None:
+        self._grammar = grammar or Grammar()
+
+    async def propose(self, context: Context) -> Proposal:
+        """Make one proposal by the context's operator.
+
+        Raises:
+            ConfigError: the task wants whole models.
+        """
+        genotype, changed = _Draftsman(self._grammar, context).work()
+        return _proposal(genotype, changed, context)
+
+    async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
+        """Calm, lighten or shrink `failed` if the failure sounds like it could help; None otherwise."""
+        genotype = _parsed(failed.genotype)
+        if genotype is None:
+            return None
+        mended = _mended(genotype, failure.lower(), context)
+        if mended is None or mended == genotype:
+            return None
+        return _proposal(mended, f"repaired: {difference(genotype, mended)}", context)
+
+
+class _Draftsman:
+    """One proposal in the making."""
+
+    def __init__(self, grammar: Grammar, context: Context) -> None:
+        self.grammar = grammar
+        self.context = context
+        self.rng = np.random.default_rng([context.seed, context.attempt])
+        self.allowance = _allowance(context)
+        remembered = (*context.parents, *context.best, *context.baselines, *context.failures)
+        genotypes = (genotype_of(item.candidate) for item in remembered)
+        self.known = {genotype for genotype in genotypes if genotype is not None}
+        self.parents = [genotype_of(item.candidate) for item in context.parents]
+
+    def work(self) -> tuple[Genotype, str]:
+        """Return the genotype and in words what it changed."""
+        operator = self.context.operator
+        if operator in (Operator.DRAFT, Operator.BASELINE):
+            return self._draft("a new draft")
+        parent = self.parents[0] if self.parents else None
+        if parent is None:
+            return self._draft(f"a new draft: {self._missing()}")
+        if operator is Operator.COMBINE:
+            return self._combine(parent)
+        if operator is Operator.TUNE:
+            return self._child(parent, lambda: tune(self.rng, parent, self.context.task.recipe))
+        if operator is Operator.SIMPLIFY:
+            return self._simplify(parent)
+        if operator is Operator.REPAIR:
+            return self._repair(parent)
+        return self._refine(parent)
+
+    def _missing(self) -> str:
+        if not self.context.parents:
+            return f"no parent was given to {self.context.operator}"
+        return f"the grammar cannot read its parent '{self.context.parents[0].candidate.title}'"
+
+    def _draft(self, changed: str) -> tuple[Genotype, str]:
+        genotype = self.grammar.fitting(self.rng, self.allowance)
+        for _ in range(TRIES):
+            if genotype not in self.known:
+                break
+            genotype = self.grammar.fitting(self.rng, self.allowance)
+        return genotype, changed
+
+    def _refine(self, parent: Genotype) -> tuple[Genotype, str]:
+        changes = 1 + int(self.rng.random() < 0.25) + self.context.attempt
+        return self._child(parent, lambda: self._mutated(parent, changes))
+
+    def _mutated(self, genotype: Genotype, changes: int) -> Genotype:
+        for _ in range(changes):
+            genotype = mutate(self.rng, genotype, self.grammar)
+        return genotype
+
+    def _simplify(self, parent: Genotype) -> tuple[Genotype, str]:
+        if not simplifications(parent):
+            genotype, changed = self._refine(parent)
+            return genotype, f"nothing is left to remove, so refined instead: {changed}"
+        return self._child(parent, lambda: self._simplified(parent))
+
+    def _simplified(self, genotype: Genotype) -> Genotype:
+        for _ in range(1 + self.context.attempt):
+            smaller = simplifications(genotype)
+            if smaller:
+                genotype = smaller[int(self.rng.integers(len(smaller)))]
+        return genotype
+
+    def _repair(self, parent: Genotype) -> tuple[Genotype, str]:
+        failure = self.context.parents[0].failure.lower()
+        mended = _mended(parent, failure, self.context) or stabilise(parent, self.context.task.recipe)
+        if self.context.attempt == 0 and mended != parent and self._fits(mended, parent):
+            return mended, difference(parent, mended)
+        return self._refine(parent)
+
+    def _combine(self, first: Genotype) -> tuple[Genotype, str]:
+        others = [genotype for genotype in self.parents[1:] if genotype is not None and genotype != first]
+        if not others:
+            genotype, changed = self._refine(first)
+            return genotype, f"only one parent could be read, so refined instead: {changed}"
+        second = others[0]
+
+        def cross() -> Genotype:
+            return self._mutated(combine(self.rng, first, second, self.grammar), self.context.attempt)
+
+        genotype, changed = self._child(first, cross)
+        return genotype, f"crossed with '{title(second)}': {changed}"
+
+    def _child(self, parent: Genotype, make: Callable[[], Genotype]) -> tuple[Genotype, str]:
+        """Make children until one is new and fits; shrink the last if none does, and draft if that fails too."""
+        child = parent
+        for _ in range(TRIES):
+            child = make()
+            if self._is_new(child) and self._fits(child, parent):
+                return child, difference(parent, child)
+        smaller = fit(child, self.allowance)
+        if smaller is not None and self._is_new(smaller):
+            return smaller, difference(parent, smaller)
+        return self._draft("a new draft: no child of the parent was new and within the size allowance")
+
+    def _is_new(self, genotype: Genotype) -> bool:
+        return genotype not in self.known
+
+    def _fits(self, child: Genotype, parent: Genotype) -> bool:
+        """Is the child within the allowance? It may be as slow as its parent was."""
+        if self.allowance.size(child) > self.allowance.parameters:
+            return False
+        return relative_cost(child) <= max(self.allowance.cost, relative_cost(parent))
+
+
+def genotype_of(candidate: Candidate) -> Genotype | None:
+    """Read a candidate's genotype: its own, or for a baseline the one that stands for it; None for others."""
+    if candidate.genotype is not None:
+        return _parsed(candidate.genotype)
+    return baseline_genotype(candidate.title) if candidate.origin == "baseline" else None
+
+
+def _parsed(text: str | None) -> Genotype | None:
+    if text is None:
+        return None
+    try:
+        return Genotype.model_validate_json(text)
+    except ValidationError:
+        logger.warning("a genotype in the memory is not a sentence of this grammar: %.80s", text)
+        return None
+
+
+def _allowance(context: Context) -> Allowance:
+    task = context.task
+    parameters = 6 * task.dim**2 if context.mixer_parameters is None else context.mixer_parameters
+    if context.mixer_parameters is None and task.scope is Scope.BLOCK:
+        parameters += 5 * task.dim**2
+    return Allowance(parameters=parameters, scope=task.scope, dim=task.dim, heads=task.heads)
+
+
+def _mended(genotype: Genotype, failure: str, context: Context) -> Genotype | None:
+    if any(word in failure for word in UNSTABLE):
+        return stabilise(genotype, context.task.recipe)
+    if any(word in failure for word in TOO_HEAVY):
+        return lighten(genotype, _allowance(context))
+    if any(word in failure for word in TOO_LARGE):
+        allowance = _allowance(context)
+        tighter = replace(allowance, parameters=min(allowance.parameters, int(0.8 * allowance.size(genotype))))
+        return fit(genotype, tighter)
+    return None
+
+
+def _proposal(genotype: Genotype, changed: str, context: Context) -> Proposal:
+    return Proposal(
+        title=title(genotype),
+        hypothesis=hypothesis(genotype),
+        source=emit(genotype, context.task.scope),
+        origin=ORIGIN,
+        genotype=genotype.text(),
+        changed=changed,
+    )
