@@ -1,0 +1,398 @@
+"""The gates that run a candidate: whether it builds, fits, computes, and minds its own past and row.
+
+Each gate yields a `GateReport` whose message is one sentence to act on. Most look at the candidate's
+layers alone, chained on random inputs: that is faster than the whole network and shows more. Evidence
+that a planner reads is untrusted all the same: what decides a score is the audit of the trusted side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netwright.evaluator import causality
+from netwright.evaluator.backbone import SizeError
+from netwright.evaluator.causality import StatefulRun, Subject, Trace
+from netwright.evaluator.loading import describe_error, load_factory, seeded_network
+from netwright.evaluator.replies import DYNAMIC_GATES
+from netwright.types import GateReport, JsonDict, Recipe, TaskSpec
+
+_SEED = 1
+_SLOW_FORWARD_SECONDS = 0.03
+_BAIT_STEPS, _BAIT_SECONDS = 16, 0.15
+
+_MEND = (
+    "mask or shift what mixes over time, e.g. a lower-triangular mask, cumulative sums instead of means, "
+    "padding on the left of convolutions"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a gate found: an empty message is a pass."""
+
+    message: str = ""
+    evidence: JsonDict = field(default_factory=dict)
+
+
+PASS = Finding()
+
+
+class Probe:
+    """One candidate under examination: built once, probed by gate after gate."""
+
+    def __init__(self, source: str, spec: TaskSpec, recipe: Recipe) -> None:
+        self.source, self.spec, self.recipe = source, spec, recipe
+        self.generator = torch.Generator().manual_seed(_SEED)
+        self.forward_seconds = 0.0
+        self.stacked = True
+        self.untouched: list[str] = []
+        self.network: nn.Module
+        self.subject: Subject
+
+    def builds(self) -> Finding:
+        factory = load_factory(self.source, self.spec)
+        self.network = seeded_network(self.spec, factory, seed=_SEED, dropout=self.recipe.dropout)
+        self.subject = Subject.of_network(self.network, factory, self.spec)
+        return PASS
+
+    def parameters(self) -> Finding:
+        """Only reached if the backbone's sizing rule found room; reports what it arrived at."""
+        total = sum(p.numel() for p in self.network.parameters())
+        own = sum(p.numel() for p in self.subject.module.parameters())
+        evidence = {"total": total, "candidate": own, "budget": self.spec.parameters}
+        if total == 0:
+            return Finding("the network has no parameters to train: register them as nn.Parameter", evidence)
+        if total > 1.05 * self.spec.parameters:
+            return Finding(f"the network has {total:,} parameters, the budget is {self.spec.parameters:,}", evidence)
+        return Finding("", evidence)
+
+    def shapes(self) -> Finding:
+        """Ask for the full length, odd lengths, length 1 and batches of 1 and 3."""
+        full = self.spec.max_len
+        for rows, length in ((1, full), (3, max(full * 3 // 4 - 1, 1)), (1, 1), (2, min(7, full))):
+            x = self._draw(rows, length)
+            begun = time.perf_counter()
+            with torch.no_grad():
+                y = self.subject.module(x)
+            self.forward_seconds = max(self.forward_seconds, time.perf_counter() - begun)
+            message = self._shape_message(x, y)
+            if message:
+                return Finding(message, {"rows": rows, "length": length})
+        return PASS
+
+    def _shape_message(self, x: Tensor, y: object) -> str:
+        expected = (*x.shape[:2], self.spec.vocab_size) if self.subject.tokens else tuple(x.shape)
+        asked = f"for {x.shape[0]} rows of length {x.shape[1]}"
+        if not isinstance(y, Tensor):
+            return f"forward returned {type(y).__name__} {asked}, expected a tensor of shape {expected}"
+        if tuple(y.shape) != expected:
+            return f"forward returned shape {tuple(y.shape)} {asked}, expected {expected}"
+        if y.dtype != torch.float32:
+            return f"forward returned {y.dtype} {asked}, expected torch.float32: convert the result"
+        return ""
+
+    def finite(self) -> Finding:
+        """One forward and backward pass of the whole network on random tokens."""
+        tokens = torch.randint(self.spec.vocab_size, (2, self.spec.max_len), generator=self.generator)
+        self.network.train()
+        torch.manual_seed(_SEED)
+        logits = self.network(tokens)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten())
+        if not torch.isfinite(logits).all():
+            return Finding("the untrained network gives NaN or infinity: scale the initial weights down")
+        if not loss.requires_grad:
+            return Finding("the loss has no gradient: do not detach, and keep parameters in the computation")
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, parameter in self.network.named_parameters():
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                return Finding(f"the first gradient of {name} is not finite: avoid division by zero, sqrt(0), log(0)")
+        return Finding("", {"loss_nats": round(float(loss.detach()), 4)})
+
+    def large_inputs(self) -> Finding:
+        if self.subject.tokens:
+            return PASS
+        run = StatefulRun(self.subject.module.eval())
+        if torch.isfinite(run(8.0 * self._draw(1, self.spec.max_len))).all():
+            return PASS
+        return Finding("8 times larger inputs give NaN or infinity: training may diverge; normalise or clamp")
+
+    def determinism(self) -> Finding:
+        """Make the same call three times in eval mode, with a call of another length between."""
+        module = self.subject.module.eval()
+        x, other = self._draw(2, self.spec.max_len), self._draw(1, max(self.spec.max_len // 2, 1))
+        with torch.no_grad():
+            first = causality.to_float64(module(x.clone()))
+            second = causality.to_float64(module(x.clone()))
+            module(other)
+            third = causality.to_float64(module(x.clone()))
+        scale = float(first.abs().max()) + 1e-30
+        again, later = float((first - second).abs().max()), float((first - third).abs().max())
+        evidence = {"same_call": again, "after_another_call": later}
+        if again / scale > 1e-5:
+            return Finding(
+                f"the same input twice in eval mode gave outputs {again:.3g} apart: draw no random numbers "
+                "in eval mode and keep no state between calls",
+                evidence,
+            )
+        if later / scale > 1e-5:
+            return Finding(
+                f"outputs changed by {later:.3g} after a call with other inputs: keep no state between calls",
+                evidence,
+            )
+        return Finding("", evidence)
+
+    def batch_independence(self) -> Finding:
+        """Change the other rows, their order and their number; in train mode the other rows only."""
+        x, donor = self._draw(3, self.spec.max_len), self._draw(3, self.spec.max_len)
+        module = self.subject.module
+        for mode in ("eval", "train"):
+            run = StatefulRun(module.train(mode == "train"))
+            trace = causality.row_effect(run, x, donor)
+            if trace is None and mode == "eval":
+                trace = causality.order_effect(run, x)
+            if trace is not None:
+                self.stacked = False
+                return Finding(
+                    f"the output for one row changed by {trace.size:.3g} with the rest of the batch ({mode} "
+                    "mode): compute every row by itself, without statistics over the batch",
+                    _evidence(trace, mode),
+                )
+        return PASS
+
+    def causality(self) -> Finding:
+        """Try the cheap tests first; the state of the network is as built again afterwards."""
+        saved = [(t, t.clone()) for t in (*self.subject.module.parameters(), *self.subject.module.buffers())]
+        try:
+            for test, trace in self._causality_tests():
+                if trace is not None:
+                    return Finding(_causality_message(test, trace), _evidence(trace, test))
+        finally:
+            self.subject.module.float()
+            self._note_untouched()
+            with torch.no_grad():
+                for tensor, original in saved:
+                    tensor.copy_(original)
+        return PASS
+
+    def gradients(self) -> Finding:
+        """Parameters that the bait training did not move take no part in the output."""
+        names = [name for name, p in self.network.named_parameters() if p.grad is None]
+        names = sorted({*names, *self.untouched})
+        if not names:
+            return PASS
+        return Finding(
+            f"no gradient reaches {', '.join(names[:3])}{' and others' if names[3:] else ''}: use or remove",
+            {"parameters": len(names)},
+        )
+
+    def _causality_tests(self) -> Iterator[tuple[str, Trace | None]]:
+        full = self.spec.max_len
+        odd = max(full * 3 // 4 + 1, 2) if full > 2 else full
+        module = self.subject.module
+        run = StatefulRun(module.eval())
+        yield "eval mode", self._future(run, full, [full // 3, full * 2 // 3, full - 1])
+        yield f"eval mode, length {odd}", self._future(run, odd, [odd // 2, odd - 2])
+        yield (
+            "train mode",
+            self._future(StatefulRun(module.train()), full, [full // 2, full - 1], stacked=False),
+        )
+        yield "shorter input", causality.length_effect(run_eval(module), self._draw(1, full), [full // 2 + 1])
+        precise = self._go_precise()
+        dtype = torch.float64 if precise else torch.float32
+        length = full if self.forward_seconds < _SLOW_FORWARD_SECONDS else max(full // 3, 2)
+        if precise:
+            yield (
+                "eval mode, float64",
+                self._future(run_eval(module), length, [length // 2, length - 1], dtype),
+            )
+        if not self.subject.tokens:
+            yield "gradient", self._gradient(length, dtype)
+        self._remember_parameters()
+        for scale in (0.3, 3.0):
+            causality.redraw(module, scale, self.generator)
+            found = self._future(run_eval(module), length, [length // 2, length - 1], dtype)
+            yield f"weights redrawn at scale {scale:g}", found
+        module.float()
+        self._restore_parameters()
+        causality.bait(self.subject, self.generator, steps=self._bait_steps(), length=min(full, 32))
+        trained = self._future(StatefulRun(module.train()), full, [full // 2, full - 1], stacked=False)
+        yield "train mode after a short training", trained
+        yield "eval mode after a short training", self._future(run_eval(module), full, [full // 2, full - 1])
+
+    def _future(
+        self,
+        run: StatefulRun,
+        length: int,
+        boundaries: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        *,
+        stacked: bool = True,
+    ) -> Trace | None:
+        if length < 2:
+            return None
+        x, donor = (self.subject.draw(1, length, self.generator, dtype) for _ in range(2))
+        inner = sorted({min(max(boundary, 1), length - 1) for boundary in boundaries})
+        return causality.future_effect(run, x, donor, inner, stacked=stacked and self.stacked)
+
+    def _gradient(self, length: int, dtype: torch.dtype) -> Trace | None:
+        if length < 4:
+            return None
+        x = self.subject.draw(2, length, self.generator, dtype)
+        return causality.gradient_effect(self.subject.module.eval(), x, [length // 4, length - 3])
+
+    def _go_precise(self) -> bool:
+        """Turn the module to float64 if it can work in it; candidates need not be able to."""
+        module = self.subject.module.eval()
+        try:
+            module.double()
+            with torch.no_grad():
+                module(self.subject.draw(1, min(3, self.spec.max_len), self.generator, torch.float64))
+        except (RuntimeError, TypeError, ValueError, AssertionError):
+            module.float()
+            return False
+        return True
+
+    def _remember_parameters(self) -> None:
+        self._initial = [(p, p.detach().clone()) for p in self.subject.module.parameters()]
+
+    def _restore_parameters(self) -> None:
+        with torch.no_grad():
+            for parameter, original in self._initial:
+                parameter.copy_(original)
+        self._initial = [(p, p.detach().clone()) for p in self.subject.module.parameters()]
+        self._bait_started = True
+
+    def _note_untouched(self) -> None:
+        if not getattr(self, "_bait_started", False):
+            return
+        initial = {id(p): original for p, original in self._initial}
+        self.untouched = [
+            name
+            for name, p in self.network.named_parameters()
+            if p.requires_grad and id(p) in initial and torch.equal(p, initial[id(p)])
+        ]
+
+    def _bait_steps(self) -> int:
+        """As many steps as fit the time; a step costs about three forward passes of a quarter's length."""
+        return max(4, min(_BAIT_STEPS, int(_BAIT_SECONDS / (self.forward_seconds + 1e-4))))
+
+    def _draw(self, rows: int, length: int) -> Tensor:
+        return self.subject.draw(rows, length, self.generator, torch.float32)
+
+
+def run_eval(module: nn.Module) -> StatefulRun:
+    return StatefulRun(module.eval())
+
+
+def run_gates(source: str, spec: TaskSpec, recipe: Recipe, tell: Callable[[JsonDict], None]) -> list[GateReport]:
+    """Run the dynamic gates in order, ending where the rest would say nothing.
+
+    `tell` hears each gate's name before it runs and its report after, for the case that a gate never ends.
+    """
+    probe = Probe(source, spec, recipe)
+    gates = (
+        probe.builds,
+        probe.parameters,
+        probe.shapes,
+        probe.finite,
+        probe.large_inputs,
+        probe.determinism,
+        probe.batch_independence,
+        probe.causality,
+        probe.gradients,
+    )
+    reports: list[GateReport] = []
+    for name, gate in zip(DYNAMIC_GATES, gates, strict=True):
+        tell({"gate": name})
+        reports.append(_run_gate(name, gate))
+        tell({"report": reports[-1].model_dump(mode="json")})
+        if reports[-1].rejects and name != "batch independence":
+            break
+    return reports
+
+
+def _run_gate(name: str, gate: Callable[[], Finding]) -> GateReport:
+    begun = time.perf_counter()
+    try:
+        finding = gate()
+    except SizeError as error:
+        name, finding = "parameters", Finding(str(error))
+    except Exception as error:  # noqa: BLE001 - the border to the candidate: whatever it raises is a finding
+        finding = Finding(f"raised an error:\n{describe_error(error)}")
+    severity: Literal["error", "warning"] = "warning" if name in {"gradients", "large inputs"} else "error"
+    return GateReport(
+        gate=name,
+        passed=not finding.message,
+        severity=severity,
+        message=finding.message,
+        evidence=finding.evidence,
+        seconds=round(time.perf_counter() - begun, 4),
+    )
+
+
+def audit_trained(network: nn.Module, rows: Tensor, spec: TaskSpec) -> list[GateReport]:
+    """Run causality and batch independence again on a trained network, with token `rows` (B >= 4, T)."""
+    subject = Subject(network, spec, tokens=True)
+    return [
+        _run_gate("causality after training", lambda: _trained_causality(subject, rows)),
+        _run_gate("batch independence after training", lambda: _trained_batch(subject, rows)),
+    ]
+
+
+def _trained_causality(subject: Subject, rows: Tensor) -> Finding:
+    length = rows.shape[1]
+    boundaries = sorted({max(length // 3, 1), max(length * 2 // 3, 1), max(length - 1, 1)})
+    for mode in ("eval", "train"):
+        run = StatefulRun(subject.module.train(mode == "train"))
+        x, donor = rows[:1], (rows[1:2] + 1) % subject.spec.vocab_size
+        trace = causality.future_effect(run, x, donor, boundaries, stacked=False)
+        if trace is not None:
+            return Finding(_causality_message(f"{mode} mode after training", trace), _evidence(trace, mode))
+    return PASS
+
+
+def _trained_batch(subject: Subject, rows: Tensor) -> Finding:
+    for mode in ("eval", "train"):
+        run = StatefulRun(subject.module.train(mode == "train"))
+        trace = causality.row_effect(run, rows[:2], rows[2:4])
+        if trace is not None:
+            return Finding(
+                f"after training the output for one row changed by {trace.size:.3g} with the other rows "
+                f"({mode} mode): compute every row by itself",
+                _evidence(trace, mode),
+            )
+    return PASS
+
+
+def _causality_message(test: str, trace: Trace) -> str:
+    if test == "shorter input":
+        return (
+            f"output at position {trace.position} changed by {trace.size:.3g} when the input ended at "
+            f"{trace.boundary} instead of the full length: use nothing that depends on the sequence's length"
+        )
+    if test == "gradient":
+        return (
+            f"output at position {trace.position} has a gradient of {trace.size:.3g} with respect to the "
+            f"later input at {trace.boundary}: {_MEND}"
+        )
+    return (
+        f"output at position {trace.position} changed by {trace.size:.3g} when inputs from {trace.boundary} "
+        f"on changed ({test}): {_MEND}"
+    )
+
+
+def _evidence(trace: Trace, test: str) -> JsonDict:
+    return {
+        "test": test,
+        "change": trace.size,
+        "relative_change": trace.relative,
+        "position": trace.position,
+        "changed_from": trace.boundary,
+    }

@@ -1,0 +1,86 @@
+"""What children may say, validated: unknown fields are ignored, wrong ones make the whole reply worthless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from netwright.types import GateReport, JsonDict
+
+DYNAMIC_GATES = (
+    *("builds", "parameters", "shapes", "finite", "large inputs", "determinism", "batch independence"),
+    *("causality", "gradients"),
+)
+"""The gates that run the candidate, in order."""
+REASON_CHARACTERS_MAX = 2400
+
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+
+
+class Reply(BaseModel):
+    """What an entry of the worker returned."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CheckReply(Reply):
+    gates: Annotated[tuple[GateReport, ...], Field(max_length=len(DYNAMIC_GATES))]
+
+
+class WorkReply(Reply):
+    """How the work ended in the child's own view."""
+
+    status: Literal["done", "error", "out of memory", "diverged", "bad weights", "leak"]
+    reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
+
+
+class TrainReply(WorkReply):
+    """What a training claims; only `weights_bytes` of it is used, to find the end of the weight file."""
+
+    steps: Count = 0
+    curve: Annotated[tuple[tuple[Count, FiniteFloat], ...], Field(max_length=200)] = ()
+    train_seconds: FiniteFloat = 0.0
+    weights_bytes: Count = 0
+    flops_per_token: FiniteFloat | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training stands; `loss` is the training loss in nats that the candidate's process claims."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+class _ProgressEvent(Reply):
+    step: Count
+    steps: Count
+    loss: FiniteFloat
+
+
+AnyReply = TypeVar("AnyReply", bound=Reply)
+
+
+def parse_reply(reply: JsonDict | None, kind: type[AnyReply]) -> AnyReply | None:
+    """Return the validated reply, or None where it is not one."""
+    try:
+        return kind.model_validate(reply)
+    except ValidationError:
+        return None
+
+
+def parse_progress(event: JsonDict) -> Progress | None:
+    """Return the progress that an event tells of, or None where it tells of something else."""
+    said = parse_reply(event, _ProgressEvent)
+    return Progress(step=said.step, steps=said.steps, loss=said.loss) if said else None
+
+
+def parse_report(event: JsonDict) -> GateReport | None:
+    """Return the gate report in an event, or None where there is none."""
+    try:
+        return GateReport.model_validate(event.get("report"))
+    except ValidationError:
+        return None

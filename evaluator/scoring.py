@@ -1,0 +1,269 @@
+"""The score, computed on the trusted side from what two fresh, untrusted processes answered.
+
+    rows ──permute──▶ process A ──logits──▶ loss, accuracy, standard error
+    rows with other futures ──permute──▶ process B ──logits──▶ same prefixes? loss at the cuts
+
+A candidate's weights and logits are bytes here: they are copied, parsed without pickle, checked for size,
+shape and finiteness, and only then used. The loss is computed from raw logits by a full log-softmax, so
+neither a patched loss nor an unnormalised "probability" means anything. No process sees both a row and
+its twin.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+
+from netwright.types import Audit, TaskSpec
+
+IntRows = npt.NDArray[np.int32]
+FloatRows = npt.NDArray[np.float32]
+Order = npt.NDArray[np.int64]
+
+AUDIT_TOLERANCE_FP32 = 2e-3
+UNSCORED = -100
+PARAMETER_SLACK = 1.05
+HEADER_BYTES_MAX = 256 << 10
+BUFFERS_KEY = "buffers"
+_DONORS_TRIED = 4
+_CHUNK_POSITIONS = 4096
+
+
+class BadWeights(ValueError):
+    """The bytes that came back as weights cannot be used; the message says why."""
+
+
+class BadLogits(ValueError):
+    """The bytes that came back as logits cannot be scored; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twins:
+    """The two question sheets of one scoring.
+
+    `real` holds the rows of the split and `spliced` the same rows with another row's future from
+    `cuts[i]` on, both (N, T) and in the split's order. Process A is given `real[order_a]`, process B
+    `spliced[order_b]`.
+    """
+
+    real: IntRows
+    spliced: IntRows
+    cuts: Order
+    order_a: Order
+    order_b: Order
+
+    @property
+    def sheet_a(self) -> IntRows:
+        return np.ascontiguousarray(self.real[self.order_a])
+
+    @property
+    def sheet_b(self) -> IntRows:
+        return np.ascontiguousarray(self.spliced[self.order_b])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Mean loss over scored positions in nats, its standard error over rows, and the share of hits."""
+
+    nats: float
+    standard_error: float
+    accuracy: float
+    positions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightReport:
+    """What the weight file holds: scalars that training may change, and bytes of buffers."""
+
+    parameters: int
+    buffer_bytes: int
+
+
+def make_twins(inputs: IntRows, targets: IntRows, rng: np.random.Generator) -> Twins:
+    """Splice every row of `inputs` (N, T) with another row's future after a random cut in 1..T-1.
+
+    The position before the cut is a scored one wherever the row has any, so that the twins also give a
+    loss that no future can have helped. Donors are real rows: nothing in the input tells a twin from a
+    row.
+    """
+    n_rows, length = inputs.shape
+    if n_rows < 2 or length < 2:
+        raise ValueError(f"twins need at least 2 rows of 2 tokens, got {n_rows} rows of {length}")
+    cuts = _draw_cuts(targets, rng)
+    donors = _draw_donors(inputs, cuts, rng)
+    future = np.arange(length)[None, :] >= cuts[:, None]
+    return Twins(
+        real=inputs,
+        spliced=np.where(future, inputs[donors], inputs).astype(np.int32),
+        cuts=cuts,
+        order_a=rng.permutation(n_rows),
+        order_b=rng.permutation(n_rows),
+    )
+
+
+def _draw_cuts(targets: IntRows, rng: np.random.Generator) -> Order:
+    """Draw for each row the first position of the foreign future."""
+    n_rows, length = targets.shape
+    chance = rng.random((n_rows, length - 1))
+    scored = targets[:, :-1] != UNSCORED
+    return np.asarray(np.argmax(chance + scored, axis=1) + 1, dtype=np.int64)
+
+
+def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Order:
+    """Draw for each row another row, one with a different token at the cut if a few tries find it."""
+    n_rows = len(inputs)
+    rows = np.arange(n_rows)
+    tries = (rows[:, None] + rng.integers(1, n_rows, size=(n_rows, _DONORS_TRIED))) % n_rows
+    differs = inputs[tries, cuts[:, None]] != inputs[rows, cuts][:, None]
+    return np.asarray(tries[rows, np.argmax(differs, axis=1)], dtype=np.int64)
+
+
+def logits_bytes(rows: int, length: int, vocab_size: int) -> int:
+    """Return the size of a sheet's answers: float32 logits (N, T, V)."""
+    return rows * length * vocab_size * 4
+
+
+def read_logits(data: bytes, order: Order, spec: TaskSpec) -> FloatRows:
+    """Return the answers (N, T, V) in the split's order. Raises BadLogits unless every number is finite."""
+    shape = (len(order), spec.max_len, spec.vocab_size)
+    expected = logits_bytes(*shape)
+    if len(data) != expected:
+        raise BadLogits(f"expected {expected} bytes of logits of shape {shape}, got {len(data)}")
+    answers = np.frombuffer(data, dtype="<f4").reshape(shape)
+    finite = np.isfinite(answers.reshape(-1, shape[1] * shape[2])).all(axis=1)
+    if not finite.all():
+        n_bad = int((~finite).sum())
+        raise BadLogits(f"{n_bad} of {len(order)} rows of logits hold NaN or infinity: keep outputs finite")
+    restored = np.empty(shape, dtype=np.float32)
+    restored[order] = answers
+    return restored
+
+
+def score_logits(logits: FloatRows, targets: IntRows) -> Loss:
+    """Return the cross-entropy of `logits` (N, T, V) against `targets` (N, T), where -100 is not scored.
+
+    The standard error treats rows as independent draws and the mean as a ratio of row sums (Cochran 1977,
+    6.4).
+    """
+    rows, positions = np.nonzero(targets != UNSCORED)
+    if not len(rows):
+        raise ValueError("no position of the held-out rows is scored")
+    nats, hits = _nats_at(logits, rows, positions, targets[rows, positions])
+    counts = np.bincount(rows, minlength=len(targets)).astype(np.float64)
+    sums = np.bincount(rows, weights=nats, minlength=len(targets))
+    mean = float(sums.sum() / counts.sum())
+    n_rows = int((counts > 0).sum())
+    spread = float(np.square(sums - mean * counts).sum())
+    error = math.sqrt(spread * n_rows / (n_rows - 1)) / float(counts.sum()) if n_rows > 1 else 0.0
+    return Loss(nats=mean, standard_error=error, accuracy=float(hits.mean()), positions=len(rows))
+
+
+def _nats_at(
+    logits: FloatRows,
+    rows: Order,
+    positions: Order,
+    targets: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return -log softmax at the targets and whether the target was the most likely, per position."""
+    nats = np.empty(len(rows), dtype=np.float64)
+    hits = np.empty(len(rows), dtype=np.bool_)
+    for start in range(0, len(rows), _CHUNK_POSITIONS):
+        part = slice(start, start + _CHUNK_POSITIONS)
+        chosen = logits[rows[part], positions[part]]
+        # Halves keep the difference of two finite float32 finite; exp() of what underflows is rightly 0.
+        halves = chosen * np.float32(0.5)
+        halves -= halves.max(axis=1, keepdims=True)
+        own = np.arange(len(chosen)), targets[part]
+        with np.errstate(under="ignore", over="ignore"):
+            mass = np.exp(halves * np.float32(2.0)).sum(axis=1, dtype=np.float64)
+        nats[part] = np.log(mass) - 2.0 * halves[own].astype(np.float64)
+        # A tie is no hit: constant logits must not count as knowing class 0.
+        hits[part] = (halves[own] == 0) & ((halves == 0).sum(axis=1) == 1)
+    return nats, hits
+
+
+def audit(logits_a: FloatRows, logits_b: FloatRows, twins: Twins, targets: IntRows) -> Audit:
+    """Compare the answers of both processes before the cuts, where both were asked the same."""
+    worst, _ = worst_difference(logits_a, logits_b, twins.cuts)
+    at_cut = np.full_like(targets, UNSCORED)
+    rows, positions = np.arange(len(targets)), twins.cuts - 1
+    at_cut[rows, positions] = targets[rows, positions]
+    scored = (at_cut != UNSCORED).any()
+    return Audit(
+        rows=len(targets),
+        max_logit_difference=worst,
+        tolerance=AUDIT_TOLERANCE_FP32,
+        cut_loss_nats=score_logits(logits_b, at_cut).nats if scored else None,
+    )
+
+
+def worst_difference(logits_a: FloatRows, logits_b: FloatRows, cuts: Order) -> tuple[float, int]:
+    """Return the largest |difference| of two answers (N, T, V) before the cuts, and in how many rows."""
+    worst = np.empty(len(cuts), dtype=np.float64)
+    with np.errstate(over="ignore"):
+        for row, cut in enumerate(cuts):
+            worst[row] = np.abs(logits_a[row, :cut] - logits_b[row, :cut]).max()
+    # Two finite float32 can differ by more than float32 holds.
+    capped = np.minimum(worst, float(np.finfo(np.float32).max))
+    return float(capped.max()), int((capped > AUDIT_TOLERANCE_FP32).sum())
+
+
+def weight_bytes_max(spec: TaskSpec) -> int:
+    """Return how large a weight file may be: parameters with slack, buffers, header."""
+    return int(PARAMETER_SLACK * spec.parameters * 4) + buffer_bytes_max(spec) + HEADER_BYTES_MAX
+
+
+def buffer_bytes_max(spec: TaskSpec) -> int:
+    """Return room for a mask and some tables per layer, in float32: far less than a corpus to remember."""
+    return spec.layers * spec.max_len * max(spec.max_len, 4 * spec.dim) * 4
+
+
+def read_weights(data: bytes, spec: TaskSpec) -> WeightReport:
+    """Check a weight file in safetensors form.
+
+    Raises BadWeights if it is malformed, too large or not finite.
+    """
+    if len(data) > weight_bytes_max(spec):
+        raise BadWeights(f"the weight file has {len(data)} bytes, at most {weight_bytes_max(spec)} are allowed")
+    buffers = _buffer_names(data)
+    try:
+        tensors = load_safetensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BadWeights(f"the weight file is not a safetensors file: {error}") from None
+    infinite = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
+    if infinite:
+        raise BadWeights(f"{infinite[0]} holds NaN or infinity after training ({len(infinite)} tensors do)")
+    n_parameters = sum(tensor.size for name, tensor in tensors.items() if name not in buffers)
+    n_buffer_bytes = sum(tensor.nbytes for name, tensor in tensors.items() if name in buffers)
+    if n_parameters > PARAMETER_SLACK * spec.parameters:
+        raise BadWeights(f"{n_parameters} parameters came back, the task's budget is {spec.parameters}")
+    if n_buffer_bytes > buffer_bytes_max(spec):
+        raise BadWeights(
+            f"buffers take {n_buffer_bytes} bytes, at most {buffer_bytes_max(spec)} are allowed: "
+            "compute tables in forward or register them with persistent=False"
+        )
+    return WeightReport(parameters=n_parameters, buffer_bytes=n_buffer_bytes)
+
+
+def _buffer_names(data: bytes) -> frozenset[str]:
+    """Read which tensors the file declares as buffers: a JSON list in the header's metadata."""
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > HEADER_BYTES_MAX:
+            raise BadWeights(f"the weight file's header has {length} bytes, at most {HEADER_BYTES_MAX} are allowed")
+        names: Sequence[object] = json.loads(
+            json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(BUFFERS_KEY, "[]")
+        )
+        return frozenset(str(name) for name in names)
+    except (struct.error, ValueError, AttributeError, TypeError, RecursionError) as error:
+        if isinstance(error, BadWeights):
+            raise
+        raise BadWeights("the weight file has no readable safetensors header") from None

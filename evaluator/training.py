@@ -1,0 +1,129 @@
+"""Train one network for a fixed number of tokens, the same way every time.
+
+One step is `batch_size x max_len` tokens, whatever the recipe, and the rung's tokens give the number of steps.
+The learning rate climbs during the warm-up and then falls along the schedule to a tenth of its peak.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netwright.evaluator.replies import Progress
+from netwright.evaluator.tasks.base import UNSCORED, Batch
+from netwright.types import Recipe, TaskSpec
+
+CURVE_POINTS = 50
+FINAL_SHARE = 0.1
+"""What is left of the peak learning rate at the last step."""
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a training ended: `diverged_at` is the step whose loss or gradient was not finite, or None."""
+
+    steps: int
+    curve: tuple[tuple[int, float], ...]
+    seconds: float
+    diverged_at: int | None
+
+
+def step_count(spec: TaskSpec, recipe: Recipe, rung: int) -> int:
+    """Return the steps that the rung's token budget pays for, at least one."""
+    return max(1, spec.rungs[rung].tokens // (recipe.batch_size * spec.max_len))
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Return the rate of step 0..steps-1: linear warm-up, then cosine or linear to a tenth, or constant."""
+    warmup = round(recipe.warmup * steps)
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(steps - 1 - warmup, 1)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    shape = 0.5 * (1 + math.cos(math.pi * progress)) if recipe.schedule == "cosine" else 1 - progress
+    return recipe.lr * (FINAL_SHARE + (1 - FINAL_SHARE) * shape)
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer; weight decay acts on matrices, not on gains, biases and scalars."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.betas[0])
+    # Measured on 110k parameters, one thread: fused 0.14 ms a step, foreach 0.45 ms, plain 0.63 ms.
+    fused = all(p.is_floating_point() for p in trained)
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=fused)
+
+
+def train(
+    network: nn.Module,
+    batches: Iterator[Batch],
+    recipe: Recipe,
+    *,
+    steps: int,
+    device: str = "cpu",
+    on_progress: Callable[[Progress], None],
+) -> Outcome:
+    """Train `network` in place for `steps` batches. Stops early where the loss or gradient is not finite."""
+    optimizer = make_optimizer(network, recipe)
+    network.train()
+    curve: list[tuple[int, float]] = []
+    every = max(1, steps // CURVE_POINTS)
+    begun = told = time.perf_counter()
+    for step in range(steps):
+        rate = learning_rate(recipe, step, steps)
+        loss, finite = _train_step(network, optimizer, next(batches), rate, recipe, device)
+        if not finite:
+            return _outcome(step, curve, begun, diverged_at=step)
+        last = step == steps - 1
+        if step % every == 0 or last:
+            curve.append((step + 1, round(loss, 5)))
+        if last or step == 0 or time.perf_counter() - told > _PROGRESS_SECONDS:
+            told = time.perf_counter()
+            on_progress(Progress(step=step + 1, steps=steps, loss=round(loss, 5)))
+    return _outcome(steps, curve, begun, diverged_at=None)
+
+
+def _outcome(steps: int, curve: list[tuple[int, float]], begun: float, *, diverged_at: int | None) -> Outcome:
+    return Outcome(steps=steps, curve=tuple(curve), seconds=time.perf_counter() - begun, diverged_at=diverged_at)
+
+
+def _train_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    rate: float,
+    recipe: Recipe,
+    device: str,
+) -> tuple[float, bool]:
+    """Take one step; return the loss before it and whether loss and gradient were finite."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = batch_loss(network, batch, device)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
+    value = float(loss.detach())
+    if not (math.isfinite(value) and math.isfinite(float(norm))):
+        return value, False
+    optimizer.step()
+    return value, True
+
+
+def batch_loss(network: nn.Module, batch: Batch, device: str = "cpu") -> Tensor:
+    """Return the mean cross-entropy in nats over the scored positions of a batch."""
+    tokens = torch.from_numpy(batch.inputs).to(device=device, dtype=torch.int64)
+    targets = torch.from_numpy(batch.targets).to(device=device, dtype=torch.int64)
+    logits = network(tokens)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)

@@ -1,0 +1,179 @@
+"""What runs in the sandbox's children: check, train, score. Everything here is on the untrusted side.
+
+An entry is given a job (payload, read-only inputs, writable outputs) and returns a small JSON dict. What
+a candidate raises is caught and described with the candidate's own lines; what it claims is advisory to
+whoever reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netwright.evaluator import counts, loading, probes, training
+from netwright.evaluator.tasks import training_batches
+from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
+
+if TYPE_CHECKING:
+    from netwright.sandbox.child import ChildJob
+
+ROWS_PER_CALL = 32
+_AUDIT_ROWS = 4
+
+
+def check_candidate(job: ChildJob) -> JsonDict:
+    """Run the dynamic gates. Payload: source, spec, recipe. Emits each gate's name before it runs."""
+    torch.set_num_threads(1)
+    spec, recipe = _spec(job), Recipe.model_validate(job.payload["recipe"])
+    reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit)
+    return {"gates": [report.model_dump(mode="json") for report in reports]}
+
+
+def train_candidate(job: ChildJob) -> JsonDict:
+    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, rung, seed, device."""
+    torch.set_num_threads(1)
+    return _guarded(lambda: _train(job))
+
+
+def score_candidate(job: ChildJob) -> JsonDict:
+    """Answer input `tokens` with logits in output `logits`. Payload: source, spec, seed, rows, device."""
+    torch.set_num_threads(1)
+    return _guarded(lambda: _score(job))
+
+
+def warm_zygote() -> None:
+    """Import what the first optimizer step drags in, on one thread, before the zygote forks."""
+    torch.set_num_threads(1)
+    for layer in (nn.Linear(8, 8), nn.Embedding(8, 8), nn.RMSNorm(8)):
+        layer.to("cpu")
+    torch.optim.AdamW([nn.Parameter(torch.zeros(2, 2))], lr=1e-3, fused=True)
+
+
+def warm_child() -> None:
+    """Take one tiny training step, so that a candidate's first one finds kernels and allocator ready."""
+    torch.set_num_threads(1)
+    spec = TaskSpec(
+        name="recall",
+        summary="",
+        scope=Scope.MIXER,
+        vocab_size=64,
+        max_len=48,
+        dim=16,
+        heads=2,
+        layers=1,
+        parameters=8_000,
+        metric="loss",
+        recipe=Recipe(batch_size=2),
+        rungs=(Rung(level=0, tokens=48),),
+        validation_rows=2,
+        test_rows=2,
+        options={"keys": 32, "values": 32, "min_pairs": 2, "max_pairs": 16},
+    )
+    network = loading.seeded_network(spec, _Warm, seed=0)
+    batches = training_batches(spec, b"", seed=0, batch_size=2)
+    training.train(network, batches, spec.recipe, steps=1, on_progress=lambda progress: None)
+    loading.pack_weights(network)
+
+
+class _Warm(nn.Module):
+    """A mixer that touches what most candidates use."""
+
+    def __init__(self, dim: int, **_: object) -> None:
+        super().__init__()
+        self.project = nn.Linear(dim, 3 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.project(x).chunk(3, dim=-1)
+        scores = (q @ k.transpose(1, 2)).tril().softmax(dim=-1)
+        y: Tensor = nn.functional.silu(scores @ v) + torch.cumsum(v, dim=1)
+        return y
+
+
+def _spec(job: ChildJob) -> TaskSpec:
+    return TaskSpec.model_validate(job.payload["spec"])
+
+
+def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
+    try:
+        return work()
+    # The border to the candidate: whatever it raises, SystemExit included, is its result.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        status = "out of memory" if loading.is_out_of_memory(error) else "error"
+        return {"status": status, "reason": loading.describe_error(error)}
+
+
+def _train(job: ChildJob) -> JsonDict:
+    payload, spec = job.payload, _spec(job)
+    recipe, device = Recipe.model_validate(payload["recipe"]), payload["device"]
+    factory = loading.load_factory(payload["source"], spec)
+    network = loading.seeded_network(spec, factory, seed=payload["seed"], dropout=recipe.dropout).to(device)
+    batches = training_batches(spec, job.inputs.get("data", b""), seed=payload["seed"], batch_size=recipe.batch_size)
+    torch.manual_seed(payload["seed"])
+    outcome = training.train(
+        network,
+        batches,
+        recipe,
+        steps=training.step_count(spec, recipe, payload["rung"]),
+        device=device,
+        on_progress=lambda p: job.emit({"step": p.step, "steps": p.steps, "loss": p.loss}),
+    )
+    reply: JsonDict = {"steps": outcome.steps, "curve": outcome.curve, "train_seconds": outcome.seconds}
+    if outcome.diverged_at is not None:
+        reason = f"loss or gradient was not finite at step {outcome.diverged_at + 1}"
+        return reply | {"status": "diverged", "reason": reason}
+    return reply | _finish(job, network, factory, spec)
+
+
+def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec) -> JsonDict:
+    """Write the weights out, then probe the trained network: probing may disturb what it leaves behind."""
+    data = loading.pack_weights(network)
+    room = len(job.outputs["weights"])
+    if len(data) > room:
+        reason = f"parameters and buffers take {len(data)} bytes, at most {room} are allowed"
+        return {"status": "bad weights", "reason": reason}
+    job.outputs["weights"][: len(data)] = data
+    reports = probes.audit_trained(network.to("cpu"), _audit_rows(job, spec), spec)
+    failed = [report for report in reports if report.rejects]
+    status = {"status": "leak", "reason": failed[0].message} if failed else {"status": "done", "reason": ""}
+    return {
+        **status,
+        "weights_bytes": len(data),
+        "parameters": counts.parameter_count(network),
+        "flops_per_token": counts.flops_per_token(spec, factory),
+    }
+
+
+def _audit_rows(job: ChildJob, spec: TaskSpec) -> Tensor:
+    data = job.inputs.get("data", b"")
+    batch = next(training_batches(spec, data, seed=job.payload["seed"] + 1, batch_size=_AUDIT_ROWS))
+    return torch.from_numpy(batch.inputs).to(torch.int64)
+
+
+def _score(job: ChildJob) -> JsonDict:
+    payload, spec = job.payload, _spec(job)
+    device = payload["device"]
+    factory = loading.load_factory(payload["source"], spec)
+    network = loading.seeded_network(spec, factory, seed=payload["seed"])
+    loading.unpack_weights(network, bytes(job.inputs["weights"]))
+    network.to(device).eval()
+    torch.manual_seed(payload["seed"])
+    sheet = np.frombuffer(job.inputs["tokens"], dtype=np.int32).reshape(payload["rows"], spec.max_len)
+    logits = np.frombuffer(job.outputs["logits"], dtype=np.float32)
+    logits = logits.reshape(payload["rows"], spec.max_len, spec.vocab_size)
+    with torch.no_grad():
+        for first in range(0, payload["rows"], ROWS_PER_CALL):
+            rows = sheet[first : first + ROWS_PER_CALL]
+            answer = network(torch.from_numpy(rows.astype(np.int64)).to(device))
+            _check_answer(answer, (*rows.shape, spec.vocab_size))
+            logits[first : first + len(rows)] = answer.to(device="cpu", dtype=torch.float32).numpy()
+    return {"status": "done", "reason": ""}
+
+
+def _check_answer(answer: object, expected: tuple[int, ...]) -> None:
+    if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
+        came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise loading.CandidateError(f"expected logits of shape {expected}, got {came}")
