@@ -57,9 +57,7 @@ def absorb(so_far: Answer, raw: str, *, cut_off: bool, class_name: str) -> Answe
         source=kept_source,
         partial=partial,
         problem=problem,
-        wanted=_wanted(kept_plan, kept_source, partial, shorter=cut_off or not split.answer)
-        if problem
-        else "",
+        wanted=_wanted(kept_plan, kept_source, partial, shorter=cut_off or not split.answer) if problem else "",
         cut_off=cut_off,
     )
 
@@ -102,11 +100,7 @@ def _problem(
     if kept_plan is not None and kept_source is not None:
         return ""
     if silent:
-        return (
-            "it was cut off before the answer began."
-            if cut_off
-            else "there was no text outside the reasoning."
-        )
+        return "it was cut off before the answer began." if cut_off else "there was no text outside the reasoning."
     problems = []
     if kept_plan is None and isinstance(plan, Defect):
         problems.append(plan.problem)

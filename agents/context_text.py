@@ -66,12 +66,8 @@ def evidence_text(context: Context, budget_characters: int) -> str:
         "Baselines, measured", [remembered_line(item, task) for item in _ranked(context.baselines)], keep=3
     )
     lessons = _Section("Lessons so far", [f"- {one_line(text)}" for text in context.lessons])
-    best = _Section(
-        "Best designs so far", [remembered_line(item, task) for item in _ranked(context.best)], keep=1
-    )
-    failures = _Section(
-        "Recent failures: don't repeat them", [_failure_line(item) for item in context.failures]
-    )
+    best = _Section("Best designs so far", [remembered_line(item, task) for item in _ranked(context.best)], keep=1)
+    failures = _Section("Recent failures: don't repeat them", [_failure_line(item) for item in context.failures])
     inspiration = _Section("The best design's file", _inspiration(context))
     parents = _Section(
         "The parent" if len(context.parents) == 1 else "The parents",
@@ -82,9 +78,7 @@ def evidence_text(context: Context, budget_characters: int) -> str:
     _fit(sections, [inspiration, failures, lessons, best, baselines], budget_characters)
     missing = _length(sections) - budget_characters
     if missing > 0 and context.parents:
-        room = max(
-            500, (budget_characters - _length([baselines, lessons, best])) // len(context.parents) - 1500
-        )
+        room = max(500, (budget_characters - _length([baselines, lessons, best])) // len(context.parents) - 1500)
         parents.entries = [parent_text(item, task, room) for item in context.parents]
     return "\n\n".join(section.text() for section in sections if section.entries)
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from netwright.agents.base import Ledger
 from netwright.agents.chat import (
@@ -178,9 +178,7 @@ class Endpoint:
             raise
         logger.info("endpoint verified url=%s model=%s", self.url, model)
 
-    async def _ask(
-        self, request: ChatRequest, model: str, troubles: list[str], *, patient: bool = True
-    ) -> Reply:
+    async def _ask(self, request: ChatRequest, model: str, troubles: list[str], *, patient: bool = True) -> Reply:
         """Get one answer within the retry rule; what went wrong on the way is appended to `troubles`.
 
         When not patient, a refused connection is not tried again, and a reply without text will do.
@@ -205,11 +203,9 @@ class Endpoint:
 
     def _wait_seconds(self, state: RetryCallState) -> float:
         rule = self._retries
-        backoff = wait_exponential_jitter(
-            initial=rule.wait_seconds, max=rule.longest_wait_seconds, jitter=rule.wait_seconds
-        )
+        backoff = wait_exponential(multiplier=rule.wait_seconds) + wait_random(0, rule.wait_seconds)
         asked_for = getattr(_error_of(state), "retry_after_seconds", None) or 0.0
-        return max(backoff(state), min(asked_for, rule.longest_wait_seconds))
+        return min(max(backoff(state), asked_for), rule.longest_wait_seconds)
 
     async def _try(self, request: ChatRequest, model: str, *, needs_text: bool) -> Reply:
         """Make one try, repeated at once while the server only refuses what can be left out."""

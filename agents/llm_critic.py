@@ -51,9 +51,7 @@ class LlmCritic:
                 {"role": "system", "content": load("critic").text.strip()},
                 {"role": "user", "content": case_text(context, candidate, verdict)},
             ),
-            prompt_sha256=hashlib.sha256(
-                (load("critic").sha256 + load("critic_case").sha256).encode()
-            ).hexdigest(),
+            prompt_sha256=hashlib.sha256((load("critic").sha256 + load("critic_case").sha256).encode()).hexdigest(),
             max_tokens=self._max_tokens,
             temperature=self._temperature,
             json_object=True,
@@ -67,9 +65,7 @@ class LlmCritic:
         split = split_thinking(reply.text)
         comment = read_object(split.answer or split.thinking, Comment)
         if isinstance(comment, Defect):
-            logger.warning(
-                "no comment on candidate=%.12s: the reply was unusable: %s", candidate.id, comment.problem
-            )
+            logger.warning("no comment on candidate=%.12s: the reply was unusable: %s", candidate.id, comment.problem)
             return verdict
         return _worded(verdict, comment, reply.model)
 

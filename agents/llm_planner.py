@@ -129,7 +129,7 @@ class LlmPlanner:
                 reply = await self._endpoint.chat(request, self._ledger)
         raise MalformedReply(
             f"model {reply.model!r} gave no usable {request.role} answer in {self._repairs + 1} tries; "
-            f"at last {answer.problem} A larger model may do better, or a larger token limit if it was cut off."
+            f"at last {answer.problem} A larger model may do better, or more tokens if it was cut off."
         )
 
     async def _ask_fitting(self, build: Callable[[int], ChatRequest]) -> tuple[ChatRequest, Reply]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -187,9 +186,7 @@ def python_block(text: str, class_name: str) -> CodeBlock | None:
 def check_source(source: str, class_name: str) -> Defect | None:
     """None when `source` is Python that defines `class_name` at top level."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+        tree = ast.parse(source)
     except SyntaxError as error:
         line = (error.text or "").strip()
         return Defect(f"the Python file does not parse: line {error.lineno}: {error.msg}: {line[:200]!r}.")
@@ -199,8 +196,7 @@ def check_source(source: str, class_name: str) -> Defect | None:
         return None
     found = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     return Defect(
-        f"the Python file must define `class {class_name}` at top level; "
-        f"it defines {', '.join(found) or 'no class'}."
+        f"the Python file must define `class {class_name}` at top level; it defines {', '.join(found) or 'no class'}."
     )
 
 

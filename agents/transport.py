@@ -59,9 +59,7 @@ def candidate_urls(base_url: str) -> tuple[str, ...]:
     text = base_url.strip()
     parts = urlsplit(text if "://" in text else f"http://{text}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"expected the URL of an endpoint, such as http://localhost:8000/v1, got {base_url!r}"
-        )
+        raise ConfigError(f"expected the URL of an endpoint, such as http://localhost:8000/v1, got {base_url!r}")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
     plain = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
     if path.endswith("/v1"):

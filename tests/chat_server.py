@@ -5,8 +5,8 @@
         assert len(server.requests) == 2
 
 Each POST to `/v1/chat/completions` takes the next entry of the script; when it is used up, `default`. An
-entry is a string (the content of a good answer), a `Step` as made by the functions below, or a function that is
-given the request's JSON body and returns either. Tests get at all this by the fixture `chat` (see conftest.py).
+entry is a string (the content of a good answer), a `Step` as made by the functions below, or a function that
+is given the request's JSON body and returns either. Tests get at all this by the fixture `chat` (conftest.py).
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ def plan_reply(title: str, source: str, **plan: str) -> Step:
 
 
 class ChatServer:
-    """Context manager; `url` ends in `/v1`. `requests` holds the JSON bodies of all chat requests so far.
+    """Context manager; `url` ends in `/v1`.
+
+    `requests` holds the JSON bodies of all chat requests so far, `headers` their
+    headers with lower-case names, `paths` every path asked for.
 
     Args:
         script: entries answered in order.
@@ -168,9 +171,7 @@ class ChatServer:
     def answer_get(self, path: str) -> Step:
         self.paths.append(path)
         if path == f"{self._prefix}/models" and self._models is not None:
-            return raw_json(
-                {"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]}
-            )
+            return raw_json({"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
         return self._elsewhere()
 
     def answer_post(self, path: str, body: JsonDict, headers: dict[str, str]) -> Step:
@@ -221,7 +222,9 @@ def _handler_of(server: ChatServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self._send(server.answer_post(self.path, body, dict(self.headers.items())))
+            self._send(
+                server.answer_post(self.path, body, {name.lower(): value for name, value in self.headers.items()})
+            )
 
         def _send(self, step: Step) -> None:
             if step.drops:
