@@ -60,9 +60,7 @@ class EvolutionPolicy:
         partner = self._tournament(rng, others, standings)
         return Action(index=index, kind="expand", operator=operator, parents=(parent, partner))
 
-    def _tournament(
-        self, rng: np.random.Generator, members: list[int], standings: Mapping[int, float]
-    ) -> int:
+    def _tournament(self, rng: np.random.Generator, members: list[int], standings: Mapping[int, float]) -> int:
         """Return the best of `sample` members drawn with replacement."""
         drawn = [members[int(place)] for place in rng.integers(len(members), size=self._sample)]
         return max(drawn, key=standings.__getitem__)

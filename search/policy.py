@@ -41,9 +41,7 @@ class Observation:
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"node {self.node}: expected a finite value or None, got {self.value}")
         if not (math.isfinite(self.standard_error) and self.standard_error >= 0.0):
-            raise ValueError(
-                f"node {self.node}: expected a standard error of at least 0, got {self.standard_error}"
-            )
+            raise ValueError(f"node {self.node}: expected a standard error of at least 0, got {self.standard_error}")
         if self.rung < 0:
             raise ValueError(f"node {self.node}: expected a rung of at least 0, got {self.rung}")
 

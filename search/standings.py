@@ -63,9 +63,7 @@ class RungTable:
 
     def _remove(self, node: int) -> None:
         position = self._position[node]
-        wins = probability_better(
-            float(self.values[position]), float(self.errors[position]), self.values, self.errors
-        )
+        wins = probability_better(float(self.values[position]), float(self.errors[position]), self.values, self.errors)
         self.nodes.pop(position)
         self.values = np.delete(self.values, position)
         self.errors = np.delete(self.errors, position)

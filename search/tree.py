@@ -36,7 +36,7 @@ class TreeSettings:
     widening_power: float = 0.6
     patience: int = 4
     first_drafts: int = 6
-    stagnation: int = 16
+    stagnation: int = 30
     tune_share: float = 0.08
     partners: int = 24
 
@@ -61,7 +61,7 @@ class TreePolicy:
     def tell(self, observation: Observation) -> None:
         self._state.check(observation)
         action = observation.action
-        reward = improvement(self._state, observation, action.parents if action else ())
+        reward = improvement(self._state, observation)
         self._state.record_tell(observation)
         if action is not None and action.kind == "expand" and action.operator is not None:
             self._bandit.update(action.operator, reward)
@@ -150,9 +150,7 @@ class TreePolicy:
         """
         family = self._state.ancestry(parent)
         best = np.argsort(-view.standing, kind="stable")
-        ranked = [
-            int(place) for place in best if self._state.order[place] != parent and view.standing[place] > 0
-        ]
+        ranked = [int(place) for place in best if self._state.order[place] != parent and view.standing[place] > 0]
         pool = ranked[: self._settings.partners]
         weights = np.empty(len(pool))
         for row, place in enumerate(pool):

@@ -107,9 +107,7 @@ class TreeState:
                 raise ValueError(f"a baseline's node is negative, got {node}")
             return
         if not _same_work(self.pending.get(action.index), action):
-            raise ValueError(
-                f"action {action.index} is not waiting for a result: never asked, or answered before"
-            )
+            raise ValueError(f"action {action.index} is not waiting for a result: never asked, or answered before")
         expected = action.index if action.kind == "expand" else action.parents[0]
         if node != expected:
             raise ValueError(f"action {action.index} is about node {expected}, the observation about {node}")

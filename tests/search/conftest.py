@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from netwright.search.policy import Observation, Policy
+from netwright.types import Action, Operator
+
+Genes = tuple[int, ...]
+
+
+@dataclass
+class Landscape:
+    """A pure function over strings of 10 letters out of 5: additive effects plus interactions of neighbours.
+
+    draft samples a string, refine changes one letter, combine crosses two, simplify sets a letter to 0. A
+    string that was seen before is a duplicate and gets no value.
+    """
+
+    seed: int
+    scale: float = 1.0
+    offset: float = 0.0
+    failures: Callable[[int], bool] = lambda _: False
+    genes: dict[int, Genes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([77, self.seed])
+        self._single = rng.normal(0.0, 1.0, (10, 5))
+        self._double = rng.normal(0.0, 0.7, (9, 5, 5))
+
+    def value(self, genes: Genes) -> float:
+        single = sum(float(self._single[place, gene]) for place, gene in enumerate(genes))
+        pairs = zip(genes, genes[1:], strict=False)
+        return single + sum(float(self._double[place, a, b]) for place, (a, b) in enumerate(pairs))
+
+    def propose(self, action: Action) -> Genes:
+        rng = np.random.default_rng([78, self.seed, action.index])
+        parents = [self.genes[parent] for parent in action.parents]
+        if action.operator is Operator.DRAFT or not parents:
+            return tuple(int(gene) for gene in rng.integers(5, size=10))
+        if action.operator is Operator.COMBINE:
+            mask = rng.random(10) < 0.5
+            return tuple(a if keep else b for a, b, keep in zip(*parents, mask, strict=True))
+        place = int(rng.integers(10))
+        other = int(parents[0][place] + rng.integers(1, 5)) % 5
+        letter = 0 if action.operator is Operator.SIMPLIFY else other
+        return (*parents[0][:place], letter, *parents[0][place + 1 :])
+
+    def answer(self, action: Action) -> Observation:
+        if action.kind == "promote":
+            node = action.parents[0]
+            # A longer training is better by itself: values of two rungs must not be mixed.
+            longer = 100.0 + self.value(self.genes[node])
+            return self._observe(action, node, longer, action.rung)
+        genes = self.propose(action)
+        if genes in self.genes.values():
+            return Observation(action=action, node=action.index, value=None, repairable=False)
+        self.genes[action.index] = genes
+        return self._observe(action, action.index, self.value(genes), 0)
+
+    def _observe(self, action: Action, node: int, value: float, rung: int) -> Observation:
+        failed = self.failures(action.index)
+        shown = None if failed else self.scale * value + self.offset
+        return Observation(action=action, node=node, value=shown, standard_error=0.05 * self.scale, rung=rung)
+
+
+@dataclass
+class Played:
+    actions: list[Action]
+    observations: list[Observation]
+    log: list[Action | Observation]
+
+
+@pytest.fixture(scope="session")
+def play() -> Callable[..., Played]:
+    """Run a policy on a landscape with `flight` asks unanswered, answered out of order."""
+
+    def run(policy: Policy, land: Landscape, asks: int, flight: int = 1) -> Played:
+        played = Played([], [], [])
+        waiting: list[Action] = []
+        rng = np.random.default_rng([79, land.seed])
+        for index in range(asks):
+            action = policy.ask(index)
+            played.actions.append(action)
+            played.log.append(action)
+            waiting.append(action)
+            if len(waiting) >= flight:
+                observation = land.answer(waiting.pop(int(rng.integers(len(waiting)))))
+                policy.tell(observation)
+                played.observations.append(observation)
+                played.log.append(observation)
+        return played
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def landscape() -> type[Landscape]:
+    return Landscape

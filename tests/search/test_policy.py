@@ -1,0 +1,225 @@
+"""What every policy promises, whichever it is."""
+
+import time
+
+import pytest
+
+from netwright.errors import ConfigError
+from netwright.search.policy import POLICIES, Observation, make_policy
+from netwright.types import Action, Operator
+
+NAMES = sorted(POLICIES)
+every_policy = pytest.mark.parametrize("name", NAMES)
+
+
+def baseline(node: int, value: float | None) -> Observation:
+    return Observation(action=None, node=node, value=value, standard_error=0.05)
+
+
+def fails(action: Action, *, repairable: bool = True) -> Observation:
+    node = action.index if action.kind == "expand" else action.parents[0]
+    return Observation(action=action, node=node, value=None, rung=action.rung, repairable=repairable)
+
+
+def test_an_unknown_policy_is_refused_by_naming_the_known_ones():
+    with pytest.raises(ConfigError, match="unknown search policy 'greedy': use one of tree, random, evolution"):
+        make_policy("greedy", seed=0, rungs=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"seed": -1, "rungs": 1}, "seed"),
+        ({"seed": 0, "rungs": 0}, "rung"),
+        ({"seed": 0, "rungs": 1, "promotions": 1.5}, "promotions"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        make_policy("tree", **settings)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"value": float("nan")}, {"value": float("inf")}, {"value": 1.0, "standard_error": -1.0}]
+)
+def test_an_observation_is_a_finite_number_or_a_failure(broken):
+    with pytest.raises(ValueError, match="expected"):
+        Observation(action=None, node=-1, **broken)
+
+
+@every_policy
+def test_the_first_action_of_an_empty_search_is_a_draft(name):
+    action = make_policy(name, seed=3, rungs=2).ask(0)
+
+    assert (action.kind, action.operator, action.parents, action.rung) == ("expand", Operator.DRAFT, (), 0)
+
+
+@every_policy
+def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, play, landscape):
+    policy = make_policy(name, seed=5, rungs=2)
+
+    played = play(policy, landscape(seed=5, failures=lambda index: index % 7 == 3), 150, flight=4)
+
+    results: dict[int, bool] = {}
+    for event in played.log:
+        if isinstance(event, Observation):
+            results[event.node] = results.get(event.node, False) or event.value is not None
+            continue
+        for parent in event.parents:
+            assert parent in results
+            assert results[parent] != (event.operator is Operator.REPAIR)
+        assert len(set(event.parents)) == len(event.parents)
+        assert len(event.parents) == {Operator.DRAFT: 0, Operator.COMBINE: 2}.get(event.operator, 1)
+
+
+@every_policy
+@pytest.mark.parametrize("flight", [1, 4])
+def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, play, landscape):
+    policy = make_policy(name, seed=11, rungs=2)
+    played = play(policy, landscape(seed=2, failures=lambda index: index % 9 == 4), 120, flight)
+
+    again = make_policy(name, seed=11, rungs=2)
+    for event in played.log:
+        if isinstance(event, Observation):
+            again.tell(event)
+        else:
+            assert again.ask(event.index) == event
+
+    assert again.node_statistics() == policy.node_statistics()
+    assert again.ask(120) == policy.ask(120)
+
+
+@every_policy
+def test_another_seed_is_another_search(name, play, landscape):
+    def operators(seed):
+        actions = play(make_policy(name, seed=seed, rungs=1), landscape(seed=1), 60).actions
+        return [(action.operator, action.parents) for action in actions]
+
+    if name == "random":
+        assert operators(1) == operators(2)
+    else:
+        assert operators(1) != operators(2)
+
+
+@every_policy
+@pytest.mark.parametrize(("scale", "offset"), [(1024.0, 0.0), (0.01, -7.0), (3.7, 11.0)])
+def test_the_unit_of_the_values_does_not_matter(name, scale, offset, play, landscape):
+    plain = play(make_policy(name, seed=4, rungs=2), landscape(seed=6), 120, flight=3)
+    other = play(make_policy(name, seed=4, rungs=2), landscape(seed=6, scale=scale, offset=offset), 120, flight=3)
+
+    assert other.actions == plain.actions
+
+
+@every_policy
+def test_many_asks_before_any_answer_are_served(name):
+    policy = make_policy(name, seed=0, rungs=2)
+
+    actions = [policy.ask(index) for index in range(40)]
+
+    assert {action.operator for action in actions} == {Operator.DRAFT}
+
+
+@every_policy
+def test_the_search_goes_on_when_everything_fails(name):
+    policy = make_policy(name, seed=0, rungs=2)
+    for node in range(1, 4):
+        policy.tell(baseline(-node, None))
+
+    for index in range(60):
+        action = policy.ask(index)
+        assert action.kind == "expand"
+        policy.tell(fails(action))
+
+    assert all(statistics.value == 0.0 for statistics in policy.node_statistics().values())
+
+
+@every_policy
+def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name):
+    policy = make_policy(name, seed=0, rungs=2)
+    policy.tell(baseline(-1, 1.0))
+
+    actions = []
+    for index in range(80):
+        actions.append(policy.ask(index))
+        policy.tell(fails(actions[-1], repairable=False))
+
+    assert all(action.operator is not Operator.REPAIR for action in actions)
+    assert actions[-1].operator is Operator.DRAFT
+
+
+@every_policy
+def test_one_baseline_alone_is_enough_to_start(name):
+    policy = make_policy(name, seed=0, rungs=3)
+    policy.tell(baseline(-1, 1.0))
+
+    for index in range(20):
+        action = policy.ask(index)
+        policy.tell(Observation(action=action, node=index, value=1.0, rung=action.rung)) if (
+            action.kind == "expand"
+        ) else policy.tell(fails(action))
+
+
+@every_policy
+def test_ties_everywhere_are_borne(name):
+    policy = make_policy(name, seed=0, rungs=2)
+    for index in range(100):
+        action = policy.ask(index)
+        node = index if action.kind == "expand" else action.parents[0]
+        policy.tell(Observation(action=action, node=node, value=2.5, rung=action.rung))
+
+    assert len(policy.node_statistics()) > 50
+
+
+@every_policy
+def test_an_index_is_asked_once_and_answered_once(name):
+    policy = make_policy(name, seed=0, rungs=1)
+    action = policy.ask(0)
+
+    with pytest.raises(ValueError, match="asked before"):
+        policy.ask(0)
+    policy.tell(Observation(action=action, node=0, value=1.0))
+    with pytest.raises(ValueError, match="not waiting for a result"):
+        policy.tell(Observation(action=action, node=0, value=1.0))
+
+
+@every_policy
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"node": 7}, "about node 0"),
+        ({"rung": 5}, "rung 5 does not exist"),
+        ({"action": None}, "a baseline's node is negative"),
+    ],
+)
+def test_an_answer_to_nothing_is_refused_and_changes_nothing(name, change, complaint):
+    policy = make_policy(name, seed=0, rungs=1)
+    fields = {"action": policy.ask(0), "node": 0, "value": 1.0}
+
+    with pytest.raises(ValueError, match=complaint):
+        policy.tell(Observation(**(fields | change)))
+
+    assert policy.node_statistics() == {}
+    policy.tell(Observation(**fields))
+    assert list(policy.node_statistics()) == [0]
+
+
+@every_policy
+def test_what_a_campaign_notes_on_an_action_does_not_matter_to_the_search(name):
+    policy = make_policy(name, seed=0, rungs=1)
+    noted = policy.ask(0).model_copy(update={"told": 3})
+
+    policy.tell(Observation(action=noted, node=0, value=1.0))
+
+    assert policy.node_statistics()[0].visits == 1
+
+
+@every_policy
+def test_a_thousand_experiments_cost_less_than_fifty_milliseconds_each(name, play, landscape):
+    policy, land = make_policy(name, seed=0, rungs=2), landscape(seed=0)
+    play(policy, land, 1000)
+
+    started = time.process_time()
+    for index in range(1000, 1010):
+        policy.tell(land.answer(policy.ask(index)))
+
+    assert (time.process_time() - started) / 10 < 0.05
