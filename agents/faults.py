@@ -20,7 +20,7 @@ _SYSTEM_ROLE = re.compile(
 )
 _UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(not found|does not exist|unknown|invalid|not available|not loaded|no such|pinned)|"
-    r"(unknown|no such|invalid|unsupported|not a valid).{0,20}\bmodel\b|model_not_found",
+    r"(unknown|no such|invalid|unsupported|not a valid).{0,20}\bmodel\b|model_not_found|is pinned to",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -1,0 +1,186 @@
+"""The client against a real model server: `transformers serve` with a tiny random model made on the spot.
+
+The model writes garbage, which is the point: it must end in a clear error, never in a crash.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from netwright.agents.chat import ChatRequest
+from netwright.agents.endpoint import Endpoint
+from netwright.agents.llm_planner import LlmPlanner
+from netwright.errors import ConfigError, MalformedReply
+from netwright.prompts import load
+from netwright.types import Context, LlmCall, Operator, Recipe, Rung, Scope, TaskSpec
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+START_SECONDS = 100.0
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    model: str
+
+
+class DictLedger:
+    def __init__(self) -> None:
+        self.calls: list[LlmCall] = []
+
+    def find(self, key: str) -> LlmCall | None:
+        return None
+
+    def record(self, call: LlmCall) -> None:
+        self.calls.append(call)
+
+
+def make_tiny_model(folder: Path) -> None:
+    """A byte-level BPE tokenizer and a random Llama of about 100,000 parameters."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    special = ["<|im_start|>", "<|im_end|>"]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator(
+        [load("system").text], trainers.BpeTrainer(vocab_size=512, special_tokens=special, initial_alphabet=alphabet)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16384,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.3)
+    raise AssertionError(f"not healthy after {START_SECONDS} s: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    make_tiny_model(folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # `/v1/models` of this server fails without a cache folder.
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "hub").mkdir()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(cache), "OMP_NUM_THREADS": "1"}
+    command = [
+        *(str(Path(sys.executable).with_name("transformers")), "serve", str(folder)),
+        *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--default-seed", "0"),
+    ]
+    log = cache / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            wait_until_healthy(server, f"http://127.0.0.1:{port}", log)
+            yield Served(f"http://127.0.0.1:{port}", str(folder))
+        finally:
+            server.terminate()
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+@pytest.mark.slow
+def test_a_real_server_is_verified_and_answers_with_counted_tokens(served: Served) -> None:
+    request = ChatRequest(
+        role="planner",
+        messages=({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}),
+        max_tokens=8,
+        temperature=0.7,
+        json_object=True,
+    )
+
+    async def talk() -> None:
+        async with Endpoint(served.url, served.model) as endpoint:
+            await endpoint.verify()
+            reply = await endpoint.chat(request, DictLedger())
+
+            assert endpoint.url == f"{served.url}/v1"
+            assert 0 < reply.completion_tokens <= 8
+            assert reply.prompt_tokens > 8
+            assert not reply.tokens_estimated
+
+    asyncio.run(talk())
+
+
+@pytest.mark.slow
+def test_a_real_server_tells_that_the_model_is_wrong(served: Served) -> None:
+    async def talk() -> None:
+        async with Endpoint(served.url, "gpt-9") as endpoint:
+            await endpoint.verify()
+
+    with pytest.raises(ConfigError, match="Server is pinned to .*tiny-llama.*asked for 'gpt-9'"):
+        asyncio.run(talk())
+
+
+@pytest.mark.slow
+def test_the_garbage_of_a_random_model_ends_in_a_malformed_reply(served: Served) -> None:
+    task = TaskSpec(
+        name="recall",
+        summary="find the value that belongs to a key",
+        scope=Scope.MIXER,
+        vocab_size=64,
+        max_len=64,
+        dim=64,
+        heads=4,
+        layers=2,
+        parameters=90_000,
+        metric="loss",
+        recipe=Recipe(),
+        rungs=(Rung(level=0, tokens=100_000),),
+        validation_rows=8,
+        test_rows=8,
+    )
+    ledger = DictLedger()
+
+    async def talk() -> None:
+        async with Endpoint(served.url, served.model) as endpoint:
+            planner = LlmPlanner(endpoint, ledger, max_tokens=40)
+            await planner.propose(Context(task=task, operator=Operator.DRAFT, seed=1))
+
+    with pytest.raises(MalformedReply, match="gave no usable planner answer in 3 tries"):
+        asyncio.run(talk())
+
+    assert len(ledger.calls) == 3
+    assert all(call.reply is not None for call in ledger.calls)
