@@ -147,7 +147,7 @@ def _serve(channel: wire.Channel, setup: Setup) -> None:
     order, descriptors = received
     _bound(order, setup.device)
     job = _accept(channel, order, descriptors)
-    job._send({"kind": "started", "cpu_seconds": time.process_time()})
+    job._send({"kind": "started", "at": time.monotonic(), "cpu_seconds": time.process_time()})
     answer = _perform(setup.entries[order["entry"]], job)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):

@@ -135,11 +135,7 @@ def _limit(file_bytes: int) -> str:
             resource.setrlimit(kind, (value, value))
         except (OSError, ValueError):  # gVisor does not know all of them
             refused.append(str(kind))
-    return (
-        f"kernel refused rlimit {', '.join(refused)}"
-        if refused
-        else "core, file size, open files, locked memory"
-    )
+    return f"kernel refused rlimit {', '.join(refused)}" if refused else "core, file size, open files, locked memory"
 
 
 def _no_new_privileges() -> str:

@@ -56,9 +56,7 @@ def _ruleset(version: int) -> int:
         attributes += struct.pack("=Q", _BIND_AND_CONNECT_TCP)
     if version >= 6:
         attributes += struct.pack("=Q", _SCOPE_ABSTRACT_UNIX_AND_SIGNALS)
-    return kernel.syscall(
-        "landlock_create_ruleset", _CREATE_RULESET, ctypes.c_char_p(attributes), len(attributes), 0
-    )
+    return kernel.syscall("landlock_create_ruleset", _CREATE_RULESET, ctypes.c_char_p(attributes), len(attributes), 0)
 
 
 def _add(ruleset: int, rule: Rule, handled: int) -> None:

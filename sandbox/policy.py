@@ -116,9 +116,7 @@ DENIED = (
     ),
     Group("moves bytes inside the kernel: attack surface", ("splice", "tee", "vmsplice", "copy_file_range")),
     Group("old asynchronous I/O: attack surface", ("io_setup", "io_submit", "io_cancel", "io_getevents")),
-    Group(
-        "rewrites or reads its own confinement", ("seccomp", "personality", "modify_ldt", "map_shadow_stack")
-    ),
+    Group("rewrites or reads its own confinement", ("seccomp", "personality", "modify_ldt", "map_shadow_stack")),
     Group(
         "Landlock layers are set before the job",
         ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "lsm_set_self_attr"),

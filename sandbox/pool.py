@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
-from netwright.sandbox.isolation import IsolationReport
+from netwright.sandbox.isolation import IsolationReport, demand
 from netwright.sandbox.spare import Child, Exit, ZygoteConfig, clean_environment
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class Pool:
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._report or self._failure, PROBE_SECONDS)
-            self._raise_failure()
             if self._report is None:
+                self._raise_failure()
                 raise SandboxError(f"the zygote said nothing within {PROBE_SECONDS:.0f} s: {self.zygote_log}")
+        demand(self._report, self._config.isolation)
         return self._report
 
     @property
@@ -118,7 +119,7 @@ class Pool:
             self._spares.pop().close()
 
     def _bury_dead_spares(self) -> None:
-        for child in [spare for spare in self._spares if spare.exited.is_set() and not spare.has_last_words]:
+        for child in [spare for spare in self._spares if spare.gone and not spare.has_last_words]:
             self._spares.remove(child)
             child.close()
 
@@ -128,10 +129,12 @@ class Pool:
 
     def _request(self) -> Child:
         with self._changed:
+            if self._thread.ident is None or self._closing:
+                raise SandboxError("the sandbox is closed or not started: call start(), or use it in a with block")
             self._changed.wait_for(lambda: self._control or self._failure or self._closing, PROBE_SECONDS)
             self._raise_failure()
-            if self._control is None or self._closing:
-                raise SandboxError("the sandbox is closed: start it, or run jobs before it closes")
+            if self._control is None:
+                raise SandboxError(f"there is no zygote after {PROBE_SECONDS:.0f} s: {self.zygote_log}")
             child = Child(self._next_id)
             self._next_id += 1
             self._alive[child.id] = child
@@ -163,9 +166,7 @@ class Pool:
             deaths = 1 if self._warm else deaths + 1
             _log.warning("zygote died code=%s deaths_in_a_row=%s; restarting", code, deaths)
             if deaths >= DEATHS_BEFORE_GIVING_UP:
-                self._fail(
-                    SandboxError(f"the zygote died {deaths} times in a row, code {code}: {self.zygote_log}")
-                )
+                self._fail(SandboxError(f"the zygote died {deaths} times in a row, code {code}: {self.zygote_log}"))
 
     def _launch(self) -> tuple[subprocess.Popen[bytes], int]:
         ours, theirs = socket.socketpair()
@@ -243,11 +244,7 @@ class Pool:
             self._lose(self._alive.pop(message["id"]), f"the zygote could not fork: {message['text']}")
         elif kind == "failed":
             error = IsolationError if message["stage"] == "isolation" else SandboxError
-            text = (
-                message["text"]
-                if error is IsolationError
-                else f"the zygote could not import: {message['text']}"
-            )
+            text = message["text"] if error is IsolationError else f"the zygote could not import: {message['text']}"
             self._fail(error(text))
         else:
             self._progress(kind, message)

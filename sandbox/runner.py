@@ -120,7 +120,11 @@ class Sandbox:
 
         Raises IsolationError if the tier cannot be had, SandboxError if the zygote cannot be started.
         """
-        self._report = self._pool.start()
+        try:
+            self._report = self._pool.start()
+        except SandboxError:
+            self.close()
+            raise
 
     @property
     def isolation(self) -> IsolationReport:
@@ -168,9 +172,7 @@ class Sandbox:
                         return self._never_started()
                     _log.warning("job starts again entry=%s reason=%s", job.entry, error)
                     reason = str(error)
-            raise SandboxError(
-                f"gave up on {job.entry} after {ATTEMPTS} lost processes; the last one: {reason}"
-            )
+            raise SandboxError(f"gave up on {job.entry} after {ATTEMPTS} lost processes; the last one: {reason}")
         finally:
             self._slots.release()
 
@@ -182,13 +184,9 @@ class Sandbox:
 
     def _validate(self, job: Job) -> None:
         if job.entry not in self._entries:
-            raise SandboxError(
-                f"unknown entry {job.entry!r}; this sandbox has {', '.join(sorted(self._entries))}"
-            )
+            raise SandboxError(f"unknown entry {job.entry!r}; this sandbox has {', '.join(sorted(self._entries))}")
         if (size := len(json.dumps(job.payload))) > PAYLOAD_BYTES:
-            raise SandboxError(
-                f"a payload of {size} bytes, at most {PAYLOAD_BYTES}: hand it over as an input"
-            )
+            raise SandboxError(f"a payload of {size} bytes, at most {PAYLOAD_BYTES}: hand it over as an input")
 
     def _is_stopped(self, cancel: threading.Event | None) -> bool:
         return self._pool.closing or (cancel is not None and cancel.is_set())

@@ -93,9 +93,7 @@ def program(*, machine: str, pid: int, opens_files: bool, device: str) -> Sequen
 def install(*, opens_files: bool, device: str) -> str:
     """Put the calling, single-threaded process under the filter; NO_NEW_PRIVS must be set. Raises OSError."""
     if kernel.MACHINE not in ARCHITECTURES:
-        raise OSError(
-            errno.ENOSYS, f"no system call table for {kernel.MACHINE}, only {', '.join(ARCHITECTURES)}"
-        )
+        raise OSError(errno.ENOSYS, f"no system call table for {kernel.MACHINE}, only {', '.join(ARCHITECTURES)}")
     instructions = program(machine=kernel.MACHINE, pid=os.getpid(), opens_files=opens_files, device=device)
     fprog = SockFprog(len(instructions), b"".join(instructions))
     kernel.prctl(kernel.PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(fprog))

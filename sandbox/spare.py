@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import site
 import socket
@@ -69,6 +70,7 @@ class Child:
         self.exited = threading.Event()
         self.exit = Exit(None)
         self.lost = ""
+        self._closing = threading.Lock()
 
     def hand_over(self) -> None:
         """Close this side's copies of the child's ends."""
@@ -78,7 +80,14 @@ class Child:
     @property
     def ready(self) -> bool:
         """Whether its first frame (that it is isolated and warm) has arrived."""
-        return self.forked.is_set() and not self.exited.is_set() and bool(self._peek())
+        return self.forked.is_set() and not self.gone and bool(self._peek())
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended; the zygote's report of it may come a little later."""
+        if self.exited.is_set():
+            return True
+        return self.pidfd >= 0 and bool(select.select([self.pidfd], [], [], 0)[0])
 
     @property
     def has_last_words(self) -> bool:
@@ -93,16 +102,18 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL; harmless if it is dead already."""
-        if self.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
+        with self._closing, contextlib.suppress(ProcessLookupError):
+            if self.pidfd >= 0:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        self.sock.close()
-        os.close(self.output_fd)
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-            self.pidfd = -1
+        """Free the descriptors; the process, if it lives, is the zygote's to bury."""
+        with self._closing:
+            self.sock.close()
+            os.close(self.output_fd)
+            if self.pidfd >= 0:
+                os.close(self.pidfd)
+                self.pidfd = -1
 
 
 def clean_environment(device: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ POLL_MILLISECONDS = 25
 START_SECONDS = 180.0
 REPORT_SECONDS = 10.0
 SEND_SECONDS = 10.0
+SETUP_FRAME_BYTES = 32 << 10
 KEPT_OUTPUT_BYTES = 4096
 _CHUNK_BYTES = 1 << 16
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
@@ -78,7 +79,7 @@ class Watch:
         self._on_event = on_event
         self._stopped = stopped
         self._on_start = on_start
-        self._reader = wire.FrameReader(1 << 20)
+        self._reader = wire.FrameReader(max(limits.reply_bytes, SETUP_FRAME_BYTES))
         self._events = 0
         self._event_bytes = 0
         self._output_bytes = 0
@@ -110,7 +111,7 @@ class Watch:
             wire.send_frame(self._child.sock, order, descriptors)
         except OSError as error:
             if not self._child.has_last_words:
-                raise ChildLost(f"a spare was gone before it had its job: {error}") from error
+                raise self._lost() from error
         finally:
             self._child.sock.settimeout(0)
 
@@ -187,7 +188,7 @@ class Watch:
     def _hear_setup(self, kind: object, frame: JsonDict) -> None:
         """Frames before any untrusted code runs in the child."""
         if kind == "started":
-            self.started = time.monotonic()
+            self.started = float(frame["at"])  # one monotonic clock for all processes
             self.cpu_seconds_at_start = float(frame["cpu_seconds"])
             self._reader.limit = self._limits.reply_bytes
             self._on_start()
@@ -227,16 +228,18 @@ class Watch:
                 f"held {memory >> 20} MiB, at most {limits.memory_bytes >> 20} MiB are allowed",
             )
         if threads > limits.threads:
-            raise Ended(
-                ExitCause.TOO_MANY_THREADS, f"ran {threads} threads, at most {limits.threads} are allowed"
-            )
+            raise Ended(ExitCause.TOO_MANY_THREADS, f"ran {threads} threads, at most {limits.threads} are allowed")
 
     def _raise_death(self) -> NoReturn:
         self._child.exited.wait(REPORT_SECONDS)
-        code = self._child.exit.code
         if self._child.lost or self.started is None:
-            raise ChildLost(self._child.lost or f"a spare ended with code {code} before it had its job")
-        raise _crashed(code)
+            raise self._lost()
+        raise _crashed(self._child.exit.code)
+
+    def _lost(self) -> ChildLost:
+        self._child.exited.wait(REPORT_SECONDS)
+        code = self._child.exit.code
+        return ChildLost(self._child.lost or f"a spare ended with code {code} before it had its job")
 
 
 def _raised(frame: JsonDict) -> Ended:

@@ -40,9 +40,7 @@ def decode(body: bytes) -> JsonDict:
     """Parse untrusted bytes into an object whose text is valid Unicode. Raises BrokenFrame."""
     try:
         message = json.loads(body.decode())
-        json.dumps(
-            message, ensure_ascii=False
-        ).encode()  # lone surrogates would break whoever stores the text
+        json.dumps(message, ensure_ascii=False).encode()  # lone surrogates would break whoever stores the text
     except (ValueError, RecursionError) as error:
         raise BrokenFrame(f"expected a frame of JSON, got {body[:40]!r}: {type(error).__name__}") from error
     if not isinstance(message, dict):
@@ -67,15 +65,17 @@ class FrameReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Add what arrived; return the bodies that are complete. Raises FrameTooLarge."""
         self._pending += chunk
-        bodies = []
-        while len(self._pending) >= _HEADER.size:
-            (size,) = _HEADER.unpack_from(self._pending)
+        bodies, at = [], 0
+        while len(self._pending) >= at + _HEADER.size:
+            (size,) = _HEADER.unpack_from(self._pending, at)
             if size > self.limit:
                 raise FrameTooLarge(f"a frame of {size} bytes, at most {self.limit} are allowed")
-            if len(self._pending) < _HEADER.size + size:
+            end = at + _HEADER.size + size
+            if len(self._pending) < end:
                 break
-            bodies.append(bytes(self._pending[_HEADER.size : _HEADER.size + size]))
-            del self._pending[: _HEADER.size + size]
+            bodies.append(bytes(self._pending[at + _HEADER.size : end]))
+            at = end
+        del self._pending[:at]
         return bodies
 
 
@@ -91,9 +91,7 @@ class Channel:
     def receive(self) -> tuple[JsonDict, list[int]] | None:
         """Wait for a frame and the descriptors that came with it; None at the end. Raises ValueError."""
         while not self._bodies:
-            chunk, descriptors, _, _ = socket.recv_fds(
-                self.sock, 1 << 16, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            chunk, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
             if not chunk:
                 return None
             self._descriptors += descriptors

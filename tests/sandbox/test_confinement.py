@@ -1,0 +1,153 @@
+"""What code inside a child cannot do; after every attack an honest job still gives the same result."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from netwright.sandbox import Job, Sandbox
+
+x86_only = pytest.mark.skipif(platform.machine() != "x86_64", reason="the attack names x86-64 system calls")
+
+
+@pytest.fixture(autouse=True)
+def honest_jobs_still_work(bench):
+    yield
+    bench.assert_unharmed()
+
+
+def test_no_secret_of_the_parents_environment_is_visible(monkeypatch, bench):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+
+    with Sandbox(slots=1, entries=["sandbox_entries:environment"], python_path=[str(Path(__file__).parent)]) as sandbox:
+        reply = sandbox.run(Job(entry="sandbox_entries:environment")).reply
+
+    assert "sk-very-secret" not in str(reply)
+    assert reply["python"]["OMP_NUM_THREADS"] == "1"
+    assert not {name for name in reply["python"] if "KEY" in name or "TOKEN" in name}
+
+
+def test_a_child_has_no_descriptor_but_its_own(bench):
+    assert bench.run("descriptors").reply == {"open": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/etc/hostname",
+        str(Path.home()),
+        "/tmp",
+        "/proc/1/environ",
+        "/proc/self/root/etc/passwd",
+    ],
+)
+def test_files_outside_the_libraries_cannot_be_read(bench, path):
+    assert bench.attempt("opens", path=path) == "EACCES"
+
+
+def test_the_environment_of_the_parent_and_the_zygote_cannot_be_read(bench):
+    assert bench.attempt("opens", path=f"/proc/{os.getpid()}/environ") == "EACCES"
+    assert bench.attempt("opens", path=f"/proc/{bench.sandbox.zygote_pid}/environ") == "EACCES"
+
+
+def test_the_home_directory_cannot_be_listed(bench):
+    assert bench.attempt("lists", path=str(Path.home())) == "EACCES"
+
+
+def test_the_standard_library_can_be_imported(bench):
+    assert bench.run("imports").reply["file"].endswith("colorsys.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tmp/stolen",
+        str(Path.home() / "stolen"),
+        "/dev/shm/stolen",
+        os.path.join(sys.prefix, "lib", "stolen"),
+    ],
+)
+def test_nothing_can_be_written(bench, path):
+    assert bench.attempt("writes", path=path) in ("EACCES", "ENOENT")
+    assert not Path(path).exists()
+
+
+def test_a_library_cannot_be_overwritten(bench):
+    assert bench.attempt("writes", path=os.__file__) == "EACCES"
+    assert bench.attempt("changes_mode", path=os.__file__) == "EPERM"
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"])
+def test_no_socket_can_be_made(bench, family):
+    assert bench.attempt("makes_socket", family=family) == "EPERM"
+
+
+def test_no_socketpair_can_be_made(bench):
+    assert bench.attempt("makes_socketpair") == "EPERM"
+
+
+@pytest.mark.parametrize("how", ["forks", "execs", "spawns"])
+def test_no_process_can_be_started(bench, how):
+    assert bench.attempt(how) == "EPERM"
+
+
+@x86_only
+@pytest.mark.parametrize("number", [57, 58])
+def test_no_process_can_be_started_by_bare_fork_or_vfork(bench, number):
+    assert bench.attempt("vforks", number=number) == "EPERM"
+
+
+def test_system_calls_that_cannot_be_judged_are_absent(bench):
+    assert bench.attempt("clones_by_clone3") == "ENOSYS"
+    assert bench.attempt("calls_unknown_syscall") == "ENOSYS"
+
+
+@pytest.mark.parametrize("how", ["kills", "queues_signal", "limits_parent", "pins_parent"])
+def test_the_parent_cannot_be_touched(bench, how):
+    assert bench.attempt(how, pid=os.getpid()) == "EPERM"
+
+
+@x86_only
+@pytest.mark.parametrize("how", ["traces", "reads_memory"])
+def test_the_memory_of_the_parent_cannot_be_touched(bench, how):
+    assert bench.attempt(how, pid=os.getpid()) == "EPERM"
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_no_group_of_processes_can_be_signalled(bench, pid):
+    assert bench.attempt("kills", pid=pid) == "EPERM"
+
+
+@pytest.mark.parametrize("how", ["owns_signal", "owns_signal_by_ioctl", "sets_signal_number"])
+def test_the_kernel_cannot_be_made_to_signal_the_parent(bench, how):
+    assert bench.attempt(how, pid=os.getpid()) == "EPERM"
+
+
+@x86_only
+@pytest.mark.parametrize("how", ["forgets_to_die", "shares_memory", "unshares"])
+def test_ties_cannot_be_cut_nor_new_ones_made(bench, how):
+    assert bench.attempt(how) == "EPERM"
+
+
+def test_no_memory_can_be_hidden_in_an_anonymous_file(bench):
+    assert bench.attempt("makes_memfd") == "EPERM"
+
+
+def test_a_child_may_set_its_own_affinity(bench):
+    assert bench.attempt("pins_itself") == ""
+
+
+def test_an_output_cannot_be_resized(bench):
+    result = bench.sandbox.run(Job(entry="sandbox_entries:resizes_output", outputs={"text": 4096}))
+
+    assert set(result.reply["found"].values()) == {"EPERM"}
+    assert len(result.outputs["text"]) == 4096
+
+
+def test_an_input_cannot_be_written(bench):
+    result = bench.sandbox.run(Job(entry="sandbox_entries:writes_input", inputs={"text": b"hello"}))
+
+    assert "read-only" in result.reply["refused"]

@@ -1,0 +1,182 @@
+"""Every way to go wrong has its own cause, and a sentence with the numbers."""
+
+import time
+
+import pytest
+
+from netwright.errors import SandboxError
+from netwright.sandbox import ExitCause, Job, Limits, Sandbox, wire
+
+
+@pytest.fixture(autouse=True)
+def honest_jobs_still_work(bench):
+    yield
+    bench.assert_unharmed()
+
+
+def test_an_exception_comes_back_with_its_traceback(bench):
+    result = bench.run("raises", message="the third layer")
+
+    assert result.cause is ExitCause.ERROR
+    assert result.reply["error"] == "ValueError"
+    assert "sandbox_entries.py" in result.reply["traceback"]
+    assert result.reason == "raised ValueError: the third layer"
+    assert result.last_output == "about to fail\n"
+
+
+def test_the_text_of_an_exception_is_capped(bench):
+    result = bench.run("raises", message="x" * 100_000)
+
+    assert len(result.reply["traceback"]) <= 4000
+    assert len(result.reason) <= 500
+
+
+@pytest.mark.parametrize(("entry", "error"), [("exits_politely", "SystemExit"), ("returns_no_dict", "TypeError")])
+def test_an_entry_that_does_not_return_a_dict_is_an_error(bench, entry, error):
+    result = bench.run(entry)
+
+    assert (result.cause, result.reply["error"]) == (ExitCause.ERROR, error)
+
+
+def test_exit_status_zero_is_a_crash(bench):
+    result = bench.run("exits_at_once")
+
+    assert (result.cause, result.reason) == (ExitCause.CRASHED, "exited with status 0 without a reply")
+
+
+def test_a_segmentation_fault_is_a_crash_that_says_where(bench):
+    result = bench.run("segfaults")
+
+    assert (result.cause, result.reason) == (ExitCause.CRASHED, "was killed by SIGSEGV")
+    assert "in segfaults" in result.last_output
+
+
+@pytest.mark.parametrize(
+    "entry", ["exits_after_forged_frame", "sends_deep_json", "sends_fatal_frame", "sends_surrogate"]
+)
+def test_a_broken_frame_is_a_crash(bench, entry):
+    result = bench.run(entry)
+
+    assert result.cause is ExitCause.CRASHED
+    assert result.reason.startswith("broke the protocol")
+
+
+@pytest.mark.parametrize("entry", ["loops_in_c", "ignores_sigterm", "stops_itself", "closes_its_socket"])
+def test_what_does_not_end_is_killed(bench, entry):
+    result = bench.run(entry, Limits(wall_seconds=0.5))
+
+    assert (result.cause, result.reason) == (ExitCause.TIMEOUT, "still running after 0.5 s")
+    assert 0.5 <= result.wall_seconds < 1.0
+    assert result.seconds_to_kill < 0.5
+
+
+def test_a_memory_bomb_is_killed(bench):
+    result = bench.run("bombs_memory", Limits(wall_seconds=20, memory_bytes=300 << 20))
+
+    assert result.cause is ExitCause.OUT_OF_MEMORY
+    assert "at most 300 MiB are allowed" in result.reason
+    assert result.peak_memory_bytes > 300 << 20
+
+
+def test_asking_for_more_address_space_than_there_may_be_is_out_of_memory(bench):
+    assert bench.run("bombs_address_space").cause is ExitCause.OUT_OF_MEMORY
+
+
+def test_a_thread_bomb_is_killed(bench):
+    result = bench.run("bombs_threads", Limits(wall_seconds=20, threads=16))
+
+    assert result.cause is ExitCause.TOO_MANY_THREADS
+    assert "at most 16 are allowed" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("floods_stdout", "bytes to stdout and stderr, at most 65536"),
+        ("floods_events", "at most 10000 of 1048576 bytes"),
+        ("sends_giant_frame", "a frame of 2147483648 bytes, at most 65536"),
+        ("replies_too_much", "at most 65536"),
+    ],
+)
+def test_too_much_output_is_cut_off(bench, entry, words):
+    result = bench.run(entry)
+
+    assert result.cause is ExitCause.TOO_MUCH_OUTPUT
+    assert words in result.reason
+    assert len(result.last_output) <= 4096
+
+
+def test_a_failed_job_returns_no_outputs(bench):
+    result = bench.sandbox.run(Job(entry="sandbox_entries:raises", payload={"message": "no"}, outputs={"weights": 16}))
+
+    assert result.outputs == {}
+
+
+def test_the_measurements_are_the_parents(bench):
+    result = bench.run("sleeps", seconds=0.2)
+
+    assert result.cause is ExitCause.OK
+    assert 0.2 <= result.wall_seconds < 0.6
+    assert result.cpu_seconds < 0.1
+    assert result.peak_memory_bytes > 5 << 20
+    assert 0 < result.start_seconds < 5
+    assert result.tier == "T2"
+
+
+def test_a_warm_spare_is_used_once_there_is_one(bench):
+    bench.sandbox.wait_until_warm()
+
+    assert bench.run("sleeps", seconds=0).warm
+
+
+def test_shared_input_serves_many_jobs(bench):
+    shared = bench.sandbox.share(b"corpus")
+    job = Job(entry="sandbox_entries:honest", payload={"numbers": []}, inputs={"text": shared}, outputs={"text": 8})
+
+    assert [bench.sandbox.run(job).outputs["text"] for _ in range(2)] == [b"CORPUS\0\0"] * 2
+
+
+def test_events_arrive_while_the_job_runs(bench):
+    seen = []
+
+    bench.sandbox.run(
+        Job(entry="sandbox_entries:sleeps", payload={"seconds": 0.3}),
+        on_event=lambda event: seen.append(time.monotonic()),
+    )
+
+    assert time.monotonic() - seen[0] > 0.25
+
+
+def test_an_exception_of_the_listener_ends_the_job(bench):
+    def stop(event):
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError):
+        bench.sandbox.run(Job(entry="sandbox_entries:sleeps"), on_event=stop)
+
+
+def test_an_unknown_entry_and_a_giant_payload_are_refused(bench):
+    with pytest.raises(SandboxError, match="unknown entry 'os:system'"):
+        bench.sandbox.run(Job(entry="os:system"))
+    with pytest.raises(SandboxError, match="hand it over as an input"):
+        bench.run("honest", text="x" * (1 << 20))
+
+
+def test_running_before_start_says_what_to_do():
+    with pytest.raises(SandboxError, match="start"):
+        Sandbox(slots=1, entries=["a:b"]).run(Job(entry="a:b"))
+
+
+def test_frames_are_reassembled_from_any_pieces():
+    frames = wire.encode({"a": 1}) + wire.encode({"b": "ä"})
+    reader = wire.FrameReader(100)
+
+    bodies = [body for byte in frames for body in reader.feed(bytes([byte]))]
+
+    assert [wire.decode(body) for body in bodies] == [{"a": 1}, {"b": "ä"}]
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b'{"a": "\\ud800"}', b"[" * 100_000])
+def test_bytes_that_are_no_json_object_are_refused(body):
+    with pytest.raises(wire.BrokenFrame):
+        wire.decode(body)
