@@ -154,9 +154,7 @@ def parse_body(body: str) -> JsonDict:
         ) from None
     if isinstance(value, dict) and value.get("error"):
         text = error_text(body)
-        overflow = _OVERFLOW.search(text) is not None
-        fault = Fault.OVERFLOW if overflow else Fault.HOLLOW
-        raise EndpointError(f"it answered 200 with an error inside: {text}", fault=fault, detail=text)
+        raise EndpointError(f"it answered 200 with an error inside: {text}", fault=_fault_inside(text), detail=text)
     if not isinstance(value, dict) or not _first_message(value):
         raise EndpointError(
             f"it answered 200 with JSON that is no chat completion: {body[:200]!r}",
@@ -164,6 +162,13 @@ def parse_body(body: str) -> JsonDict:
             detail=body[:2000],
         )
     return value
+
+
+def _fault_inside(text: str) -> Fault:
+    """LM Studio answers even an unknown path with 200."""
+    if _OVERFLOW.search(text):
+        return Fault.OVERFLOW
+    return Fault.NOT_CHAT if re.search(r"unexpected endpoint|unknown (path|route)", text, re.I) else Fault.HOLLOW
 
 
 def _first_message(value: JsonDict) -> JsonDict | None:

@@ -211,7 +211,8 @@ class Transport:
             openai.AsyncOpenAI(
                 base_url=url,
                 api_key=self._api_key,
-                default_headers=self._headers,
+                # Minutes lie between requests: a kept connection would be dead by then, and its loss a fault.
+                default_headers={"Connection": "close", **self._headers},
                 max_retries=0,
                 timeout=timeout,
                 http_client=http,

@@ -315,6 +315,16 @@ def test_the_form_of_the_url_that_works_is_found_and_remembered(
     assert len(server.paths) == (2 if prefix else 3)
 
 
+def test_a_200_that_says_unexpected_endpoint_is_another_wrong_address(chat_server: Servers, chat: ModuleType) -> None:
+    server = chat_server([chat.raw_json({"error": "Unexpected endpoint or method. (POST /v1)"}), "Hi"])
+
+    with pytest.raises(EndpointError) as caught:
+        ask(server.url, retries=RetryRule(tries=1))
+
+    assert caught.value.fault is Fault.NOT_CHAT
+    assert server.paths == ["/v1/chat/completions", "/chat/completions"]
+
+
 def test_a_text_that_is_no_url_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected the URL of an endpoint"):
         Endpoint("ftp://example")
@@ -468,6 +478,15 @@ def test_proxies_and_openai_variables_of_the_shell_do_not_leak_in(
 
     assert ask(server.url).text == "Hi"
     assert "of-the-user" not in str(server.headers)
+
+
+def test_an_endpoint_that_nobody_closed_leaves_no_connection_open(chat_server: Servers) -> None:
+    server = chat_server(["Hi"])
+    endpoint = Endpoint(server.url, "scripted")
+
+    asyncio.run(endpoint.chat(HELLO, DictLedger()))
+
+    assert server.headers[0]["connection"] == "close"
 
 
 def test_one_endpoint_serves_one_event_loop_after_another(chat_server: Servers) -> None:
