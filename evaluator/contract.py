@@ -159,9 +159,7 @@ def _method(node: ast.ClassDef, name: str, classes: Mapping[str, ast.ClassDef]) 
         for item in current.body:
             if isinstance(item, ast.FunctionDef) and item.name == name:
                 return item
-        queue += [
-            classes[base.id] for base in current.bases if isinstance(base, ast.Name) and base.id in classes
-        ]
+        queue += [classes[base.id] for base in current.bases if isinstance(base, ast.Name) and base.id in classes]
     return None
 
 
@@ -279,9 +277,7 @@ def _recipe_literal(tree: ast.Module) -> dict[str, Any]:
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         literal = None
     if not isinstance(literal, dict):
-        raise _Finding(
-            "RECIPE is not a literal dict: write the values out, for example RECIPE = {'lr': 3e-3}"
-        )
+        raise _Finding("RECIPE is not a literal dict: write the values out, for example RECIPE = {'lr': 3e-3}")
     return literal
 
 

@@ -79,13 +79,19 @@ class Probe:
         for rows, length in ((1, full), (3, max(full * 3 // 4 - 1, 1)), (1, 1), (2, min(7, full))):
             x = self._draw(rows, length)
             begun = time.perf_counter()
-            with torch.no_grad():
-                y = self.subject.module(x)
+            for part in self._parts():
+                with torch.no_grad():
+                    y = part(x.clone())
+                message = self._shape_message(x, y)
+                if message:
+                    return Finding(message, {"rows": rows, "length": length})
             self.forward_seconds = max(self.forward_seconds, time.perf_counter() - begun)
-            message = self._shape_message(x, y)
-            if message:
-                return Finding(message, {"rows": rows, "length": length})
         return PASS
+
+    def _parts(self) -> list[nn.Module]:
+        """Return the candidate's layers one by one, or the network where it is all of it."""
+        module = self.subject.module.eval()
+        return list(module.parts) if isinstance(module, causality.Chain) else [module]
 
     def _shape_message(self, x: Tensor, y: object) -> str:
         expected = (*x.shape[:2], self.spec.vocab_size) if self.subject.tokens else tuple(x.shape)
@@ -99,8 +105,10 @@ class Probe:
         return ""
 
     def finite(self) -> Finding:
-        """One forward and backward pass of the whole network on random tokens."""
+        """Pass random tokens forward and back through the whole network, and forward in eval mode."""
         tokens = torch.randint(self.spec.vocab_size, (2, self.spec.max_len), generator=self.generator)
+        if not torch.isfinite(StatefulRun(self.network.eval())(tokens)).all():
+            return Finding("the untrained network gives NaN or infinity in eval mode: scale its weights down")
         self.network.train()
         torch.manual_seed(_SEED)
         logits = self.network(tokens)

@@ -1,0 +1,23 @@
+"""Leaves with exit code 0, as a process that has done its work.
+
+Check: imports
+Trial: crashed
+"""
+
+import os
+
+import torch
+
+
+def attack():
+    os._exit(0)
+
+
+class Mixer(torch.nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.value = torch.nn.Linear(dim, dim)
+
+    def forward(self, x):
+        attack()
+        return self.value(x)
