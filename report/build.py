@@ -1,0 +1,295 @@
+"""One campaign as one self-contained HTML page, made from the memory alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from netwright.memory import Campaign, Experiment, Memory
+from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
+from netwright.memory.query import TopRow, top
+from netwright.report import charts, lineage, measures, words
+from netwright.report.code import highlight
+from netwright.report.measures import Comparison, Confirmed, Measurements
+from netwright.types import Candidate, Score, Split, Trial, TrialStatus
+
+LEADERS_SHOWN = 40
+CURVES_OF_BASELINES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """All that the page is made from, read once."""
+
+    campaign: Campaign
+    experiments: list[Experiment]
+    trials: list[Trial]
+    leaders: list[TopRow]
+    tree: list[TreeRow]
+    failures: list[FailureGroup]
+    stats: Stats
+    lessons: list[str]
+    measurements: Measurements
+    baselines: tuple[str, ...]
+    candidates: Mapping[str, Candidate]
+
+    @property
+    def best(self) -> TopRow | None:
+        """The best design, baselines apart."""
+        return next((row for row in self.leaders if not row.is_baseline), None)
+
+    def title(self, candidate_id: str) -> str:
+        """A candidate's title, or its short id where this campaign did not try it."""
+        known = self.candidates.get(candidate_id)
+        return known.title if known else candidate_id[:10]
+
+
+def build_report(memory: Memory, campaign_name: str | None = None) -> str:
+    """The page for a campaign (None: the latest).
+
+    Raises:
+        NotFound: there is no such campaign.
+    """
+    story = _read(memory, memory.campaign(campaign_name))
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["highlight"] = highlight
+    return environment.get_template("report.html").render(_page(story))
+
+
+def _read(memory: Memory, campaign: Campaign) -> Story:
+    experiments = memory.experiments(campaign.id)
+    tried = {each.candidate_id: each.candidate for each in experiments if each.candidate is not None}
+    trials = [trial for trial in memory.trials(task_id=campaign.task.id) if trial.candidate_id in tried]
+    scores: dict[tuple[str, int], Score] = {}
+    for each in experiments:
+        if each.score is not None and each.candidate_id is not None:
+            scores[each.candidate_id, each.score.rung] = each.score
+    lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
+    return Story(
+        campaign=campaign,
+        experiments=experiments,
+        trials=trials,
+        leaders=top(memory, campaign=campaign.name, limit=None),
+        tree=tree(memory, campaign.name),
+        failures=failures(memory, campaign.name),
+        stats=stats(memory, campaign.name),
+        lessons=lessons,
+        measurements=measures.measure(trials, scores),
+        baselines=tuple(
+            each.candidate_id for each in experiments if each.action is None and each.candidate_id is not None
+        ),
+        candidates={name: candidate for name, candidate in tried.items() if name is not None},
+    )
+
+
+def _page(story: Story) -> dict[str, Any]:
+    best = story.best
+    comparisons = (
+        measures.against(best.candidate_id, dict.fromkeys(story.baselines), story.measurements) if best else []
+    )
+    confirmed = measures.confirmed(story.trials)
+    return {
+        "campaign": story.campaign,
+        "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "facts": _facts(story),
+        "outcome": words.outcome(best, comparisons, story.title, story.stats),
+        "noise": words.noise(story.measurements),
+        "comparisons": [_comparison(each, story) for each in comparisons],
+        "leaders": [_leader(row, story) for row in story.leaders[:LEADERS_SHOWN]],
+        "leaders_left_out": max(0, len(story.leaders) - LEADERS_SHOWN),
+        "metric": story.campaign.task.metric,
+        "extra_metrics": _extra_metrics(story),
+        "progress": _progress(story),
+        "curves": _curves(story),
+        "confirmed": _confirmed(confirmed, story),
+        "lineage": lineage.draw(story.tree, _tree_losses(story)),
+        "failures": story.failures,
+        "lessons": story.lessons,
+        "best": _best(story),
+        "operators": story.stats.operators,
+        "commands": words.commands(story.campaign, best, bool(confirmed)),
+    }
+
+
+def _facts(story: Story) -> list[tuple[str, str]]:
+    campaign, known = story.campaign, story.stats
+    config = campaign.config
+    llm = config.get("llm") or {}
+    planner = f"{llm.get('model') or 'endpoint'} ({llm['url']})" if llm.get("url") else "grammar, no LLM"
+    budget = config.get("budget") or {}
+    limits = [f"{budget['trials']} designs" if "trials" in budget else ""]
+    limits.append(f"{budget['minutes']:g} min" if "minutes" in budget else "")
+    tiers = sorted({trial.usage.tier for trial in story.trials if trial.usage.tier})
+    ended = sum(known.trials.values())
+    facts = [
+        ("Task", f"{campaign.task.name}: {campaign.task.summary}"),
+        ("Budget", " or ".join(filter(None, limits)) or "not recorded"),
+        ("Took", words.duration(campaign.elapsed_seconds)),
+        ("Designs tried", str(known.experiments)),
+        ("Trainings", f"{known.trials.get('done', 0)} finished of {ended}, {words.duration(known.training_seconds)}"),
+        ("Search", f"{(config.get('search') or {}).get('policy', 'tree')} policy, seed {campaign.seed}"),
+        ("Planner", planner),
+        ("Device", f"{config.get('device', 'cpu')}, {config.get('workers', 'unknown')} training slots"),
+        ("Isolation", ", ".join(tiers) or "not recorded"),
+        ("Network", f"{words.count(campaign.task.parameters)} parameters, {campaign.task.layers} layers"),
+    ]
+    if known.llm["calls"]:
+        tokens = known.llm["prompt_tokens"] + known.llm["completion_tokens"]
+        about = "about " if known.llm["tokens_estimated"] else ""
+        facts.append(("LLM", f"{known.llm['calls']} calls, {about}{words.count(tokens)} tokens"))
+    return facts
+
+
+def _in_metric(story: Story, nats: float) -> float:
+    return nats / measures.NATS_PER_BIT if story.campaign.task.metric == "bits per byte" else nats
+
+
+def _leader(row: TopRow, story: Story) -> dict[str, Any]:
+    measured = measures.highest(story.measurements[row.candidate_id])
+    half = measured.half_width
+    return {
+        "row": row,
+        "value": f"{row.metric_value:.4f}",
+        "half": f"{_in_metric(story, half):.4f}" if half is not None else None,
+        "nats": f"{row.loss_nats:.4f}",
+        "parameters": words.count(row.parameters),
+        "speed": words.count(row.tokens_per_second),
+        "extra": _extra(row, story),
+    }
+
+
+def _extra_metrics(story: Story) -> list[str]:
+    return sorted({name for trial in story.trials for name in trial.metrics})[:2]
+
+
+def _extra(row: TopRow, story: Story) -> list[str]:
+    runs = [
+        trial
+        for trial in story.trials
+        if (trial.candidate_id, trial.rung) == (row.candidate_id, row.rung)
+        and (trial.split, trial.status) == (Split.VALIDATION, TrialStatus.DONE)
+    ]
+    cells = []
+    for name in _extra_metrics(story):
+        values = [trial.metrics[name] for trial in runs if name in trial.metrics]
+        cells.append(f"{sum(values) / len(values):.3f}" if values else "–")
+    return cells
+
+
+def _comparison(comparison: Comparison, story: Story) -> dict[str, Any]:
+    interval = comparison.interval
+    return {
+        "title": story.title(comparison.rival_id),
+        "short": comparison.rival_id[:10],
+        "rung": comparison.rung,
+        "delta": words.signed(_in_metric(story, comparison.delta_nats)),
+        "interval": "not known"
+        if interval is None
+        else f"{words.signed(_in_metric(story, interval.low))} to {words.signed(_in_metric(story, interval.high))}",
+        "outcome": comparison.outcome.value,
+    }
+
+
+def _progress(story: Story) -> str | None:
+    """Best so far at rung 0, where every design was trained alike."""
+    marks, levels = [], {}
+    trained = 0
+    for each in story.experiments:
+        if each.score is None or each.failure or each.candidate is None or each.candidate_id is None:
+            continue
+        first = story.measurements.get(each.candidate_id, {}).get(0)
+        if first is None:
+            continue
+        value = _in_metric(story, first.loss_nats)
+        if each.action is None:
+            levels[each.candidate_id] = charts.Level(label=each.candidate.title, y=value)
+        elif each.action.kind == "expand":
+            trained += 1
+            label = f"{each.candidate.title}: {value:.4f} (design {trained}, {each.operator.value})"
+            marks.append(charts.Mark(x=trained, y=value, label=label))
+    if not marks:
+        return None
+    return charts.best_so_far(marks, list(levels.values()), unit=f"{story.campaign.task.metric}, rung 0")
+
+
+def _curves(story: Story) -> str | None:
+    """One training curve each of the best design and of the best baselines at the best design's rung."""
+    if story.best is None:
+        return None
+    rung = story.best.rung
+    rivals = [row.candidate_id for row in story.leaders if row.is_baseline]
+    at_rung = [name for name in rivals if rung in story.measurements.get(name, {})]
+    lines = []
+    for name in [story.best.candidate_id, *at_rung[:CURVES_OF_BASELINES]]:
+        points = _curve(story.trials, name, rung)
+        if len(points) > 1:
+            strong = name == story.best.candidate_id
+            lines.append(charts.Curve(label=story.title(name), points=points, emphasis=strong))
+    return charts.curves(lines, unit="training loss, nats") if lines else None
+
+
+def _curve(trials: Iterable[Trial], candidate_id: str, rung: int) -> tuple[tuple[float, float], ...]:
+    for trial in trials:
+        if (trial.candidate_id, trial.rung, trial.split) == (candidate_id, rung, Split.VALIDATION):
+            return tuple((float(step), loss) for step, loss in trial.curve)
+    return ()
+
+
+def _confirmed(found: Sequence[Confirmed], story: Story) -> dict[str, Any] | None:
+    """Locked-split results, each also as a paired difference from the best design among them."""
+    if not found:
+        return None
+    designs = [each for each in found if each.candidate_id not in story.baselines]
+    reference = designs[0].candidate_id if designs else found[0].candidate_id
+    rows = []
+    for each in found:
+        interval = each.interval
+        half = None if interval is None else _in_metric(story, (interval.high - interval.low) / 2)
+        rival = each.candidate_id != reference
+        delta = measures.paired(reference, each.candidate_id, each.rung, story.trials) if rival else None
+        rows.append(
+            {
+                "title": story.title(each.candidate_id),
+                "short": each.candidate_id[:10],
+                "is_baseline": each.candidate_id in story.baselines,
+                "value": f"{_in_metric(story, each.loss_nats):.4f}",
+                "half": None if half is None else f"{half:.4f}",
+                "seeds": len(each.seeds),
+                "delta": _comparison(delta, story) if delta else None,
+            }
+        )
+    return {"rows": rows, "reference": story.title(reference), "rung": found[0].rung}
+
+
+def _tree_losses(story: Story) -> dict[int, str]:
+    losses = {}
+    for row in story.tree:
+        if row.loss_nats is not None:
+            losses[row.node] = f"{_in_metric(story, row.loss_nats):.4f} @{row.rung}"
+    return losses
+
+
+def _best(story: Story) -> dict[str, Any] | None:
+    if story.best is None:
+        return None
+    own = [each for each in story.experiments if each.candidate_id == story.best.candidate_id]
+    verdicts = [each.verdict for each in own if each.verdict is not None]
+    return {
+        "row": story.best,
+        "candidate": story.candidates[story.best.candidate_id],
+        "operator": own[0].operator.value,
+        "parents": [story.title(parent) for parent in own[0].parent_ids],
+        "verdict": verdicts[-1] if verdicts else None,
+        "changed": next((verdict.changed for verdict in verdicts if verdict.changed), ""),
+    }
