@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from importlib import resources
 
 from netwright.errors import ConfigError
+from netwright.evaluator.contract import title_and_hypothesis
 from netwright.types import Candidate, Scope
 
 _NAMES = (
@@ -20,12 +20,12 @@ _NAMES = (
 
 
 def baseline_names() -> tuple[str, ...]:
-    """The names of all baselines; a campaign trains them in this order."""
+    """Return the names of all baselines; a campaign trains them in this order."""
     return _NAMES
 
 
 def baseline(name: str) -> Candidate:
-    """The candidate in the file `name.py`: its docstring is title (first line) and hypothesis (the rest).
+    """Return the candidate in the file `name.py`: title and hypothesis are its docstring.
 
     Raises:
         ConfigError: no baseline has that name.
@@ -33,11 +33,11 @@ def baseline(name: str) -> Candidate:
     if name not in _NAMES:
         raise ConfigError(f"there is no baseline {name!r}: the baselines are {', '.join(_NAMES)}")
     source = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
-    title, _, hypothesis = (ast.get_docstring(ast.parse(source)) or name).partition("\n")
+    title, hypothesis = title_and_hypothesis(source)
     return Candidate(
         source=source,
         scope=Scope.MIXER,
-        title=title.rstrip("."),
-        hypothesis=hypothesis.strip(),
+        title=title,
+        hypothesis=hypothesis,
         origin="baseline",
     )

@@ -29,7 +29,7 @@ class Mixer(nn.Module):
         return y
 
     def convolve(self, u: Tensor) -> Tensor:
-        """A sum of shifted copies: on CPU faster than a depthwise convolution."""
+        """Filter (B, T, D) by a sum of shifted copies: on CPU faster than a depthwise convolution."""
         length = u.shape[1]
         padded = F.pad(u, (0, 0, KERNEL - 1, 0))
         filtered = padded[:, :length] * self.filter[0]

@@ -3,10 +3,10 @@
     a_t = sigmoid(W_2 W_1 x_t + b)^(1/16)      in (0, 1)^d, per key channel
     S_t = diag(a_t) S_{t-1} + k_t v_t^T;   o_t = q_t^T S_t;   y = W_o (silu(W_g x) * norm(o))
 
-The model chooses what to forget and when, channel by channel, which helps with text (word and line ends reset the
-state) where a fixed decay cannot. Computed in chunks of 16: inside a chunk as attention between q exp(c) and
-k exp(-c), where c is the running sum of log a since the chunk began, and between chunks through the state. Log a is
-kept above -4 per step (a factor of 0.02), so exp(-c) stays below e^64 and float32 is safe.
+The model chooses what to forget and when, channel by channel, which helps with text (word and line ends reset
+the state) where a fixed decay cannot. Computed in chunks of 16: inside a chunk as attention between q exp(c)
+and k exp(-c), where c is the running sum of log a since the chunk began, and between chunks through the state.
+Log a is kept above -4 per step (a factor of 0.02), so exp(-c) stays below e^64 and float32 is safe.
 
 Source: Yang et al. 2023, "Gated Linear Attention Transformers" (arXiv:2312.06635), section 4.
 """
@@ -40,13 +40,9 @@ class Mixer(nn.Module):
 
 
 def gated_linear_attention(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -> Tensor:
-    """All of shape (B, H, T, d); returns the outputs o of the recurrence in the module's docstring."""
+    """Return the outputs o of the recurrence in the module's docstring; all of shape (B, H, T, d)."""
     length = q.shape[-2]
-    padding = -length % CHUNK
-    # Padding at the end changes no earlier output: keys of zero write nothing.
-    q, k, v, log_decay = (
-        F.pad(part, (0, 0, 0, padding)).unflatten(-2, (-1, CHUNK)) for part in (q, k, v, log_decay)
-    )
+    q, k, v, log_decay = (in_chunks(part) for part in (q, k, v, log_decay))
     since_start = log_decay.cumsum(dim=-2)
     to_end = since_start[..., -1:, :]
     q_decayed = q * since_start.exp()
@@ -60,3 +56,10 @@ def gated_linear_attention(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor) -
         state = kept[:, :, chunk] * state + written[:, :, chunk]
     mixed = inside + q_decayed @ torch.stack(states, dim=2)
     return mixed.flatten(2, 3)[:, :, :length]
+
+
+def in_chunks(x: Tensor) -> Tensor:
+    """Cut (B, H, T, d) into (B, H, T / 16, 16, d); the zeros appended to the last chunk write nothing."""
+    batch, heads, length, channels = x.shape
+    padded = F.pad(x, (0, 0, 0, -length % CHUNK))
+    return padded.reshape(batch, heads, -1, CHUNK, channels)

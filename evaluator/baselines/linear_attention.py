@@ -2,9 +2,9 @@
 
     S_t = S_{t-1} + phi(k_t) v_t^T;   z_t = z_{t-1} + phi(k_t);   o_t = phi(q_t)^T S_t / (phi(q_t) . z_t)
 
-with phi(x) = elu(x) + 1. A state of fixed size instead of a growing cache: constant memory per step, but it can
-neither forget nor sharpen, so keys interfere once there are about as many of them as channels in a head. It helps
-where a smoothed summary of the past is enough. Written here in its parallel form, which is exact.
+with phi(x) = elu(x) + 1. A state of fixed size instead of a growing cache: constant memory per step, but it
+can neither forget nor sharpen, so keys interfere once there are about as many of them as channels in a head.
+It helps where a smoothed summary of the past is enough. Written here in its parallel form, which is exact.
 
 Source: Katharopoulos et al. 2020, "Transformers are RNNs" (arXiv:2006.16236), equations 4-12.
 """

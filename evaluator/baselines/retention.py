@@ -2,10 +2,10 @@
 
     S_t = gamma_h S_{t-1} + k_t v_t^T;   o_t = q_t^T S_t;   y = W_o (silu(W_g x) * norm(o))
 
-with q and k rotated by their position, and one gamma per head between 7/8 and 255/256, so that heads look back over
-about 8 to 256 tokens. The state forgets at a rate that does not depend on the input: it helps where what matters is
-recent, and costs recall of what is old. Written here in its parallel form: an attention matrix without softmax,
-multiplied by gamma^(t - s).
+with q and k rotated by their position, and one gamma per head between 7/8 and 255/256, so that heads look
+back over about 8 to 256 tokens. The state forgets at a rate that does not depend on the input: it helps where
+what matters is recent, and costs recall of what is old. Written here in its parallel form: an attention matrix
+without softmax, multiplied by gamma^(t - s).
 
 Source: Sun et al. 2023, "Retentive Network" (arXiv:2307.08621), equations 5-8.
 """

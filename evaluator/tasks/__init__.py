@@ -18,7 +18,7 @@ TASKS: Mapping[str, str] = {"recall": recall.SUMMARY, "bytes": bytes_lm.SUMMARY}
 
 
 def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task:
-    """The task of that name; `data` is a text file or a folder of them, for tasks that read real text.
+    """Return the task of that name; `data` is a text file or a folder of them, for tasks on real text.
 
     `rung_tokens` replaces the task's own training budgets, lowest rung first; results compare only between equal
     budgets, so the task's id changes with them.
@@ -37,9 +37,7 @@ def _load(name: str, data: Path | None) -> bytes_lm.BytesTask | recall.RecallTas
     if name not in TASKS:
         raise ConfigError(f"there is no task {name!r}: the tasks are {', '.join(sorted(TASKS))}")
     if data is not None:
-        raise ConfigError(
-            f"task {name!r} generates its data and takes none, got {data}: leave the data path out"
-        )
+        raise ConfigError(f"task {name!r} generates its data and takes none, got {data}: leave the data path out")
     return recall.RecallTask.load()
 
 
@@ -54,10 +52,8 @@ def _with_rungs(spec: TaskSpec, tokens: Sequence[int]) -> TaskSpec:
     return spec.model_copy(update={"rungs": rungs})
 
 
-def training_batches(
-    spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int
-) -> Iterator[Batch]:
-    """Endless training batches of shape (batch_size, spec.max_len): the same ones for the same seed.
+def training_batches(spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int) -> Iterator[Batch]:
+    """Return endless training batches of shape (batch_size, spec.max_len): the same for the same seed.
 
     `data` is what the task's `training_data` returned. Numpy only; costs well below 3% of a training step.
 

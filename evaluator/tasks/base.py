@@ -1,7 +1,7 @@
 """What a task is: training data for the untrusted side, keyed held-out data for the trusted side.
 
-A candidate may see everything that `training_data` and `TaskSpec` hold. Held-out rows are chosen (or generated)
-from the memory's secret key, which never leaves the trusted side, so no candidate can make them again.
+A candidate may see everything that `training_data` and `TaskSpec` hold. Held-out rows are chosen (or
+generated) from the memory's secret key, which never leaves the trusted side: no candidate can make them again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNSCORED = -100
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens and what should follow: both int32 of shape (B, T), `UNSCORED` where nothing is scored."""
+    """Tokens and what should follow, both int32 of shape (B, T); `UNSCORED` where nothing is scored."""
 
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
@@ -35,20 +35,20 @@ class Task(Protocol):
 
     @property
     def details(self) -> str:
-        """Lines of plain text for people: where the data comes from and what a trial costs."""
+        """Say in plain text where the data comes from and what a trial costs."""
         ...
 
     def training_data(self) -> bytes:
-        """What the untrusted side may see; empty where training rows are generated from the seed."""
+        """Return what the untrusted side may see; empty where training rows are generated from the seed."""
         ...
 
     def held_out(self, split: Split, key: bytes) -> Batch:
-        """The rows of a split: always the same for the same key, other rows for another key or split."""
+        """Return the rows of a split: always the same for one key, others for another key or split."""
         ...
 
 
 def keyed_generator(key: bytes, *labels: str) -> np.random.Generator:
-    """A random stream that only the holder of `key` can make; other labels give an independent stream.
+    """Return a random stream that only the holder of `key` can make; other labels give another stream.
 
     Raises:
         ValueError: the key is shorter than 16 bytes, so it could be guessed.
@@ -60,7 +60,7 @@ def keyed_generator(key: bytes, *labels: str) -> np.random.Generator:
 
 
 def describe_costs(spec: TaskSpec, tokens_per_second: int) -> str:
-    """One line per rung: tokens and the time on one CPU core for softmax attention, measured with one thread."""
+    """Return one line per rung: its tokens, and the time that softmax attention takes on one CPU core."""
     return "\n".join(
         f"rung {rung.level}: {rung.tokens:,} training tokens, about {rung.tokens / tokens_per_second:.0f} s"
         for rung in spec.rungs

@@ -23,7 +23,7 @@ MAX_LEN = 128
 MIN_ROWS = 16
 VALIDATION_ROWS = 256
 TEST_ROWS = 512
-TOKENS_PER_SECOND = 100_000
+TOKENS_PER_SECOND = 45_000
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class BytesTask:
         parts = self.corpus
         return (
             f"text: {self.source}, {parts.documents} documents, split by {parts.split_by}\n"
-            f"bytes: {len(parts.train):,} train, {len(parts.validation):,} validation, {len(parts.test):,} test\n"
-            + describe_costs(self.spec, TOKENS_PER_SECOND)
+            f"bytes: {len(parts.train):,} train, {len(parts.validation):,} validation, "
+            f"{len(parts.test):,} test\n" + describe_costs(self.spec, TOKENS_PER_SECOND)
         )
 
     def training_data(self) -> bytes:
         return self.corpus.train
 
     def held_out(self, split: Split, key: bytes) -> Batch:
-        """Windows that do not overlap each other, at places that the key chooses."""
+        """Return windows that do not overlap each other, at places that the key chooses."""
         text = np.frombuffer(_part(self.corpus, split), dtype=np.uint8)
         rows = self.spec.test_rows if split is Split.TEST else self.spec.validation_rows
         generator = keyed_generator(key, self.spec.name, self.spec.corpus, split.value)
@@ -68,10 +68,8 @@ class BytesTask:
         return _windows(text, first + np.sort(cells) * width, self.spec.max_len)
 
 
-def training_batches(
-    spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int
-) -> Iterator[Batch]:
-    """Endless batches of windows that start anywhere in the training text."""
+def training_batches(spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int) -> Iterator[Batch]:
+    """Yield endless batches of windows that start anywhere in the training text."""
     text = np.frombuffer(data, dtype=np.uint8)
     generator = np.random.default_rng([seed, 1])
     while True:
@@ -89,7 +87,7 @@ def _part(corpus: Corpus, split: Split) -> bytes:
 
 
 def _spec(corpus: Corpus) -> TaskSpec:
-    """Small corpora have fewer held-out rows, so that rows never overlap and their errors stay independent."""
+    """Describe the task; small corpora have fewer held-out rows, so that rows never overlap."""
     width = MAX_LEN + 1
     return TaskSpec(
         name="bytes",
@@ -102,8 +100,8 @@ def _spec(corpus: Corpus) -> TaskSpec:
         layers=2,
         parameters=110_000,
         metric="bits per byte",
-        recipe=Recipe(lr=6e-3, batch_size=16),
-        rungs=(Rung(level=0, tokens=600_000), Rung(level=1, tokens=1_800_000)),
+        recipe=Recipe(lr=1e-2, batch_size=8),
+        rungs=(Rung(level=0, tokens=256_000), Rung(level=1, tokens=768_000)),
         validation_rows=min(VALIDATION_ROWS, len(corpus.validation) // width),
         test_rows=min(TEST_ROWS, len(corpus.test) // width),
         corpus=corpus.sha256,

@@ -2,9 +2,9 @@
 
     documents -> drop non-text -> drop repeated contents -> split by file -> join with NUL bytes
 
-A file belongs to the part that the hash of its relative path names (80/10/10), so identical files cannot land
-in two parts, and adding a file moves no other. Where that leaves a part too small (a single file, a few files)
-the joined text is cut into three contiguous regions instead.
+A file belongs to the part that the hash of its relative path names (80/10/10), so adding a file moves no other,
+and as repeated contents are dropped first, identical files cannot land in two parts. Where that leaves a part
+too small (a single file, a few files) the joined text is cut into three contiguous regions instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_BYTES = 256 << 20
 SEPARATOR = b"\0"
 """Ends each document; no text file contains it, so it is learned as "here something new begins"."""
 
-# Tests, bundled copies, demonstrations and generated tables: long near-repetitions that reward memory, not models.
+# Tests, bundled copies and generated tables: long near-repetitions that reward memory, not models.
 NOT_STDLIB_TEXT = frozenset(
     {
         "test", "tests", "idlelib", "idle_test", "lib2to3", "turtledemo", "ensurepip", "site-packages",
@@ -67,14 +67,14 @@ def load_corpus(path: Path | None, *, min_held_out_bytes: int) -> Corpus:
     if total_bytes < needed_bytes:
         where = "the standard library" if path is None else str(path)
         raise DataError(
-            f"{where} holds {total_bytes:,} bytes of distinct text, but at least {needed_bytes:,} bytes are needed "
-            "to hold out validation and test data: give more text"
+            f"{where} holds {total_bytes:,} bytes of distinct text, but at least {needed_bytes:,} bytes are "
+            "needed to hold out validation and test data: give more text"
         )
     return _split(documents, min_held_out_bytes)
 
 
 def is_text(content: bytes) -> bool:
-    """Whether bytes look like text: no NUL byte and at most 1% of other control bytes."""
+    """Tell whether bytes look like text: no NUL byte and at most 1% of other control bytes."""
     if b"\0" in content:
         return False
     return len(content) - len(content.translate(None, _CONTROL_BYTES)) <= 0.01 * len(content)
@@ -113,7 +113,7 @@ def _corpus(
 
 
 def _part_of(name: str) -> Literal[0, 1, 2]:
-    """0 (train), 1 (validation) or 2 (test), from nothing but the name."""
+    """Return 0 (train), 1 (validation) or 2 (test), from nothing but the name."""
     point = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     if point < HELD_OUT_SHARE:
         return 2
@@ -125,7 +125,7 @@ def _join(contents: list[bytes]) -> bytes:
 
 
 def _distinct(documents: Iterator[Document]) -> tuple[list[Document], int]:
-    """Documents in order of name without repeated contents, and their size in bytes, separators included."""
+    """Return the documents in order of name without repeated contents, and their size in bytes, separators included."""
     kept: dict[bytes, Document] = {}
     for document in sorted(documents, key=lambda document: document.name):
         kept.setdefault(hashlib.sha256(document.content).digest(), document)
@@ -133,7 +133,7 @@ def _distinct(documents: Iterator[Document]) -> tuple[list[Document], int]:
 
 
 def _stdlib_documents() -> Iterator[Document]:
-    """The .py sources of the running Python.
+    """Yield the .py sources of the running Python.
 
     Raises:
         DataError: this Python comes without sources.
@@ -147,9 +147,7 @@ def _stdlib_documents() -> Iterator[Document]:
                 found = True
                 yield Document(path.relative_to(root).as_posix(), content)
     if not found:
-        raise DataError(
-            f"this Python has no readable .py sources in {root}: name a text file or folder as data"
-        )
+        raise DataError(f"this Python has no readable .py sources in {root}: name a text file or folder as data")
 
 
 def _documents_at(path: Path) -> Iterator[Document]:
@@ -189,13 +187,11 @@ def _folder_documents(root: Path) -> Iterator[Document]:
     if not files:
         raise DataError(f"the data folder {root} holds no files: expected files of UTF-8 text")
     if not texts:
-        raise DataError(
-            f"none of the {files} files in {root} is text: all are empty or hold NUL or control bytes"
-        )
+        raise DataError(f"none of the {files} files in {root} is text: all are empty or hold NUL or control bytes")
 
 
 def _walk(root: Path, *, skip: frozenset[str]) -> Iterator[Path]:
-    """Regular files below `root` in no particular order, without hidden ones and folders named in `skip`.
+    """Yield the regular files below `root` in no particular order, without hidden ones and folders named in `skip`.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -222,6 +218,4 @@ def _read(path: Path) -> bytes:
 
 def _check_size(path: Path, size_bytes: int) -> None:
     if size_bytes > MAX_BYTES:
-        raise DataError(
-            f"{path} holds more than {MAX_BYTES >> 20} MiB, and a trial sees only a few: give an excerpt of it"
-        )
+        raise DataError(f"{path} holds more than {MAX_BYTES >> 20} MiB, and a trial sees only a few: give an excerpt")
