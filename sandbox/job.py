@@ -75,7 +75,7 @@ class JobResult:
     sentence with numbers ("" if OK). `last_output` is the tail of stdout and stderr. `start_seconds` runs
     from the request to the child having the job; waiting for a free slot is not in it. `cpu_seconds` counts
     from the same moment. `warm` says whether a finished spare was waiting. `seconds_to_kill` is from SIGKILL
-    to the process being reaped.
+    to the process being reaped. `isolation_seconds` is what its confinement took, before the job came.
     """
 
     cause: ExitCause
@@ -90,3 +90,4 @@ class JobResult:
     warm: bool
     tier: str
     seconds_to_kill: float | None
+    isolation_seconds: float = 0.0

@@ -28,7 +28,6 @@ __all__ = ["ExitCause", "Job", "JobResult", "Limits", "Sandbox", "SharedInput"]
 _log = logging.getLogger(__name__)
 
 REAP_SECONDS = 30.0
-ATTEMPTS = 3
 
 
 class _Descriptors:
@@ -102,6 +101,7 @@ class Sandbox:
             python_path=tuple(python_path),
         )
         self._pool = Pool(config, slots + 1)
+        self._attempts = slots + 3  # all spares may have died at once
         self._slots = threading.Semaphore(slots)
         self._report: IsolationReport | None = None
         self._shared: list[int] = []
@@ -164,7 +164,7 @@ class Sandbox:
             if self._is_stopped(cancel):
                 return self._never_started()
         try:
-            for _ in range(ATTEMPTS):
+            for _ in range(self._attempts):
                 try:
                     return self._attempt(job, on_event, cancel)
                 except ChildLost as error:
@@ -172,7 +172,7 @@ class Sandbox:
                         return self._never_started()
                     _log.warning("job starts again entry=%s reason=%s", job.entry, error)
                     reason = str(error)
-            raise SandboxError(f"gave up on {job.entry} after {ATTEMPTS} lost processes; the last one: {reason}")
+            raise SandboxError(f"gave up on {job.entry} after {self._attempts} lost processes; the last one: {reason}")
         finally:
             self._slots.release()
 
@@ -223,6 +223,7 @@ class Sandbox:
             warm=warm,
             tier=self._tier,
             seconds_to_kill=seconds_to_kill,
+            isolation_seconds=watch.isolation_seconds,
         )
 
     def _kill(self, child: Child) -> float:

@@ -87,6 +87,7 @@ class Watch:
         self._requested = time.monotonic()
         self.started: float | None = None
         self.cpu_seconds_at_start = 0.0
+        self.isolation_seconds = 0.0
         self.peak_memory_bytes = 0
         self.tail = b""
 
@@ -187,7 +188,9 @@ class Watch:
 
     def _hear_setup(self, kind: object, frame: JsonDict) -> None:
         """Frames before any untrusted code runs in the child."""
-        if kind == "started":
+        if kind == "ready":
+            self.isolation_seconds = float(frame["isolation_seconds"])
+        elif kind == "started":
             self.started = float(frame["at"])  # one monotonic clock for all processes
             self.cpu_seconds_at_start = float(frame["cpu_seconds"])
             self._reader.limit = self._limits.reply_bytes
