@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright.campaign.opening import exclusive, laboratory
+from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, train_all
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.statistics import Comparison, adjusted, compare, mean_interval, noise_floor
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, Experiment
@@ -103,11 +104,11 @@ def confirm_candidates(
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
         with (
             exclusive(home, f"{row.name}.confirm"),
-            laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=config.accept_no_sandbox) as lab,
+            open_sandbox(slots=workers, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
         ):
             trials = train_all(
                 memory,
-                lab,
+                Laboratory(sandbox, task, memory.evaluation_key),
                 [candidate for candidate, _ in cast],
                 seeds=fresh,
                 rung=level,

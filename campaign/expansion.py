@@ -268,7 +268,7 @@ class Expander:
             trials,
             self._memory.trials(task_id=self._task_id, candidate_id=rival.candidate.id) if rival else [],
             rival_id=rival.candidate.id if rival else None,
-            rival_name=rival.candidate.title if rival else "",
+            rival_title=rival.candidate.title if rival else "",
             changed=state["changed"],
             noise=work.noise,
             failure=state["failure"],

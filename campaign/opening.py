@@ -6,7 +6,9 @@ import fcntl
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board
@@ -16,26 +18,29 @@ from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
-from netwright.sandbox.isolation import Tier
+from netwright.sandbox.isolation import Tier, probe
 from netwright.sandbox.runner import Sandbox
+
+if TYPE_CHECKING:
+    from netwright.agents.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def laboratory(task: Task, key: bytes, *, slots: int, accept_no_sandbox: bool = False) -> Iterator[Laboratory]:
-    """A laboratory for `task` in a sandbox of `slots` slots, closed at the end.
+def open_sandbox(*, slots: int, accept_no_sandbox: bool = False) -> Sandbox:
+    """A sandbox for a laboratory, to be entered with `with`.
 
-    Raises: IsolationError when this machine cannot isolate and the user has not accepted that.
+    `accept_no_sandbox` lets a machine that cannot isolate run candidates with resource limits only; where it can
+    isolate, it still does.
     """
-    with Sandbox(
+    weakest = Tier.T0 if accept_no_sandbox and probe().tier is Tier.T0 else None
+    return Sandbox(
         slots=slots,
         entries=Laboratory.ENTRIES,
         warm_zygote=Laboratory.WARM_ZYGOTE,
         warm_child=Laboratory.WARM_CHILD,
-        isolation=Tier.T0 if accept_no_sandbox else None,
-    ) as sandbox:
-        yield Laboratory(sandbox, task, key)
+        isolation=weakest,
+    )
 
 
 @contextmanager
@@ -89,30 +94,42 @@ def _planner_kind(url: str | None) -> str:
     return "llm" if url else "grammar"
 
 
-def make_agents(
-    config: LlmConfig, ledger: Ledger, environment: Mapping[str, str]
-) -> tuple[Planner, Critic | None, Callable[[], object] | None]:
-    """Planner and critic, and what to await before the first proposal (None where there is nothing to verify)."""
+@dataclass(frozen=True)
+class Agents:
+    """Who proposes and who comments; `endpoint` is what they ask, None where nobody asks anything."""
+
+    planner: Planner
+    critic: Critic | None = None
+    endpoint: Endpoint | None = None
+
+
+def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str]) -> Agents:
+    """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it.
+
+    The endpoint's key is taken from `environment`.
+    """
     if config.url is None:
         from netwright.agents.grammar_planner import GrammarPlanner
 
-        return GrammarPlanner(), None, None
+        return Agents(GrammarPlanner())
     from netwright.agents.endpoint import Endpoint
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
+    from netwright.agents.transport import Timeouts
 
     endpoint = Endpoint(
-        base_url=config.url,
-        model=config.model,
-        api_key=environment.get(config.api_key_env),
-        ledger=ledger,
+        config.url,
+        config.model,
+        environment.get(config.api_key_env),
+        timeouts=Timeouts(
+            connect_seconds=config.connect_timeout,
+            first_seconds=config.total_timeout,
+            total_seconds=config.total_timeout,
+        ),
         concurrency=config.concurrency,
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        connect_timeout=config.connect_timeout,
-        total_timeout=config.total_timeout,
     )
-    return LlmPlanner(endpoint), LlmCritic(endpoint), endpoint.verify
+    planner = LlmPlanner(endpoint, ledger, temperature=config.temperature, max_tokens=config.max_tokens)
+    return Agents(planner, LlmCritic(endpoint, ledger), endpoint)
 
 
 def open_board(row: Campaign, config: CampaignConfig, announce: Callable[[str], None]) -> Board:

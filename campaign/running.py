@@ -14,7 +14,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander
 from netwright.campaign.ledger import MemoryLedger
-from netwright.campaign.opening import begin_or_continue, exclusive, laboratory, make_agents, open_board
+from netwright.campaign.opening import begin_or_continue, exclusive, make_agents, open_board, open_sandbox
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
@@ -44,17 +44,13 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     with (
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
-        laboratory(
-            task,
-            memory.evaluation_key,
-            # One more than there are training slots: gates have a lane of their own.
-            slots=config.workers + 1,
-            accept_no_sandbox=config.accept_no_sandbox,
-        ) as lab,
+        # One more than there are training slots: gates have a lane of their own.
+        open_sandbox(slots=config.workers + 1, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
     ):
         row = begin_or_continue(memory, config, task)
         board = open_board(row, config, lambda line: None)
-        board.tier = lab.sandbox.isolation.tier.value
+        board.tier = sandbox.isolation.tier.value
+        lab = Laboratory(sandbox, task, memory.evaluation_key)
         status: CampaignStatus = "failed"
         note = ""
         try:
@@ -79,16 +75,16 @@ async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board,
 
     langsmith.configure(enabled=False)
     config = board.config
-    planner, critic, verify = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ)
-    if verify is not None:
-        await verify()  # type: ignore[misc]
+    agents = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ)
+    if agents.endpoint is not None:
+        await agents.endpoint.verify()
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
     expander = Expander(
         campaign_id=row.id,
         memory=memory,
         slots=slots,
-        planner=planner,
-        critic=critic,
+        planner=agents.planner,
+        critic=agents.critic,
         board=board,
         repairs=config.llm.repairs,
     )
@@ -104,7 +100,11 @@ async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board,
             ordered=config.llm.url is None,
         )
     )
-    await _run_watched(scheduler, slots, board, watch)
+    try:
+        await _run_watched(scheduler, slots, board, watch)
+    finally:
+        if agents.endpoint is not None:
+            await agents.endpoint.aclose()
 
 
 async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None) -> None:

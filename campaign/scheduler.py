@@ -132,8 +132,8 @@ class Scheduler:
             self._know_designs(record)
         for logged in memory.actions(row.id):
             action = logged.action
-            while self._inbox.told < action.told and (record := self._inbox.take()):
-                self._tell(record)
+            while self._inbox.told < action.told and (earlier := self._inbox.take()):
+                self._tell(earlier)
             self._replay_choice(action)
             self._asked = action.index + 1
             self._expanding += action.kind == "expand"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from netwright.campaign.opening import laboratory
+from netwright.campaign.opening import open_sandbox
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baseline, baseline_names
 from netwright.evaluator.contract import title_and_hypothesis
@@ -73,8 +73,8 @@ def check_file(
     """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
     task = load_task(task_name, data=data)
     candidate = read_candidate(path, task.spec.scope)
-    with laboratory(task, b"\0" * 32, slots=1, accept_no_sandbox=accept_no_sandbox) as lab:
-        return candidate, lab.check(candidate)
+    with open_sandbox(slots=1, accept_no_sandbox=accept_no_sandbox) as sandbox:
+        return candidate, Laboratory(sandbox, task, b"").check(candidate)
 
 
 def evaluate_file(
@@ -98,8 +98,9 @@ def evaluate_file(
     candidate = read_candidate(path, task.spec.scope)
     with (
         Memory.open(home) as memory,
-        laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=accept_no_sandbox) as lab,
+        open_sandbox(slots=workers, accept_no_sandbox=accept_no_sandbox) as sandbox,
     ):
+        lab = Laboratory(sandbox, task, memory.evaluation_key)
         memory.put_candidate(candidate)
         gates = memory.gates(candidate.id, task.spec.id) or lab.check(candidate)
         memory.put_gates(candidate.id, task.spec.id, gates)
@@ -139,8 +140,9 @@ def evaluate_baselines(
     candidates = [baseline(name) for name in baseline_names()]
     with (
         Memory.open(home) as memory,
-        laboratory(task, memory.evaluation_key, slots=workers, accept_no_sandbox=accept_no_sandbox) as lab,
+        open_sandbox(slots=workers, accept_no_sandbox=accept_no_sandbox) as sandbox,
     ):
+        lab = Laboratory(sandbox, task, memory.evaluation_key)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return known_baselines(memory, task.spec.id, rung)
 

@@ -102,4 +102,4 @@ class Slots:
 
 
 def _show(slot: Slot, progress: Progress) -> None:
-    slot.step, slot.steps, slot.loss_nats = progress.step, progress.steps, progress.loss_nats
+    slot.step, slot.steps, slot.loss_nats = progress.step, progress.steps, progress.loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     )
 
 
-def _section(title: str, columns: tuple[str, ...], rows: list[list[object]]) -> None:
+def _section(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
     if rows:
         out.print(Text(f"\n{title}", style="bold"))
         out.print(table(columns, rows))

@@ -20,6 +20,8 @@ from netwright.memory.store import Memory
 from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
+CONFIRMED_COLUMNS = ("architecture", "", "loss (nats)>", "interval>", "metrics>", "params>", "id")
+DUEL_COLUMNS = ("against", "difference (nats)>", "interval>", "verdict")
 
 
 def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
@@ -170,16 +172,14 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
         return
     seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
     title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
-    columns = ("architecture", "", "loss (nats)>", "interval>", "metrics>", "params>", "id")
-    out.print(table(columns, [_confirmed_cells(row) for row in confirmation.rows], title=title))
+    out.print(table(CONFIRMED_COLUMNS, [_confirmed_cells(row) for row in confirmation.rows], title=title))
     for row in confirmation.rows:
         for failure in row.failures:
             out.print(Text(f"{row.candidate.title}: {failure}", style="red"), soft_wrap=True)
     for winner in winners:
         out.print("")
         duels = [duel for duel in confirmation.duels if duel.winner_id == winner]
-        columns = ("against", "difference (nats)>", "interval>", "verdict")
-        out.print(table(columns, [_duel_cells(duel) for duel in duels]))
+        out.print(table(DUEL_COLUMNS, [_duel_cells(duel) for duel in duels]))
         out.print(Text(confirmation.sentence(winner), style="bold"), soft_wrap=True)
 
 

@@ -1,0 +1,41 @@
+"""The arithmetic of the sizing rule: what a mixer may cost, and what is left for the channel MLPs.
+
+    parameters = 2 V D + D            embedding, head, final norm
+               + L D (2 + K)          two norms and a short convolution (kernel K) per layer
+               + L 2 D H              channel MLPs of hidden width H, the one free number
+               + mixers
+
+Pure: the trusted side uses it without importing torch.
+"""
+
+from __future__ import annotations
+
+from netwright.types import TaskSpec
+
+CONVOLUTION_KERNEL = 4
+
+
+def hidden_width(spec: TaskSpec, mixer_parameters: int) -> int:
+    """The MLP width that brings a network with mixers of so many parameters closest to the budget."""
+    room = spec.parameters - _fixed_parameters(spec) - mixer_parameters
+    return round(room / _parameters_per_hidden_unit(spec))
+
+
+def least_hidden(spec: TaskSpec) -> int:
+    """The narrowest MLP that is still one."""
+    return spec.dim // 4
+
+
+def mixer_allowance(spec: TaskSpec) -> int:
+    """The most parameters that each of the mixers may have on average, so that an MLP of least width still fits."""
+    room = spec.parameters - _fixed_parameters(spec) - _parameters_per_hidden_unit(spec) * least_hidden(spec)
+    return room // spec.layers
+
+
+def _fixed_parameters(spec: TaskSpec) -> int:
+    ends = 2 * spec.vocab_size * spec.dim + spec.dim
+    return ends + spec.layers * spec.dim * (2 + CONVOLUTION_KERNEL)
+
+
+def _parameters_per_hidden_unit(spec: TaskSpec) -> int:
+    return 2 * spec.dim * spec.layers
