@@ -70,6 +70,17 @@ def decay_mask(log_decay: Tensor) -> Tensor:
     return (total.unsqueeze(-1) - total.unsqueeze(-2)).masked_fill(future, -torch.inf).exp()
 '''
 
+LINEAR_RECALL = '''
+def linear_recall(q: Tensor, k: Tensor, v: Tensor, chunk: int = 64) -> Tensor:
+    """S_t = S_{t-1} + k_t v_t^T, read by q_t: as attention without softmax inside a chunk."""
+    state = v.new_zeros(*k.shape[:2], k.shape[-1], v.shape[-1])
+    read = []
+    for qc, kc, vc in zip(*(part.split(chunk, dim=2) for part in (q, k, v)), strict=True):
+        read.append((qc @ kc.mT).tril() @ vc + qc @ state)
+        state = state + kc.mT @ vc
+    return torch.cat(read, dim=2)
+'''
+
 HEAD_DECAY_RECALL = '''
 def decayed_recall(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, chunk: int = 64) -> Tensor:
     """S_t = a_t S_{t-1} + k_t v_t^T, read by q_t; log_decay (B, H, T) is log a_t."""
@@ -251,6 +262,7 @@ HELPERS: dict[str, str] = {
     "fixed_decay": FIXED_DECAY,
     "fixed_log_decay": FIXED_LOG_DECAY,
     "decay_mask": DECAY_MASK,
+    "linear_recall": LINEAR_RECALL,
     "decayed_recall": HEAD_DECAY_RECALL,
     "channel_decayed_recall": CHANNEL_DECAY_RECALL,
     "delta_recall": DELTA_RECALL,

@@ -227,9 +227,9 @@ def _features(part: Part, leaf: Memory) -> None:
 
 
 def _decay(part: Part, leaf: Memory, decay: FixedDecay | DataDecay) -> None:
-    """Write `log_decay`; the fixed decay of a Hebbian memory is a mask and needs no lines here."""
+    """Write `log_decay`; the fixed decay under head mixing is a mask and needs no lines here."""
     if isinstance(decay, FixedDecay):
-        if isinstance(leaf.rule, Delta):
+        if not leaf.talking:
             part.forward.append(f"log_decay = {part.use('fixed_log_decay')}(q, longest={decay.horizon})")
         return
     keys = "heads * key_dim" if leaf.key_width == "half" else "heads * head_dim"
@@ -281,14 +281,16 @@ def _delta(part: Part, leaf: Memory, rule: Delta) -> None:
 def _hebbian(part: Part, leaf: Memory, rule: Hebbian) -> None:
     if rule.normaliser:
         part.forward.append("v = F.pad(v, (0, 1), value=1.0)  # the last channel counts what was written")
-    if isinstance(leaf.decay, DataDecay) and not leaf.talking:
-        helper = "decayed_recall" if leaf.decay.per == "head" else "channel_decayed_recall"
-        part.forward.append(f"y = {part.use(helper)}(q, k, v, log_decay)")
-    else:
+    if leaf.talking:
         part.forward.append(f"scores = {_scores_code(part, leaf)}")
-        if leaf.talking:
-            _talk(part, "scores")
+        _talk(part, "scores")
         part.forward.append("y = scores @ v")
+    elif leaf.decay is None:
+        part.forward.append(f"y = {part.use('linear_recall')}(q, k, v)")
+    else:
+        channel = isinstance(leaf.decay, DataDecay) and leaf.decay.per == "channel"
+        helper = "channel_decayed_recall" if channel else "decayed_recall"
+        part.forward.append(f"y = {part.use(helper)}(q, k, v, log_decay)")
     if rule.normaliser:
         part.forward.append("y = y[..., :-1] / (y[..., -1:] + 0.01)")
 

@@ -42,7 +42,7 @@ from netwright.types import Scope
 
 Productions = Mapping[str, Mapping[Any, float]]
 
-LARGEST_COST = 2.0
+LARGEST_COST = 2.5
 TRIES = 200
 
 PRODUCTIONS: Productions = {

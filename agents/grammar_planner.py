@@ -80,7 +80,8 @@ class _Draftsman:
         if operator is Operator.COMBINE:
             return self._combine(parent)
         if operator is Operator.TUNE:
-            return self._child(parent, lambda: tune(self.rng, parent, self.context.task.recipe))
+            changes, base = 1 + self.context.attempt, self.context.task.recipe
+            return self._child(parent, lambda: tune(self.rng, parent, base, changes))
         if operator is Operator.SIMPLIFY:
             return self._simplify(parent)
         if operator is Operator.REPAIR:
@@ -116,11 +117,12 @@ class _Draftsman:
         return self._child(parent, lambda: self._simplified(parent))
 
     def _simplified(self, genotype: Genotype) -> Genotype:
-        for _ in range(1 + self.context.attempt):
+        # Ever simpler genotypes soon coincide: from the second attempt on, what is left is changed as well.
+        for _ in range(1 + min(1, self.context.attempt)):
             smaller = simplifications(genotype)
             if smaller:
                 genotype = smaller[int(self.rng.integers(len(smaller)))]
-        return genotype
+        return self._mutated(genotype, max(0, self.context.attempt - 1))
 
     def _repair(self, parent: Genotype) -> tuple[Genotype, str]:
         failure = self.context.parents[0].failure.lower()

@@ -315,10 +315,10 @@ def _smaller_genes(leaf: Leaf) -> Iterator[dict[str, Any]]:
         yield {"gate": leaf.gate.model_copy(update={"rank": "low"})}
 
 
-def tune(rng: np.random.Generator, genotype: Genotype, base: Recipe) -> Genotype:
-    """Change one setting of the recipe, sometimes two; `base` is what the task trains with otherwise."""
-    settings = genotype.recipe.settings() if genotype.recipe else {}
-    for gene in _recipe_genes(rng):
+def tune(rng: np.random.Generator, genotype: Genotype, base: Recipe, changes: int = 1) -> Genotype:
+    """Change `changes` settings of the recipe, sometimes one more; `base` is the task's own recipe."""
+    settings = _settings(genotype)
+    for gene in _recipe_genes(rng, changes):
         current = settings.get(gene, getattr(base, gene))
         choices = [value for value in _recipe_choices(gene, current, base) if value != current]
         settings[gene] = _pick(rng, choices)
@@ -327,10 +327,10 @@ def tune(rng: np.random.Generator, genotype: Genotype, base: Recipe) -> Genotype
     return with_genes(genotype, recipe=RecipeGenes(**settings) if settings else None)
 
 
-def _recipe_genes(rng: np.random.Generator) -> list[str]:
+def _recipe_genes(rng: np.random.Generator, changes: int) -> list[str]:
     genes = ["lr", "weight_decay", "warmup", "batch_size", "grad_clip", "schedule"]
     weights = np.array([0.5, 0.1, 0.12, 0.13, 0.05, 0.1])
-    count = 2 if rng.random() < 0.2 else 1
+    count = min(len(genes), changes + int(rng.random() < 0.2))
     return [genes[index] for index in rng.choice(len(genes), size=count, replace=False, p=weights)]
 
 

@@ -16,6 +16,7 @@ from netwright.agents.genotype import (
     FixedDecay,
     Gate,
     Genotype,
+    Hebbian,
     Layer,
     Leaf,
     Local,
@@ -134,47 +135,59 @@ def relative_cost(genotype: Genotype) -> float:
 
 
 def _layer_cost(layer: Layer) -> float:
-    skip = {"none": 0.0, "scaled": 0.05, "gated": 0.15}[layer.skip]
+    skip = {"none": 0.0, "scaled": 0.07, "gated": 0.2}[layer.skip]
     body = layer.body
     if not isinstance(body, Parallel):
         return skip + _leaf_cost(body)
-    share = 0.6 if body.merge == "heads" else 1.0
+    share = 0.65 if body.merge == "heads" else 1.0
     return skip + share * (_leaf_cost(body.left) + _leaf_cost(body.right))
 
 
 def _leaf_cost(leaf: Leaf) -> float:
     match leaf:
         case Attention():
-            core = 1.0 + 0.4 * (leaf.position == "alibi") + 0.9 * leaf.talking
-            return core + _frame_cost(leaf.local, leaf.gate) + 0.1 * (leaf.qk_norm != "none")
+            return _attention_cost(leaf) + _frame_cost(leaf.local, leaf.gate, leaf.norm)
         case Memory():
-            return _memory_cost(leaf) + _frame_cost(leaf.local, leaf.gate)
+            return _memory_cost(leaf) + _frame_cost(leaf.local, leaf.gate, leaf.norm)
         case Convolution():
-            return 0.7 if leaf.filter.kind == "long" else 0.4 + 0.05 * leaf.filter.kernel
+            core = 0.95 if leaf.filter.kind == "long" else 0.35 + 0.02 * leaf.filter.kernel
+            return core + _frame_cost(None, None, leaf.norm)
         case Recurrence():
-            return 0.6 + _frame_cost(leaf.local, leaf.gate)
+            return 0.45 + _frame_cost(leaf.local, leaf.gate, leaf.norm)
         case _:
             assert_never(leaf)
 
 
-def _frame_cost(local: Local, gate: Gate | None) -> float:
+def _frame_cost(local: Local, gate: Gate | None, norm: str) -> float:
     mixing = 0.0
-    if local is not None:
-        mixing = 0.08 if isinstance(local, Shift) else 0.12 if local.place == "input" else 0.3
-    return mixing + (0.12 if gate is not None else 0.0)
+    if isinstance(local, Shift):
+        mixing = 0.07
+    elif local is not None:
+        mixing = 0.06 + 0.03 * local.kernel if local.place == "input" else 0.25 + 0.04 * local.kernel
+    return mixing + 0.14 * (gate is not None) + 0.1 * (norm == "rms")
+
+
+def _attention_cost(leaf: Attention) -> float:
+    position = {"none": 0.0, "rotary": 0.2, "alibi": 0.4}[leaf.position]
+    keys = {"none": 0.0, "rms": 0.1, "l2": 0.3}[leaf.qk_norm]
+    return 0.8 + position + keys + 0.65 * leaf.talking
 
 
 def _memory_cost(leaf: Memory) -> float:
-    delta = isinstance(leaf.rule, Delta)
+    if isinstance(leaf.rule, Delta):
+        fixed, head, channel, plain = 1.4, 1.55, 1.6, 1.25
+    else:
+        fixed, head, channel, plain = 1.0, 1.25, 1.1, 0.8
     match leaf.decay:
         case None:
-            core = 1.2 if delta else 0.9
+            core = plain
         case FixedDecay():
-            core = 1.6 if delta else 0.9
+            core = fixed
         case DataDecay(per="head"):
-            core = 1.7 if delta else 1.3
+            core = head
         case DataDecay():
-            core = 1.6 if delta else 1.2
-    talk = (1.3 if isinstance(leaf.decay, DataDecay) else 0.7) if leaf.talking else 0.0
-    feature = 0.1 if leaf.rule.feature != "identity" else 0.0
-    return core + talk + feature + 0.1 * (leaf.qk_norm != "none")
+            core = channel
+    keys = {"none": 0.0, "rms": 0.1, "l2": 0.0 if isinstance(leaf.rule, Delta) else 0.3}[leaf.qk_norm]
+    normaliser = 0.35 if isinstance(leaf.rule, Hebbian) and leaf.rule.normaliser else 0.0
+    width = -0.1 if leaf.key_width == "half" else 0.0
+    return core + keys + normaliser + width + 0.2 * (leaf.position == "rotary") + 0.6 * leaf.talking
