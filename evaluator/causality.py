@@ -21,7 +21,7 @@ EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
 ROUNDING_MAX = 1e-3
 """Relative differences beyond this are never rounding."""
 _SMALL_STEP = 1e-4
-_SHRINKS = 0.03
+_SHRINKS = 0.2
 
 Run = Callable[[Tensor], Tensor]
 

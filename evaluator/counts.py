@@ -26,7 +26,7 @@ def flops_per_token(spec: TaskSpec, factory: type[nn.Module]) -> float | None:
         with torch.device("meta"):
             network = build_network(spec, factory).eval()
             tokens = torch.zeros(1, spec.max_len, dtype=torch.int64)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(tokens)
     # A candidate may do anything on meta tensors, and the figure is optional.
     except Exception:  # noqa: BLE001

@@ -1,0 +1,199 @@
+"""The laboratory with a real sandbox: what a caller can rely on. Attacks are in the red team's tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+
+import pytest
+from safetensors.numpy import load
+
+from netwright.evaluator.contract import title_and_hypothesis
+from netwright.evaluator.laboratory import Laboratory, LaboratoryLimits
+from netwright.evaluator.replies import DYNAMIC_GATES
+from netwright.evaluator.tasks import Task, load_task
+from netwright.sandbox.runner import Sandbox
+from netwright.types import Candidate, Recipe, Rung, Scope, Split, TrialStatus
+
+KEY = bytes(range(32))
+SOURCE = '''"""Running mean"""
+import torch
+
+class Mixer(torch.nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.value = torch.nn.Linear(dim, dim)
+
+    def forward(self, x):
+        position = torch.arange(1, x.shape[1] + 1, dtype=x.dtype)
+        return self.value(x).cumsum(1) / position[:, None]
+'''
+
+
+def candidate(source: str = SOURCE) -> Candidate:
+    title, hypothesis = title_and_hypothesis(source)
+    return Candidate(source=source, scope=Scope.MIXER, title=title, hypothesis=hypothesis, origin="file")
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    recall = load_task("recall")
+    changes = {
+        "dim": 16,
+        "heads": 2,
+        "parameters": 12_000,
+        "recipe": Recipe(batch_size=8),
+        "rungs": (Rung(level=0, tokens=5_120), Rung(level=1, tokens=2_000_000)),
+        "validation_rows": 32,
+        "test_rows": 48,
+    }
+    return dataclasses.replace(recall, spec=recall.spec.model_copy(update=changes))  # type: ignore[type-var]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(
+        slots=2,
+        entries=Laboratory.ENTRIES,
+        warm_zygote=Laboratory.WARM_ZYGOTE,
+        warm_child=Laboratory.WARM_CHILD,
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def laboratory(sandbox: Sandbox, task: Task) -> Laboratory:
+    return Laboratory(sandbox, task, KEY)
+
+
+def test_an_honest_candidate_passes_all_gates_in_order(laboratory):
+    reports = laboratory.check(candidate())
+
+    assert [report.gate for report in reports[-len(DYNAMIC_GATES) :]] == list(DYNAMIC_GATES)
+    assert all(report.passed for report in reports)
+
+
+def test_a_candidate_that_fails_a_static_gate_is_never_run(laboratory):
+    reports = laboratory.check(candidate(SOURCE + "\nimport os\n"))
+
+    assert [report.gate for report in reports if report.rejects] == ["imports"]
+    assert not {report.gate for report in reports} & set(DYNAMIC_GATES)
+
+
+def test_a_candidate_that_sees_the_future_is_rejected(laboratory):
+    reports = laboratory.check(candidate(SOURCE.replace("self.value(x)", "self.value(x.flip(1))")))
+
+    assert [report.gate for report in reports if report.rejects] == ["causality"]
+
+
+def test_a_check_that_never_ends_names_the_gate_and_keeps_what_passed(sandbox, task):
+    limits = LaboratoryLimits()
+    hasty = dataclasses.replace(limits, check=dataclasses.replace(limits.check, wall_seconds=1.5))
+    source = SOURCE.replace("position =", "while x.shape[0] == 3: pass\n        position =")
+
+    reports = Laboratory(sandbox, task, KEY, limits=hasty).check(candidate(source))
+
+    assert [report.gate for report in reports if report.rejects] == ["shapes"]
+    assert [report.gate for report in reports if report.passed][-2:] == ["builds", "parameters"]
+    assert reports[-1].evidence["cause"] == "timeout"
+
+
+def test_a_done_trial_carries_a_loss_its_error_an_audit_and_what_it_cost(laboratory):
+    told, kept = [], []
+
+    trial = laboratory.trial(
+        candidate(),
+        rung=0,
+        seed=1,
+        on_progress=told.append,
+        store_weights=lambda data: kept.append(data) or "name",
+    )
+
+    assert trial.status is TrialStatus.DONE, trial.reason
+    assert 3.0 < trial.loss_nats < 4.5
+    assert trial.loss_standard_error > 0
+    assert trial.audit.passed
+    assert trial.audit.rows == 32
+    assert trial.metrics.keys() == {"accuracy"}
+    assert (trial.steps, trial.tokens) == (10, 5_120)
+    assert trial.curve[-1][0] == told[-1].step == told[-1].steps == 10
+    assert trial.flops_per_token > 0
+    assert trial.usage.cpu_seconds > 0
+    assert trial.usage.wall_seconds > trial.usage.scoring_seconds > 0
+    assert trial.weights == "name"
+    assert sum(tensor.size for tensor in load(kept[0]).values()) == trial.parameters
+
+
+def test_the_same_trial_twice_gives_the_same_numbers_bit_for_bit(laboratory):
+    first, second, other = (laboratory.trial(candidate(), rung=0, seed=seed) for seed in (2, 2, 3))
+
+    assert (first.loss_nats, first.curve, first.audit) == (second.loss_nats, second.curve, second.audit)
+    assert other.loss_nats != first.loss_nats
+
+
+def test_trials_in_two_threads_do_not_disturb_each_other(laboratory):
+    alone = laboratory.trial(candidate(), rung=0, seed=4)
+    trials = []
+
+    threads = [
+        threading.Thread(target=lambda: trials.append(laboratory.trial(candidate(), rung=0, seed=4))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [trial.loss_nats for trial in trials] == [alone.loss_nats] * 2
+
+
+def test_the_test_split_and_another_key_are_other_data(laboratory, sandbox, task):
+    validation, test = laboratory.held_out(Split.VALIDATION), laboratory.held_out(Split.TEST)
+    other = Laboratory(sandbox, task, KEY[::-1]).held_out(Split.VALIDATION)
+
+    trial = laboratory.trial(candidate(), rung=0, seed=1, split=Split.TEST)
+
+    assert len(test.inputs) == trial.audit.rows == 48
+    assert not (validation.inputs == test.inputs[:32]).all()
+    assert not (validation.inputs == other.inputs).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "part"),
+    [
+        (("self.value(x)", "self.valve(x)"), TrialStatus.CRASHED, "candidate.py:11"),
+        (("self.value(x)", "(self.value(x) / 0)"), TrialStatus.DIVERGED, "step 1"),
+        (('"""Running mean"""', "RECIPE = {'lr': 9.0}"), TrialStatus.CRASHED, "RECIPE['lr']"),
+        (('"""Running mean"""', "1 +"), TrialStatus.CRASHED, "line 1"),
+        (("self.value(x)", "self.value(x.flip(1))"), TrialStatus.LEAK, "changed"),
+    ],
+)
+def test_a_trial_that_fails_has_a_status_a_reason_and_no_loss(laboratory, change, status, part):
+    trial = laboratory.trial(candidate(SOURCE.replace(*change)), rung=0, seed=0)
+
+    assert trial.status is status
+    assert part in trial.reason
+    assert trial.loss_nats is None
+
+
+def test_a_cancelled_trial_is_interrupted_at_once(laboratory):
+    cancel = threading.Event()
+
+    trial = laboratory.trial(candidate(), rung=1, seed=0, on_progress=lambda progress: cancel.set(), cancel=cancel)
+
+    assert trial.status is TrialStatus.INTERRUPTED
+    assert trial.usage.wall_seconds < 5
+
+
+def test_training_data_reaches_the_child_and_held_out_text_does_not(sandbox, tmp_path):
+    words = [f"def name_{i}(value): return value * {i % 7}\n" for i in range(2_000)]
+    (tmp_path / "text.py").write_text("".join(words))
+    task = load_task("bytes", data=tmp_path / "text.py")
+    small = {"rungs": (Rung(level=0, tokens=40_960),), "dim": 32, "parameters": 60_000}
+    task = dataclasses.replace(task, spec=task.spec.model_copy(update=small))
+
+    trial = Laboratory(sandbox, task, KEY).trial(candidate(), rung=0, seed=0)
+
+    assert trial.status is TrialStatus.DONE, trial.reason
+    assert trial.metrics["bits_per_byte"] == pytest.approx(trial.loss_nats / 0.6931471805599453)
+    assert trial.metrics["bits_per_byte"] < 5
