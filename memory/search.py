@@ -17,6 +17,8 @@ MAX_TERMS = 6
 
 TERMS_WEIGHED = 24
 COUNTED_UP_TO = 2_000
+"""From so many texts on, a word says nothing beside a rarer one."""
+
 RANK_OFFSET = 10
 """The k of reciprocal rank fusion, 1 / (k + rank). Source: Cormack, Clarke, Büttcher 2009."""
 
@@ -108,11 +110,13 @@ def _terms(query: str) -> list[str]:
 
 
 def _rarest(memory: Memory, terms: list[str]) -> list[str]:
-    if len(terms) <= MAX_TERMS:
+    """The rarest terms that occur at all; words that are everywhere only where there is nothing else."""
+    if len(terms) < 2:
         return terms
     counts = {term: _count(memory, term) for term in terms}
-    present = [term for term in terms if counts[term]]
-    return sorted(present, key=lambda term: counts[term])[:MAX_TERMS]
+    present = sorted((term for term in terms if counts[term]), key=lambda term: counts[term])
+    telling = [term for term in present if counts[term] < COUNTED_UP_TO]
+    return (telling or present)[:MAX_TERMS]
 
 
 def _count(memory: Memory, term: str) -> int:

@@ -103,7 +103,7 @@ def _page(story: Story) -> dict[str, Any]:
         "campaign": story.campaign,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "facts": _facts(story),
-        "outcome": words.outcome(best, comparisons, story.title, story.stats),
+        "outcome": words.outcome(best, comparisons, _settled(confirmed, story), story.title, story.stats),
         "noise": words.noise(story.measurements),
         "comparisons": [_comparison(each, story) for each in comparisons],
         "leaders": [_leader(row, story) for row in story.leaders[:LEADERS_SHOWN]],
@@ -113,7 +113,7 @@ def _page(story: Story) -> dict[str, Any]:
         "progress": _progress(story),
         "curves": _curves(story),
         "confirmed": _confirmed(confirmed, story),
-        "lineage": lineage.draw(story.tree, _tree_losses(story)),
+        "lineage": lineage.draw(story.tree, _tree_losses(story), _first_losses(story)),
         "failures": story.failures,
         "lessons": story.lessons,
         "best": _best(story),
@@ -272,11 +272,30 @@ def _confirmed(found: Sequence[Confirmed], story: Story) -> dict[str, Any] | Non
     return {"rows": rows, "reference": story.title(reference), "rung": found[0].rung}
 
 
+def _settled(found: Sequence[Confirmed], story: Story) -> list[Comparison]:
+    """The best design against what was confirmed beside it; empty if it was not confirmed itself."""
+    best = story.best
+    if best is None or best.candidate_id not in {each.candidate_id for each in found}:
+        return []
+    rivals = [each for each in found if each.candidate_id in story.baselines]
+    pairs = [measures.paired(best.candidate_id, each.candidate_id, each.rung, story.trials) for each in rivals]
+    return [pair for pair in pairs if pair is not None]
+
+
 def _tree_losses(story: Story) -> dict[int, str]:
     losses = {}
     for row in story.tree:
         if row.loss_nats is not None:
             losses[row.node] = f"{_in_metric(story, row.loss_nats):.4f} @{row.rung}"
+    return losses
+
+
+def _first_losses(story: Story) -> dict[int, float]:
+    losses = {}
+    for row in story.tree:
+        first = story.measurements.get(row.candidate_id or "", {}).get(0)
+        if first is not None:
+            losses[row.node] = first.loss_nats
     return losses
 
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
 WIDTH = 860
 HEIGHT = 380
-LEFT, RIGHT, TOP, BOTTOM = 64, 190, 16, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 222, 16, 44
 LABEL_GAP = 15
+LABEL_CHARACTERS = 31
+TRANSIENT = 0.08
+"""The first part of a training curve, whose steep fall would flatten all that follows."""
+
 CURVE_POINTS = 90
 
 
@@ -91,10 +95,11 @@ def _steps(marks: Sequence[Mark]) -> list[tuple[float, float]]:
 
 def curves(lines: Sequence[Curve], *, unit: str) -> Markup:
     """Training losses over steps, the last point named at the right."""
+    last = max(x for line in lines for x, _ in line.points)
     drawn = [_thinned(line) for line in lines]
-    values = [y for line in drawn for _, y in line.points]
-    low, high = _range(values, trim_high=False)
-    last = max(x for line in drawn for x, _ in line.points)
+    settled = [y for line in drawn for x, y in line.points if x >= TRANSIENT * last]
+    low, high = _range(settled, trim_high=False)
+    drawn = [_below(line, high) for line in drawn]
     across, down = _scale(0.0, last, LEFT, WIDTH - RIGHT), _scale(low, high, HEIGHT - BOTTOM, TOP)
     parts = [_axes(low, high, down, x_label="training step", y_label=unit)]
     for index, line in sorted(enumerate(drawn), key=lambda item: item[1].emphasis):
@@ -114,7 +119,11 @@ def _thinned(line: Curve) -> Curve:
     size = -(-len(line.points) // CURVE_POINTS)
     bins = [line.points[start : start + size] for start in range(0, len(line.points), size)]
     points = tuple((each[-1][0], math.fsum(y for _, y in each) / len(each)) for each in bins)
-    return Curve(label=line.label, points=points, emphasis=line.emphasis)
+    return replace(line, points=points)
+
+
+def _below(line: Curve, high: float) -> Curve:
+    return replace(line, points=tuple((x, y) for x, y in line.points if y <= high))
 
 
 def _range(values: Sequence[float], *, trim_high: bool) -> tuple[float, float]:
@@ -182,7 +191,7 @@ def _end_labels(labels: Sequence[tuple[str, float, str]], down: Callable[[float]
         edge = WIDTH - RIGHT
         leader = f"M{edge},{down(y):.1f}L{edge + 12},{place:.1f}"
         parts.append(_format('<path class="leader" d="{}"/>', leader))
-        label = shorten(text, 25)
+        label = shorten(text, LABEL_CHARACTERS - 3 * ("strong" in name))
         shown = '<text class="{}" x="{}" y="{:.1f}">{}<title>{}</title></text>'
         parts.append(_format(shown, name, edge + 16, place + 4, label, text))
     return Markup("").join(parts)

@@ -26,10 +26,14 @@ class Drawing:
     left_out: int
 
 
-def draw(rows: Sequence[TreeRow], losses: Mapping[int, str]) -> Drawing:
-    """`rows` with parents before their children; `losses` are the texts to show, by node."""
+def draw(rows: Sequence[TreeRow], losses: Mapping[int, str], first_losses: Mapping[int, float]) -> Drawing:
+    """`rows` with parents before their children; `losses` are the texts to show, by node.
+
+    `first_losses` are what nodes are coloured by: their losses at the rung at which all were trained alike.
+    """
     kept = _kept(rows)
-    colours = _colours(kept)
+    ranked = sorted(first_losses, key=first_losses.__getitem__)
+    colours = {node: number * COLOURS // len(ranked) for number, node in enumerate(ranked)}
     line_of = {row.node: number for number, row in enumerate(kept)}
     titles = {row.node: row.title or "" for row in rows}
     edges = [_edge(row, line_of, kept) for row in kept if row.parent in line_of]
@@ -56,16 +60,6 @@ def _kept(rows: Sequence[TreeRow]) -> Sequence[TreeRow]:
             keep.add(node)
             node = by_node[node].parent
     return [row for row in rows if row.node in keep]
-
-
-def _colours(rows: Sequence[TreeRow]) -> dict[int, int]:
-    """Each scored node's class, 0 (best) to COLOURS - 1, by rank within its rung."""
-    found: dict[int, int] = {}
-    for rung in {row.rung for row in rows}:
-        scored = [row for row in rows if row.rung == rung and row.loss_nats is not None]
-        scored.sort(key=lambda row: row.loss_nats or 0.0)
-        found |= {row.node: number * COLOURS // len(scored) for number, row in enumerate(scored)}
-    return found
 
 
 def _place(row: TreeRow, number: int) -> tuple[float, float]:
@@ -96,7 +90,7 @@ def _row(
     name = "failed" if failed else "baseline" if row.node < 0 else "design"
     room = max(18, 50 - 3 * min(row.depth, DEEPEST))
     parts = [
-        _dot(x, y, failed, colours.get(row.node)),
+        _dot(x, y, failed, colours.get(row.node, COLOURS - 1)),
         Markup('<text class="title {}" x="{}" y="{}">{}<title>{}</title></text>').format(
             name, x + 12, y + 4, shorten(title, room), whole
         ),
@@ -113,8 +107,8 @@ def _origin(row: TreeRow, titles: Mapping[int, str]) -> str:
     return f"{row.operator} with {with_others}" if with_others else row.operator
 
 
-def _dot(x: float, y: float, failed: bool, colour: int | None) -> Markup:
+def _dot(x: float, y: float, failed: bool, colour: int) -> Markup:
     if failed:
         cross = f"M{x - 4},{y - 4}L{x + 4},{y + 4}M{x - 4},{y + 4}L{x + 4},{y - 4}"
         return Markup('<path class="cross" d="{}"/>').format(cross)
-    return Markup('<circle class="node q{}" cx="{}" cy="{}" r="6"/>').format(colour or 0, x, y)
+    return Markup('<circle class="node q{}" cx="{}" cy="{}" r="6"/>').format(colour, x, y)

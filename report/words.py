@@ -14,35 +14,55 @@ from netwright.types import Outcome
 
 
 def outcome(
-    best: TopRow | None, comparisons: Sequence[Comparison], title: Callable[[str], str], known: Stats
+    best: TopRow | None,
+    comparisons: Sequence[Comparison],
+    settled: Sequence[Comparison],
+    title: Callable[[str], str],
+    known: Stats,
 ) -> list[str]:
-    """What came out, in a few sentences."""
+    """What came out, in a few sentences; `settled` are the comparisons on the locked test split."""
     if best is None:
-        return [f"No design could be trained: {_tried(known)}. The failures below say why."]
+        return [f"{_tried(known)}. There is no result to compare yet; the failures below say what happened."]
     reached = f"{best.metric_value:.4f} {best.metric}" if best.metric != "loss" else f"loss {best.loss_nats:.4f}"
     seeds = "one seed" if best.seeds == 1 else f"{best.seeds} seeds"
-    sentences = [f"{_tried(known)}. The best, {best.title!r}, reached {reached} at rung {best.rung} ({seeds})."]
+    sentences = [f"{_tried(known)}. The best, “{best.title}”, reached {reached} at rung {best.rung} ({seeds})."]
+    if settled:
+        sentences.append(
+            f"Trained again with fresh seeds and scored on the locked test split, {_claims(settled, title)}"
+        )
+    if not comparisons:
+        sentences.append("No baseline was trained under the same conditions, so nothing is claimed about it.")
+    else:
+        sentences.append(f"On the validation data, {_claims(comparisons, title)}")
+    if not settled:
+        sentences.append(
+            "It was chosen as the best of many on that same data, which flatters it; only a confirmation with "
+            "fresh seeds on the locked test split settles the matter."
+        )
+    return sentences
+
+
+def _claims(comparisons: Sequence[Comparison], title: Callable[[str], str]) -> str:
+    claims = []
     for kind, phrase in (
-        (Outcome.BETTER, "It is better than {}"),
-        (Outcome.NO_DIFFERENCE, "Between it and {} there is no difference beyond the noise"),
-        (Outcome.WORSE, "It is worse than {}"),
+        (Outcome.BETTER, "it is better than {}"),
+        (Outcome.NO_DIFFERENCE, "no different, beyond the noise, from {}"),
+        (Outcome.WORSE, "worse than {}"),
     ):
         rivals = [title(each.rival_id) for each in comparisons if each.outcome is kind]
         if rivals:
-            sentences.append(f"{phrase.format(listed(rivals))}.")
-    if not comparisons:
-        sentences.append("No baseline was trained under the same conditions, so nothing is claimed about it.")
-    sentences.append(
-        "It was chosen as the best of many on the same validation data, which flatters it; "
-        "only a confirmation with fresh seeds on the locked test split settles the matter."
-    )
-    return sentences
+            claims.append(phrase.format(listed(rivals)))
+    text = "; ".join(claims)
+    return f"{text if text.startswith('it is') else f'it is {text}'}."
 
 
 def _tried(known: Stats) -> str:
     failed = sum(row["failed"] for row in known.operators)
     made = sum(row["made"] for row in known.operators)
-    return f"{made} designs were tried, {made - failed} of them could be trained"
+    if not made:
+        return "Nothing was tried"
+    tried = "1 design was tried" if made == 1 else f"{made} designs were tried"
+    return f"{tried}, {made - failed} could be trained"
 
 
 def noise(measurements: Measurements) -> str | None:

@@ -114,3 +114,12 @@ def test_what_is_written_later_is_found_at_once(memory, library, make_candidate)
     memory.put_candidate(make_candidate(5, title="Holographic memory"))
 
     assert titles(memory, "holographic") == ["Holographic memory"]
+
+
+def test_a_word_that_is_everywhere_is_dropped_beside_a_rarer_one(memory, library, make_candidate, monkeypatch):
+    monkeypatch.setattr("netwright.memory.search.COUNTED_UP_TO", 3)
+    for number in range(10, 14):
+        memory.put_candidate(make_candidate(number, hypothesis="a common thought"))
+
+    assert titles(memory, "common exponential") == ["Retention"]
+    assert len(titles(memory, "common")) == 4

@@ -67,3 +67,100 @@ def test_every_design_and_every_section_is_there(memory, told):
     assert sum(tag == "svg" for tag, _ in page.elements) == 3
     if "NETWRIGHT_REPORT_TO" in os.environ:
         Path(os.environ["NETWRIGHT_REPORT_TO"]).write_text(build_report(memory))
+
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>&amp;\'"--><!-- {{ 7*7 }} ]]>'
+
+
+def test_text_of_candidates_is_shown_and_never_obeyed(memory, start):
+    teller = start(HOSTILE, summary=HOSTILE)
+    known = teller.candidate(HOSTILE, HOSTILE, 1, hypothesis=HOSTILE, source=f"# {HOSTILE}\nGATE = 1\n")
+    other = teller.candidate(HOSTILE, "baseline", 2, hypothesis=HOSTILE)
+    for each in (known, other):
+        teller.trial(each, 1.4, last_output=HOSTILE, metrics={HOSTILE: 0.5})
+    score = {"value": -1.4, "standard_error": 0.01, "rung": 0, "seeds": 1}
+    teller.remember(node=-1, operator="baseline", candidate_id=other.id, score=score)
+    verdict = {"outcome": "better", "changed": HOSTILE, "words": HOSTILE, "lesson": HOSTILE}
+    expand = {"kind": "expand", "operator": "refine", "parents": (-1,)}
+    teller.remember(
+        node=0,
+        action={"index": 0, **expand},
+        operator="refine",
+        parents=(-1,),
+        parent_ids=(other.id,),
+        candidate_id=known.id,
+        score=score,
+        verdict=verdict,
+    )
+    failed = teller.candidate(HOSTILE, "grammar", 3)
+    teller.trial(failed, None, last_output=HOSTILE)
+    failure = {"stage": HOSTILE, "failure": HOSTILE, "candidate_id": failed.id}
+    teller.remember(node=1, action={"index": 1, **expand}, operator="refine", parents=(-1,), **failure)
+    memory.update_campaign(teller.campaign.id, note=HOSTILE, status="failed")
+
+    html = build_report(memory)
+
+    page = Page(html)
+    assert page.open == []
+    assert not page.tags() & {"script", "img"}
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert page.text.count(HOSTILE) >= 10
+    assert "49" not in page.text[page.text.index("Outcome") : page.text.index("How it was run")].replace("0.49", "")
+
+
+def test_a_campaign_without_any_result_has_a_page(memory, start):
+    start()
+
+    page = Page(build_report(memory))
+
+    assert "Nothing was tried" in page.text
+    assert "Nothing was trained." in page.text
+    assert "netwright resume first" in page.text
+    assert page.open == []
+
+
+def test_a_campaign_in_which_everything_failed_says_so(memory, start):
+    teller = start()
+    action = {"index": 0, "kind": "expand", "operator": "draft"}
+    teller.remember(node=0, action=action, operator="draft", stage="planner: no reply", failure="stalled")
+
+    page = Page(build_report(memory, "first"))
+
+    assert "1 design was tried, 0 could be trained" in page.text
+    assert "stalled" in page.text
+
+
+def test_an_unconfirmed_winner_is_called_unsettled(memory, start):
+    teller = start(metric="loss")
+    baseline = teller.candidate("Attention", "baseline", 1)
+    design = teller.candidate("Lucky", "grammar", 2)
+    for candidate, loss in ((baseline, 1.50), (design, 1.49)):
+        teller.trial(candidate, loss)
+    score = {"value": -1.5, "standard_error": 0.02, "rung": 0, "seeds": 1}
+    teller.remember(node=-1, operator="baseline", candidate_id=baseline.id, score=score)
+    action = {"index": 0, "kind": "expand", "operator": "draft"}
+    teller.remember(node=0, action=action, operator="draft", candidate_id=design.id, score=score | {"value": -1.49})
+
+    page = Page(build_report(memory))
+
+    assert "it is no different, beyond the noise, from Attention." in page.text
+    assert "only a confirmation with fresh seeds on the locked test split settles" in page.text
+    assert "netwright confirm" in page.text
+    assert "bits per byte" not in page.text
+
+
+def test_a_large_campaign_keeps_a_readable_page(memory, start):
+    teller = start()
+    score = {"value": -1.5, "standard_error": 0.02, "rung": 0, "seeds": 1}
+    for index in range(320):
+        candidate = teller.candidate(f"Design {index}", "grammar", index)
+        teller.trial(candidate, 1.5 - index / 1000, curve=())
+        parents = () if index == 0 else (index - 1,)
+        action = {"index": index, "kind": "expand", "operator": "refine", "parents": parents}
+        scored = {"candidate_id": candidate.id, "score": score | {"value": -1.5 + index / 1000}}
+        teller.remember(node=index, action=action, operator="refine", parents=parents, **scored)
+
+    html = build_report(memory)
+
+    assert "280 more:" in html
+    assert len(html) < 400_000
