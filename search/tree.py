@@ -93,7 +93,7 @@ class TreePolicy:
 
     def _scores(self, view: Subtrees) -> Floats:
         """Upper confidence bound on each node's worth, `(n,)`."""
-        tried = np.array([node.children + node.in_flight for node in self._nodes()], dtype=float)
+        tried = np.array([node.children + node.in_flight for node in self._state.in_order], dtype=float)
         bonus = np.sqrt(np.log1p(len(tried)) / (1.0 + tried))
         return np.asarray(self._worth(view) + self._settings.exploration * bonus)
 
@@ -101,7 +101,7 @@ class TreePolicy:
         """Alive, not closed by failures, and fewer children than progressive widening allows, `(n,)`."""
         s = self._settings
         limit = np.maximum(1.0, s.widening * (0.25 + view.standing) * view.visits**s.widening_power)
-        nodes = self._nodes()
+        nodes = self._state.in_order
         tried = np.array([node.children + node.in_flight for node in nodes], dtype=float)
         able = np.array([node.alive and node.failures < s.patience for node in nodes], dtype=bool)
         return np.asarray(able & (tried < np.floor(limit)))
@@ -118,13 +118,13 @@ class TreePolicy:
         available = {Operator.DRAFT}
         if room.any():
             available |= {Operator.REFINE}
-            if sum(node.alive for node in self._nodes()) > 1:
+            if sum(node.alive for node in self._state.in_order) > 1:
                 available |= {Operator.COMBINE}
             if self._rested(room, Operator.SIMPLIFY).any():
                 available |= {Operator.SIMPLIFY}
             if self._may_tune() and self._rested(room, Operator.TUNE).any():
                 available |= {Operator.TUNE}
-        if self._broken():
+        if self._state.unrepaired:
             available |= {Operator.REPAIR}
         return available
 
@@ -163,24 +163,15 @@ class TreePolicy:
 
     def _rested(self, room: Bools, operator: Operator) -> Bools:
         """Nodes with room that were not yet tried with an operator that is worth trying once, `(n,)`."""
-        fresh = [node.asked[operator] == 0 and node.operator is not operator for node in self._nodes()]
-        return np.asarray(room & np.array(fresh, dtype=bool))
+        nodes = self._state.in_order
+        rested = np.zeros(len(nodes), dtype=bool)
+        for place in np.flatnonzero(room):
+            rested[place] = nodes[place].asked[operator] == 0 and nodes[place].operator is not operator
+        return rested
 
     def _may_tune(self) -> bool:
         state = self._state
         return state.asked[Operator.TUNE] + 1 <= self._settings.tune_share * (state.asks + 1)
-
-    def _broken(self) -> list[Node]:
-        """Failed nodes that were never repaired and are no repairs themselves."""
-        return [
-            node
-            for node in self._nodes()
-            if not node.alive
-            and node.repairable
-            and not node.is_baseline
-            and node.operator is not Operator.REPAIR
-            and node.asked[Operator.REPAIR] == 0
-        ]
 
     def _most_promising_failure(self, view: Subtrees) -> int:
         """Return the failed node with the best parent (average for a draft), the youngest of equals."""
@@ -190,10 +181,7 @@ class TreePolicy:
         def promise(node: Node) -> tuple[float, int]:
             return max((places[parent] for parent in node.parents), default=average), node.id
 
-        return max(self._broken(), key=promise).id
-
-    def _nodes(self) -> list[Node]:
-        return [self._state.nodes[node] for node in self._state.order]
+        return max(self._state.unrepaired.values(), key=promise).id
 
 
 def _argmax(rng: np.random.Generator, scores: Floats) -> int:

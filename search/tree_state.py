@@ -25,7 +25,6 @@ class Node:
     operator: Operator
     parents: tuple[int, ...] = ()
     alive: bool = False
-    repairable: bool = True
     children: int = 0
     in_flight: int = 0
     failures: int = 0
@@ -51,7 +50,11 @@ class Subtrees:
 
 
 class TreeState:
-    """The bookkeeping of ask and tell, shared by all policies."""
+    """The bookkeeping of ask and tell, shared by all policies.
+
+    `order` and `in_order` list the nodes as they were told; `unrepaired` holds the failed ones that can be mended
+    and were not yet asked to be.
+    """
 
     def __init__(self, rungs: int) -> None:
         self.rungs = rungs
@@ -59,6 +62,8 @@ class TreeState:
         self.failed: list[set[int]] = [set() for _ in range(rungs)]
         self.nodes: dict[int, Node] = {}
         self.order: list[int] = []
+        self.in_order: list[Node] = []
+        self.unrepaired: dict[int, Node] = {}
         self.pending: dict[int, Action] = {}
         self.pairs: Counter[tuple[int, int]] = Counter()
         self.asks = 0
@@ -66,6 +71,7 @@ class TreeState:
         self.asked: Counter[Operator] = Counter()
         self.since_best = 0
         self._seen: set[int] = set()
+        self._position: dict[int, int] = {}
 
     def record_ask(self, action: Action) -> None:
         """Note an action as in flight. Raises ValueError for an index that was asked before."""
@@ -83,6 +89,8 @@ class TreeState:
             parent = self.nodes[action.parents[0]]
             parent.in_flight += 1
             parent.asked[operator] += 1
+            if operator is Operator.REPAIR:
+                self.unrepaired.pop(parent.id, None)
         if len(action.parents) == 2:
             self.pairs[_pair(*action.parents)] += 1
 
@@ -118,9 +126,13 @@ class TreeState:
         parents = () if action is None else action.parents
         if observation.node not in self.nodes:
             self.nodes[observation.node] = Node(id=observation.node, operator=operator, parents=parents)
+            self._position[observation.node] = len(self.order)
             self.order.append(observation.node)
+            self.in_order.append(self.nodes[observation.node])
         node = self.nodes[observation.node]
-        node.repairable = observation.repairable
+        mendable = observation.value is None and observation.repairable and not node.is_baseline
+        if mendable and operator is not Operator.REPAIR:
+            self.unrepaired[node.id] = node
         if parents:
             parent = self.nodes[parents[0]]
             parent.in_flight -= 1
@@ -160,14 +172,13 @@ class TreeState:
     def subtrees(self) -> Subtrees:
         """Sum up each node's subtree; children come after parents in `order`, so one backward pass does."""
         places = self.standings()
-        position = {node: place for place, node in enumerate(self.order)}
         own = [places.get(node, 0.0) for node in self.order]
         best, total, visits = own.copy(), own.copy(), [1] * len(own)
-        flight = [self.nodes[node].in_flight for node in self.order]
+        flight = [node.in_flight for node in self.in_order]
         for place in range(len(own) - 1, -1, -1):
-            parents = self.nodes[self.order[place]].parents
+            parents = self.in_order[place].parents
             if parents:
-                above = position[parents[0]]
+                above = self._position[parents[0]]
                 best[above] = max(best[above], best[place])
                 total[above] += total[place]
                 visits[above] += visits[place]
