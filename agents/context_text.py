@@ -36,7 +36,9 @@ def task_text(task: TaskSpec) -> str:
     recipe = task.recipe
     lines = [
         f"- `{task.name}`: {task.summary}",
-        f"- Judged by the mean held-out loss ({task.metric}), lower is better.",
+        "- Judged by the mean held-out loss in nats per scored token"
+        + (" (shown as bits per byte too)" if task.metric == "bits per byte" else "")
+        + ", lower is better.",
         f"- vocab_size {task.vocab_size}, max_len {task.max_len}, dim {task.dim}, heads {task.heads}, "
         f"layers {task.layers}, {task.parameters:,} parameters in all.",
         f"- Training budget: {rungs}. One CPU core.",
@@ -107,10 +109,10 @@ def _ranked(items: Sequence[Remembered]) -> list[Remembered]:
 
 def remembered_line(item: Remembered, task: TaskSpec) -> str:
     candidate = item.candidate
-    return (
-        f"- {one_line(candidate.title, 120)}: {score_text(item.score, task)} "
-        f"({one_line(candidate.origin, 60)}). {one_line(candidate.hypothesis)}"
-    )
+    title = one_line(candidate.title, 120).rstrip(".")
+    # A file's docstring is its hypothesis, and its first line its title.
+    idea = one_line(candidate.hypothesis.removeprefix(candidate.title).lstrip(". \n"))
+    return f"- {title}: {score_text(item.score, task)} ({one_line(candidate.origin, 60)}). {idea}"
 
 
 def _failure_line(item: Remembered) -> str:

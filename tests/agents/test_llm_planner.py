@@ -356,6 +356,17 @@ def test_evidence_has_numbers_with_their_uncertainty_parents_with_source_and_fai
     assert "- Gates help." in text
 
 
+def test_a_title_is_not_told_twice() -> None:
+    baseline = remembered("Softmax.", 1.25)
+    baseline = baseline.model_copy(
+        update={"candidate": baseline.candidate.model_copy(update={"hypothesis": "Softmax.\n\nExact lookup."})}
+    )
+
+    text = evidence_text(context(baselines=(baseline,)), 40_000)
+
+    assert "- Softmax: loss 1.2500 +- 0.0100 nats, rung 0, 1 seed (grammar). Exact lookup." in text
+
+
 def test_evidence_stays_within_its_budget_and_drops_the_least_important_first() -> None:
     given = context(
         Operator.REFINE,
