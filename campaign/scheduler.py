@@ -159,16 +159,21 @@ class Scheduler:
 
     async def _search(self) -> None:
         while True:
-            self._tell_arrived()
+            # One result, then whatever may now be asked: told in order, the search knows at action n exactly
+            # what it knew at action n in any other run, however many results came in at once.
+            told = self._tell_next()
             while self._may_ask():
                 self._ask()
-            if not self._running:
+            if not told and not self._running:
                 return
-            await self._arrival()
+            if not told:
+                await self._arrival()
 
-    def _tell_arrived(self) -> None:
-        while record := self._inbox.take():
+    def _tell_next(self) -> bool:
+        record = self._inbox.take()
+        if record is not None:
             self._tell(record)
+        return record is not None
 
     def _may_ask(self) -> bool:
         budget, board = self._config.budget, self._board
@@ -273,7 +278,8 @@ class Scheduler:
                 )
         while self._running:
             await self._arrival()
-            self._tell_arrived()
+            while self._tell_next():
+                pass
 
     async def _abandon(self) -> None:
         """Wait until what was started has ended, one way or the other."""

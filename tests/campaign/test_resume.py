@@ -1,0 +1,149 @@
+"""Whatever kills a campaign, and whenever: nothing finished is lost, repeated or half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwright.memory.store import Memory
+
+KEY = bytes(range(32))
+KILLS = 10
+
+
+def facts(home: Path) -> dict[str, Any]:
+    """What a campaign came to, without anything that a clock decides."""
+    with Memory.open(home, create=False, read_only=True) as memory:
+        campaign = memory.campaign("small")
+        experiments = memory.experiments(campaign.id)
+        return {
+            "status": campaign.status,
+            "actions": [record.action for record in memory.actions(campaign.id)],
+            "experiments": sorted(
+                (known.action.index if known.action else known.node, known.candidate_id, known.score, known.failure)
+                for known in experiments
+            ),
+            "trials": sorted(
+                (trial.candidate_id, trial.rung, trial.seed, trial.status.value, trial.loss_nats)
+                for trial in memory.trials()
+            ),
+        }
+
+
+def trial_count(home: Path) -> int:
+    with Memory.open(home, create=False, read_only=True) as memory:
+        return len(memory.trials())
+
+
+def wait_for_progress(child: subprocess.Popen[bytes], home: Path, seconds: float) -> bool:
+    """True once another trial is remembered; False when the campaign ended before."""
+    before, deadline = trial_count(home), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            return False
+        if trial_count(home) > before:
+            return True
+        time.sleep(0.02)
+    raise AssertionError(f"no progress in {seconds} s")
+
+
+@pytest.mark.timeout(400)
+def test_a_campaign_killed_ten_times_comes_to_the_same_experiments_as_an_undisturbed_one(
+    tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
+) -> None:
+    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
+    for home in (calm, stormy):
+        Memory.open(home, evaluation_key=KEY).close()
+    file = campaign_file(trials=8, top="seed = 3")
+    undisturbed = netwright("run", file, "--home", calm, "--json", timeout=200)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    chance = random.Random(1)
+    kills = 0
+
+    while kills < KILLS:
+        child = start("run", file, "--home", stormy)
+        if not wait_for_progress(child, stormy, 60):
+            break
+        time.sleep(chance.uniform(0.0, 1.2))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        kills += 1
+    last = netwright("run", file, "--home", stormy, "--json", timeout=200)
+
+    assert kills == KILLS
+    assert last.returncode == 0, last.stderr
+    assert facts(stormy) == facts(calm)
+    assert json.loads(last.stdout)["status"] == "finished"
+
+
+def test_ctrl_c_stops_cleanly_and_resume_goes_on(
+    tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
+) -> None:
+    home = tmp_path / "home"
+    Memory.open(home, evaluation_key=KEY).close()
+    child = start("run", campaign_file(trials=2), "--home", home)
+    assert wait_for_progress(child, home, 60)
+
+    child.send_signal(signal.SIGINT)
+    child.wait(timeout=20)
+
+    assert child.returncode == 130
+    assert "netwright resume small" in (tmp_path / "log").read_text()
+    with Memory.open(home, create=False, read_only=True) as memory:
+        assert memory.campaign("small").status == "interrupted"
+    done = netwright("resume", "--home", home, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "finished"
+
+
+def test_no_process_outlives_a_killed_campaign(
+    tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    home = tmp_path / "home"
+    Memory.open(home, evaluation_key=KEY).close()
+    child = start("run", campaign_file(trials=2), "--home", home)
+    assert wait_for_progress(child, home, 60)
+    family = descendants(child.pid)
+    assert len(family) >= 2
+
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_second_process_on_the_same_campaign_is_told_so(
+    tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
+) -> None:
+    home = tmp_path / "home"
+    Memory.open(home, evaluation_key=KEY).close()
+    file = campaign_file(trials=2)
+    first = start("run", file, "--home", home)
+    assert wait_for_progress(first, home, 60)
+
+    second = netwright("run", file, "--home", home)
+
+    assert second.returncode == 1
+    assert "being run by another process" in second.stderr
+    assert os.waitpid(first.pid, os.WNOHANG) == (0, 0)
+
+
+def descendants(pid: int) -> list[int]:
+    """All children of a process, and theirs."""
+    found: list[int] = []
+    for parent in [pid, *found]:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += [int(child) for child in children.read_text().split()]
+    return found + [grandchild for child in found for grandchild in descendants(child)]
