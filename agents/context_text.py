@@ -131,7 +131,7 @@ def parent_text(item: Remembered, task: TaskSpec, code_characters: int) -> str:
         f"Hypothesis: {one_line(candidate.hypothesis)}",
     ]
     if item.verdict is not None:
-        lines.append(f"Verdict: {verdict_text(item.verdict, task)}")
+        lines.append(f"Verdict: {verdict_text(item.verdict)}")
     if item.failure:
         lines += ["Failure:", quoted(item.failure)]
     return "\n".join([*lines, "", fenced(_cut_middle(candidate.source, code_characters), "python"), ""])
@@ -149,7 +149,8 @@ def score_text(score: Score | None, task: TaskSpec) -> str:
     return f"loss {loss:.4f} +- {error:.4f} nats{own}, rung {score.rung}, {seeds}"
 
 
-def verdict_text(verdict: Verdict, task: TaskSpec) -> str:
+def verdict_text(verdict: Verdict) -> str:
+    """Tell a verdict in one line: outcome, delta with its interval, words."""
     parts = [verdict.outcome.value]
     if verdict.delta_nats is not None:
         parts.append(f"delta {verdict.delta_nats:+.4f} nats against its rival")

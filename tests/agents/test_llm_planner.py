@@ -14,8 +14,7 @@ from netwright.agents.endpoint import Endpoint, RetryRule
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.llm_planner import LlmPlanner, system_text
 from netwright.agents.replies import python_block
-from netwright.errors import ConfigError, MalformedReply
-from netwright.prompts import Prompt, load, prompt_names
+from netwright.errors import MalformedReply
 from netwright.types import (
     Candidate,
     Context,
@@ -453,22 +452,3 @@ def test_the_prompts_hold_an_example_that_is_causal_and_trains(scope: Scope) -> 
     torch.testing.assert_close(network(other)[:, :5], output[:, :5])
     assert output.shape[:2] == (2, 9)
     assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-def test_placeholders_are_strict_both_ways() -> None:
-    prompt = Prompt(name="mine", text="Hello {{name}}, {{name}}!")
-
-    assert prompt.render(name="{{other}}") == "Hello {{other}}, {{other}}!"
-    with pytest.raises(ConfigError, match=r"placeholder \{\{name\}\}, which nothing fills"):
-        prompt.render()
-    with pytest.raises(ConfigError, match=r"lacks the placeholder \{\{extra\}\}"):
-        prompt.render(name="x", extra="y")
-
-
-def test_an_unknown_prompt_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ConfigError, match="no prompt is called '../planner'; there are .*critic.*planner"):
-        load("../planner")
-
-
-def test_every_prompt_has_its_own_hash() -> None:
-    assert len({load(name).sha256 for name in prompt_names()}) == len(prompt_names())
