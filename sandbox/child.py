@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TRACEBACK_CHARACTERS = 4000
 ADDRESS_SPACE_BYTES = 5 << 30
+LONGEST_SECONDS = 1e9
 _JOB_FD = 3
 
 
@@ -108,7 +109,7 @@ def _accept(channel: wire.Channel, order: JsonDict, descriptors: list[int]) -> C
 
 def _bound(order: JsonDict, device: str) -> None:
     """Backstops within the kernel; the trusted side watches and kills long before them."""
-    seconds = int(order["wall_seconds"] * order["threads"] + 5)
+    seconds = int(min(order["wall_seconds"] * order["threads"] + 5, LONGEST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     if device == "cpu":
         most = order["memory_bytes"] + ADDRESS_SPACE_BYTES

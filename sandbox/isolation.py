@@ -84,6 +84,15 @@ _REMEDIES = {
 }
 
 
+def require_linux() -> None:
+    """Raise IsolationError on systems without any of the layers."""
+    if sys.platform != "linux":
+        raise IsolationError(
+            f"the sandbox needs Linux (Landlock, seccomp, pidfd), this is {sys.platform}: run netwright in a Linux "
+            "container or virtual machine"
+        )
+
+
 def library_paths(extra: Iterable[str] = ()) -> tuple[str, ...]:
     """List the folders that imports need: standard library, site-packages, netwright, `extra`, system."""
     import netwright
@@ -152,7 +161,7 @@ def _layers(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str
     recipe = RECIPES[tier]
     steps: list[tuple[str, Callable[[], str]]] = [
         ("no_new_privs", _no_new_privileges),
-        ("rlimits", lambda: _limit(recipe.file_bytes)),
+        ("rlimits", lambda: _limit(recipe.file_bytes if device == "cpu" else SCRATCH_FILE_BYTES)),
         ("capabilities", _drop_capabilities),
     ]
     if recipe.landlock:
@@ -259,6 +268,7 @@ def demand(report: IsolationReport, wanted: Tier | None) -> Tier:
 
 def probe(device: str = "cpu") -> IsolationReport:
     """Find out, in a new process that is thrown away, which tier this machine can enforce (about 0.1 s)."""
+    require_linux()
     command = [sys.executable, "-P", "-m", "netwright.sandbox.zygote", "--probe", device]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode != 0:

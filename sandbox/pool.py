@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
-from netwright.sandbox.isolation import IsolationReport, demand
+from netwright.sandbox.isolation import IsolationReport, demand, require_linux
 from netwright.sandbox.spare import Child, Exit, ZygoteConfig, clean_environment
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Pool:
 
     def start(self) -> IsolationReport:
         """Launch; return when isolation is known; imports go on. Raises IsolationError, SandboxError."""
+        require_linux()
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._report or self._failure, PROBE_SECONDS)
@@ -150,6 +152,13 @@ class Pool:
 
     def _supervise(self) -> None:
         """Body of the one thread. The zygote dies with the thread that started it, so it starts here."""
+        try:
+            self._keep_a_zygote()
+        finally:
+            if not self._closing and self._failure is None:
+                self._fail(SandboxError("the thread that supervises the sandbox ended; see the log"))
+
+    def _keep_a_zygote(self) -> None:
         deaths = 0
         while not self._closing and self._failure is None:
             self._warm = False
@@ -158,7 +167,8 @@ class Pool:
             except OSError as error:
                 self._fail(SandboxError(f"the zygote cannot be started: {error}"))
                 return
-            self.refill()
+            with contextlib.suppress(SandboxError):  # closing meanwhile
+                self.refill()
             self._follow(process, log_fd)
             code = self._end(process, log_fd)
             if self._closing or self._failure is not None:
@@ -193,7 +203,8 @@ class Pool:
         finally:
             theirs.close()
             os.close(their_log_fd)
-        wire.send_frame(ours, self._config.to_json())
+        with contextlib.suppress(OSError):  # it died at once: following it finds that out
+            wire.send_frame(ours, self._config.to_json())
         with self._changed:
             self._control, self._zygote_pid, self._log_tail = ours, process.pid, b""
             self._changed.notify_all()

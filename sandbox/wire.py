@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # pydantic is slow to import and of no use in the zygote
 CONTROL_FRAME_BYTES = 4 << 20
 MAX_DESCRIPTORS = 64
 _HEADER = struct.Struct(">I")
-_SEALED_SIZE = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class FrameTooLarge(ValueError):
@@ -107,13 +106,17 @@ class Channel:
         return bool(self._bodies)
 
 
+def _seal(descriptor: int, *, also: int = 0) -> None:
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL | also)
+
+
 def sealed_input(data: bytes | memoryview) -> int:
     """Make a memfd that holds `data` and can never again be written, grown or shrunk."""
     descriptor = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALED_SIZE | fcntl.F_SEAL_WRITE)
+    _seal(descriptor, also=fcntl.F_SEAL_WRITE)
     return descriptor
 
 
@@ -121,7 +124,7 @@ def sealed_output(size: int) -> int:
     """Make a memfd of `size` zero bytes that can be written but never grown or shrunk."""
     descriptor = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALED_SIZE)
+    _seal(descriptor)
     return descriptor
 
 

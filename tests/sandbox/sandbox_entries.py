@@ -28,6 +28,12 @@ def failing_warm_child():
     raise RuntimeError("this hook is broken")
 
 
+def dies_aloud():
+    sys.stderr.write("these are my last words")
+    sys.stderr.flush()
+    os._exit(7)
+
+
 def two_threads():
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 

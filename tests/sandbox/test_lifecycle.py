@@ -115,6 +115,27 @@ def test_a_killed_zygote_is_replaced_and_its_job_runs_again(caplog):
     assert "job starts again" in caplog.text
 
 
+def test_the_sandbox_outlives_the_thread_that_started_it():
+    sandbox = make()
+    starter = threading.Thread(target=sandbox.start)
+    starter.start()
+    starter.join()
+    time.sleep(0.2)
+    first = sandbox.zygote_pid
+
+    result = sandbox.run(Job(entry="sandbox_entries:sleeps", payload={"seconds": 0}))
+    second = sandbox.zygote_pid
+    sandbox.close()
+
+    assert (result.cause, first) == (ExitCause.OK, second)
+
+
+def test_a_zygote_that_always_dies_is_given_up_with_its_last_words():
+    with make(warm_zygote="sandbox_entries:dies_aloud") as sandbox:
+        with pytest.raises(SandboxError, match="died 3 times in a row, code 7: these are my last words"):
+            sandbox.run(SLEEP)
+
+
 def test_killed_spares_are_replaced():
     with make() as sandbox:
         sandbox.wait_until_warm()

@@ -70,6 +70,10 @@ def test_what_does_not_end_is_killed(bench, entry):
     assert result.seconds_to_kill < 0.5
 
 
+def test_an_endless_limit_is_allowed(bench):
+    assert bench.run("sleeps", Limits(wall_seconds=float("inf")), seconds=0).cause is ExitCause.OK
+
+
 def test_a_memory_bomb_is_killed(bench):
     result = bench.run("bombs_memory", Limits(wall_seconds=20, memory_bytes=300 << 20))
 
