@@ -25,7 +25,7 @@ from netwright.agents.genotype import (
     Shift,
     ShortConvolution,
 )
-from netwright.agents.words import leaf_summary
+from netwright.agents.words import class_name, leaf_summary
 
 FEATURE_CODE = {
     "elu+1": "F.elu({0}) + 1",
@@ -67,24 +67,6 @@ def part_of(leaf: Leaf) -> Part:
         case _:
             assert_never(leaf)
     return part
-
-
-def class_name(leaf: Leaf) -> str:
-    """Name the class of `leaf`, such as `GatedDeltaRule`."""
-    match leaf:
-        case Attention(window=window):
-            return "Attention" if window is None else "LocalAttention"
-        case Convolution():
-            return "LongConvolution" if isinstance(leaf.filter, LongFilter) else "GatedConvolution"
-        case Recurrence():
-            return "GatedAverage"
-        case Memory(rule=rule, decay=decay):
-            gated = "Gated" if isinstance(decay, DataDecay) else ""
-            if isinstance(rule, Delta):
-                return f"{gated}DeltaRule"
-            return "Retention" if isinstance(decay, FixedDecay) else f"{gated}LinearAttention"
-        case _:
-            assert_never(leaf)
 
 
 def _attention(part: Part, leaf: Attention) -> None:

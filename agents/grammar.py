@@ -6,6 +6,7 @@ read from the data, the delta rule, short convolutions, attention beside somethi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +53,7 @@ PRODUCTIONS: Productions = {
     "merge": {"sum": 0.2, "gated": 0.25, "heads": 0.55},
     "skip": {"none": 0.88, "scaled": 0.07, "gated": 0.05},
     "projection": {"full": 0.8, "low rank": 0.08, "grouped": 0.12},
-    "local": {"none": 0.22, "shift": 0.13, "input": 0.25, "projected": 0.4},
+    "local": {"none": 0.42, "shift": 0.14, "input": 0.09, "projected": 0.35},
     "kernel": {2: 0.15, 3: 0.3, 4: 0.45, 8: 0.1},
     "window": {None: 0.6, 16: 0.15, 32: 0.15, 64: 0.1},
     "position": {"rotary": 0.6, "alibi": 0.15, "none": 0.25},
@@ -91,16 +92,21 @@ PRODUCTIONS: Productions = {
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a genotype may cost: scalars per layer as emitted for `scope`, and time relative to attention."""
+    """What a genotype may cost: scalars per layer as emitted for `scope`, and time relative to attention.
+
+    Layers may differ, as long as the mean over all `layers` is within `parameters`.
+    """
 
     parameters: int
     scope: Scope
     dim: int
     heads: int
+    layers: int
     cost: float = LARGEST_COST
 
     def size(self, genotype: Genotype) -> int:
-        return parameters(genotype, self.scope, self.dim, self.heads)
+        """Scalars per layer, rounded up."""
+        return math.ceil(parameters(genotype, self.scope, self.dim, self.heads, self.layers) / self.layers)
 
     def admits(self, genotype: Genotype) -> bool:
         return self.size(genotype) <= self.parameters and relative_cost(genotype) <= self.cost

@@ -6,8 +6,7 @@ generator; functions that list are deterministic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +34,9 @@ from netwright.agents.genotype import (
     layer_leaves,
     with_genes,
 )
-from netwright.agents.grammar import Allowance, Grammar
-from netwright.agents.size import relative_cost
+from netwright.agents.grammar import Grammar
+from netwright.agents.sites import leaf_at, leaf_sites, pick, with_layer, with_leaf
 from netwright.types import Frozen, Recipe
-
-Side = Literal["left", "right"]
 
 LOCALS = (None, Shift(), *(ShortConvolution(place=p, kernel=k) for p in ("input", "projected") for k in (2, 4, 8)))
 GATES = (None, *(Gate(activation=a, rank=r) for a in ("silu", "sigmoid") for r in ("full", "low")))
@@ -89,43 +86,6 @@ ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
     },
 }
 
-SIMPLER: dict[str, Any] = {
-    "local": None,
-    "gate": None,
-    "decay": None,
-    "talking": False,
-    "qk_norm": "none",
-    "norm": "none",
-    "position": "none",
-    "window": None,
-    "gates": "output",
-}
-
-
-def leaf_sites(genotype: Genotype) -> list[tuple[int, Side | None]]:
-    """Where the leaves are: (layer, branch), the branch None where a layer has only one."""
-    sites: list[tuple[int, Side | None]] = []
-    for index, layer in enumerate(genotype.layers):
-        sides: tuple[Side | None, ...] = ("left", "right") if isinstance(layer.body, Parallel) else (None,)
-        sites.extend((index, side) for side in sides)
-    return sites
-
-
-def leaf_at(genotype: Genotype, site: tuple[int, Side | None]) -> Leaf:
-    leaves = layer_leaves(genotype.layers[site[0]])
-    return leaves[1] if site[1] == "right" else leaves[0]
-
-
-def with_leaf(genotype: Genotype, site: tuple[int, Side | None], leaf: Leaf) -> Genotype:
-    """Put `leaf` at `site`."""
-    layer = genotype.layers[site[0]]
-    body = leaf if site[1] is None else with_genes(layer.body, **{site[1]: leaf})
-    return with_layer(genotype, site[0], with_genes(layer, body=body))
-
-
-def with_layer(genotype: Genotype, index: int, layer: Layer) -> Genotype:
-    return with_genes(genotype, **{"even" if index == 0 else "odd": layer})
-
 
 def gene_variants(leaf: Leaf) -> dict[str, list[Leaf]]:
     """All leaves one gene away from `leaf`, by gene; a gene that another one must follow takes it along."""
@@ -153,14 +113,14 @@ def mutate(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Ge
 
 
 def _mutate_gene(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
-    site = _pick(rng, leaf_sites(genotype))
+    site = pick(rng, leaf_sites(genotype))
     variants = gene_variants(leaf_at(genotype, site))
-    gene = _pick(rng, list(variants))
-    return with_leaf(genotype, site, _pick(rng, variants[gene]))
+    gene = pick(rng, list(variants))
+    return with_leaf(genotype, site, pick(rng, variants[gene]))
 
 
 def _replace_leaf(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
-    site = _pick(rng, leaf_sites(genotype))
+    site = pick(rng, leaf_sites(genotype))
     return with_leaf(genotype, site, grammar.other_leaf(rng, leaf_at(genotype, site)))
 
 
@@ -169,7 +129,7 @@ def _mutate_branches(rng: np.random.Generator, genotype: Genotype, grammar: Gram
     layer = genotype.layers[index]
     if isinstance(layer.body, Parallel):
         merges = [merge for merge in ("sum", "gated", "heads") if merge != layer.body.merge]
-        body = with_genes(layer.body, merge=_pick(rng, merges))
+        body = with_genes(layer.body, merge=pick(rng, merges))
     else:
         other = grammar.other_leaf(rng, layer.body)
         body = Parallel(left=layer.body, right=other, merge=grammar.choose(rng, "merge"))
@@ -189,7 +149,7 @@ def _mutate_skip(rng: np.random.Generator, genotype: Genotype, grammar: Grammar)
     index = int(rng.integers(len(genotype.layers)))
     layer = genotype.layers[index]
     skips = [skip for skip in ("none", "scaled", "gated") if skip != layer.skip]
-    return with_layer(genotype, index, with_genes(layer, skip=_pick(rng, skips)))
+    return with_layer(genotype, index, with_genes(layer, skip=pick(rng, skips)))
 
 
 def combine(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
@@ -201,21 +161,21 @@ def combine(rng: np.random.Generator, first: Genotype, second: Genotype, grammar
 
 
 def _side_by_side(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
-    left, right = _pick(rng, list(first.leaves)), _pick(rng, list(second.leaves))
+    left, right = pick(rng, list(first.leaves)), pick(rng, list(second.leaves))
     body = Parallel(left=left, right=right, merge=grammar.choose(rng, "merge"))
     return Genotype(even=Layer(body=body), recipe=first.recipe)
 
 
 def _alternating(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
-    one, other = _pick(rng, list(first.layers)), _pick(rng, list(second.layers))
+    one, other = pick(rng, list(first.layers)), pick(rng, list(second.layers))
     even, odd = (one, other) if rng.random() < 0.5 else (other, one)
     return Genotype(even=even, odd=odd, recipe=first.recipe)
 
 
 def _mixed_genes(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
     """Give a leaf of the first parent about half of the genes that a leaf of the second has and can lend."""
-    site = _pick(rng, leaf_sites(first))
-    leaf, donor = leaf_at(first, site), _pick(rng, list(second.leaves))
+    site = pick(rng, leaf_sites(first))
+    leaf, donor = leaf_at(first, site), pick(rng, list(second.leaves))
     shared = [gene for gene in ALTERNATIVES[type(leaf)] if gene in type(donor).model_fields]
     if not isinstance(donor, type(leaf)):
         shared = [gene for gene in shared if gene in ("local", "gate", "norm", "projection")]
@@ -224,95 +184,7 @@ def _mixed_genes(rng: np.random.Generator, first: Genotype, second: Genotype, gr
 
 
 def _exchanged(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
-    return with_leaf(first, _pick(rng, leaf_sites(first)), _pick(rng, list(second.leaves)))
-
-
-def simplifications(genotype: Genotype) -> list[Genotype]:
-    """All genotypes with one part less, the largest parts first."""
-    found = [*_without_schedule(genotype), *_without_branches(genotype), *_without_genes(genotype)]
-    if genotype.recipe is not None:
-        found.append(with_genes(genotype, recipe=None))
-    return [other for other in dict.fromkeys(found) if other != genotype]
-
-
-def _without_schedule(genotype: Genotype) -> Iterator[Genotype]:
-    if genotype.odd is not None:
-        for layer in genotype.layers:
-            yield Genotype(even=layer, recipe=genotype.recipe)
-
-
-def _without_branches(genotype: Genotype) -> Iterator[Genotype]:
-    for index, layer in enumerate(genotype.layers):
-        if isinstance(layer.body, Parallel):
-            for leaf in layer_leaves(layer):
-                yield with_layer(genotype, index, with_genes(layer, body=leaf))
-        if layer.skip != "none":
-            yield with_layer(genotype, index, with_genes(layer, skip="none"))
-
-
-def _without_genes(genotype: Genotype) -> Iterator[Genotype]:
-    for site in leaf_sites(genotype):
-        leaf = leaf_at(genotype, site)
-        for gene, value in _simpler_genes(leaf):
-            other = with_genes(leaf, **{gene: value})
-            if getattr(other, gene) == value:
-                yield with_leaf(genotype, site, other)
-
-
-def _simpler_genes(leaf: Leaf) -> Iterator[tuple[str, Any]]:
-    for gene, value in SIMPLER.items():
-        if gene in type(leaf).model_fields and getattr(leaf, gene) != value:
-            yield gene, value
-    if isinstance(leaf, Memory):
-        plain = Delta() if isinstance(leaf.rule, Delta) else Hebbian()
-        if leaf.rule != plain:
-            yield "rule", plain
-        if isinstance(leaf.rule, Delta):
-            yield "rule", Hebbian()
-
-
-def fit(genotype: Genotype, allowance: Allowance) -> Genotype | None:
-    """Shrink until the allowance admits it, by the fewest and least costly steps found; None if nothing does."""
-    for _ in range(12):
-        if allowance.admits(genotype):
-            return genotype
-        steps = _shrinking_steps(genotype)
-        fitting = [step for step in steps if allowance.admits(step)]
-        if fitting:
-            return max(fitting, key=allowance.size)
-        smaller = [step for step in steps if _excess(step, allowance) < _excess(genotype, allowance)]
-        if not smaller:
-            return None
-        genotype = min(smaller, key=lambda step: _excess(step, allowance))
-    return None
-
-
-def _excess(genotype: Genotype, allowance: Allowance) -> float:
-    size = allowance.size(genotype) / max(1, allowance.parameters)
-    return max(1.0, size) + max(1.0, relative_cost(genotype) / allowance.cost)
-
-
-def _shrinking_steps(genotype: Genotype) -> list[Genotype]:
-    steps = list(simplifications(genotype))
-    for index, layer in enumerate(genotype.layers):
-        if isinstance(layer.body, Parallel) and layer.body.merge != "heads":
-            steps.append(with_layer(genotype, index, with_genes(layer, body=with_genes(layer.body, merge="heads"))))
-    for site in leaf_sites(genotype):
-        leaf = leaf_at(genotype, site)
-        steps.extend(with_leaf(genotype, site, with_genes(leaf, **genes)) for genes in _smaller_genes(leaf))
-    return steps
-
-
-def _smaller_genes(leaf: Leaf) -> Iterator[dict[str, Any]]:
-    if isinstance(leaf, Attention | Memory) and leaf.projection == "full":
-        yield {"projection": "grouped"}
-        yield {"projection": "low rank"}
-    if isinstance(leaf, Memory) and leaf.key_width == "full":
-        yield {"key_width": "half"}
-    if isinstance(leaf, Recurrence) and leaf.rank == "full":
-        yield {"rank": "low"}
-    if not isinstance(leaf, Convolution) and leaf.gate is not None and leaf.gate.rank == "full":
-        yield {"gate": leaf.gate.model_copy(update={"rank": "low"})}
+    return with_leaf(first, pick(rng, leaf_sites(first)), pick(rng, list(second.leaves)))
 
 
 def tune(rng: np.random.Generator, genotype: Genotype, base: Recipe, changes: int = 1) -> Genotype:
@@ -321,7 +193,7 @@ def tune(rng: np.random.Generator, genotype: Genotype, base: Recipe, changes: in
     for gene in _recipe_genes(rng, changes):
         current = settings.get(gene, getattr(base, gene))
         choices = [value for value in _recipe_choices(gene, current, base) if value != current]
-        settings[gene] = _pick(rng, choices)
+        settings[gene] = pick(rng, choices)
     # A setting that is the task's own says nothing.
     settings = {gene: value for gene, value in settings.items() if value != getattr(base, gene)}
     return with_genes(genotype, recipe=RecipeGenes(**settings) if settings else None)
@@ -368,21 +240,5 @@ def stabilise(genotype: Genotype, base: Recipe) -> Genotype:
     return with_genes(genotype, recipe=RecipeGenes(**{**_settings(genotype), **calm}))
 
 
-def lighten(genotype: Genotype, allowance: Allowance) -> Genotype | None:
-    """Find a variant at no more than 70% of the cost and no more parameters; None if there is none."""
-    target = Allowance(
-        parameters=min(allowance.parameters, allowance.size(genotype)),
-        scope=allowance.scope,
-        dim=allowance.dim,
-        heads=allowance.heads,
-        cost=0.7 * relative_cost(genotype),
-    )
-    return fit(genotype, target)
-
-
 def _settings(genotype: Genotype) -> dict[str, Any]:
     return genotype.recipe.settings() if genotype.recipe else {}
-
-
-def _pick(rng: np.random.Generator, options: list[Any] | tuple[Any, ...]) -> Any:
-    return options[int(rng.integers(len(options)))]

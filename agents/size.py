@@ -28,20 +28,16 @@ from netwright.agents.genotype import (
 from netwright.types import Scope
 
 
-def mixer_parameters(genotype: Genotype, dim: int, heads: int) -> int:
-    """Scalars in the larger of the genotype's mixers, as `torch` would count them."""
-    return max(layer_parameters(layer, dim, heads) for layer in genotype.layers)
+def parameters(genotype: Genotype, scope: Scope, dim: int, heads: int, layers: int) -> int:
+    """Scalars in all `layers` mixers (or blocks) of what is emitted for `scope`, as `torch` would count them."""
+    counts = [layer_parameters(layer, dim, heads) for layer in genotype.layers]
+    mixers = sum(counts[index % len(counts)] for index in range(layers))
+    return mixers + (layers * _block_frame(dim) if scope is Scope.BLOCK else 0)
 
 
-def block_parameters(genotype: Genotype, dim: int, heads: int) -> int:
-    """Scalars in the larger of the genotype's blocks: mixer, two norms, a channel MLP of twice the width."""
-    return mixer_parameters(genotype, dim, heads) + 2 * dim + 4 * dim * dim + 3 * dim
-
-
-def parameters(genotype: Genotype, scope: Scope, dim: int, heads: int) -> int:
-    """Scalars per layer of what is emitted for `scope`."""
-    count = block_parameters if scope is Scope.BLOCK else mixer_parameters
-    return count(genotype, dim, heads)
+def _block_frame(dim: int) -> int:
+    """Scalars that a block adds to its mixer: two norms and a channel MLP of twice the width."""
+    return 2 * dim + 4 * dim * dim + 3 * dim
 
 
 def layer_parameters(layer: Layer, dim: int, heads: int) -> int:

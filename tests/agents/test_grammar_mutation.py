@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from netwright.agents.baseline_genotypes import BASELINE_GENOTYPES
+from netwright.agents.differences import difference
 from netwright.agents.genotype import (
     Attention,
     Convolution,
@@ -21,23 +22,14 @@ from netwright.agents.genotype import (
     with_genes,
 )
 from netwright.agents.grammar import Allowance, Grammar
-from netwright.agents.mutation import (
-    ALTERNATIVES,
-    combine,
-    fit,
-    gene_variants,
-    lighten,
-    mutate,
-    simplifications,
-    stabilise,
-    tune,
-)
+from netwright.agents.mutation import ALTERNATIVES, combine, gene_variants, mutate, stabilise, tune
+from netwright.agents.simplify import fit, lighten, simplifications
 from netwright.agents.size import relative_cost
-from netwright.agents.words import difference, family
+from netwright.agents.words import family
 from netwright.types import Recipe, Scope
 
 GRAMMAR = Grammar()
-ROOMY = Allowance(parameters=6 * 64**2, scope=Scope.MIXER, dim=64, heads=4)
+ROOMY = Allowance(parameters=6 * 64**2, scope=Scope.MIXER, dim=64, heads=4, layers=2)
 
 
 def sample(seed: int) -> Genotype:
@@ -192,11 +184,11 @@ def test_a_stabilised_variant_is_calmer() -> None:
 
 
 def test_what_is_too_large_is_shrunk_until_it_fits() -> None:
-    tight = Allowance(parameters=13_000, scope=Scope.MIXER, dim=64, heads=4)
+    tight = Allowance(parameters=13_000, scope=Scope.MIXER, dim=64, heads=4, layers=2)
     for seed in range(60):
         smaller = fit(sample(seed), tight)
         assert smaller is not None and tight.admits(smaller)
-    assert fit(Genotype(even=Layer(body=Convolution())), Allowance(100, Scope.MIXER, 64, 4)) is None
+    assert fit(Genotype(even=Layer(body=Convolution())), Allowance(100, Scope.MIXER, 64, 4, 2)) is None
 
 
 def test_what_is_too_slow_is_lightened() -> None:

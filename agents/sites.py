@@ -1,0 +1,44 @@
+"""Places in a genotype: where its leaves are, and how to put another leaf or layer there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from netwright.agents.genotype import Genotype, Layer, Leaf, Parallel, layer_leaves, with_genes
+
+Side = Literal["left", "right"]
+Site = tuple[int, Side | None]
+T = TypeVar("T")
+
+
+def leaf_sites(genotype: Genotype) -> list[Site]:
+    """Where the leaves are: (layer, branch), the branch None where a layer has only one."""
+    sites: list[Site] = []
+    for index, layer in enumerate(genotype.layers):
+        sides: tuple[Side | None, ...] = ("left", "right") if isinstance(layer.body, Parallel) else (None,)
+        sites.extend((index, side) for side in sides)
+    return sites
+
+
+def leaf_at(genotype: Genotype, site: Site) -> Leaf:
+    leaves = layer_leaves(genotype.layers[site[0]])
+    return leaves[1] if site[1] == "right" else leaves[0]
+
+
+def with_leaf(genotype: Genotype, site: Site, leaf: Leaf) -> Genotype:
+    """Put `leaf` at `site`."""
+    layer = genotype.layers[site[0]]
+    body = leaf if site[1] is None else with_genes(layer.body, **{site[1]: leaf})
+    return with_layer(genotype, site[0], with_genes(layer, body=body))
+
+
+def with_layer(genotype: Genotype, index: int, layer: Layer) -> Genotype:
+    return with_genes(genotype, **{"even" if index == 0 else "odd": layer})
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """Draw one of `options`, each with the same probability."""
+    return options[int(rng.integers(len(options)))]
