@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from netwright.types import Scope, TaskSpec
 
@@ -20,6 +21,8 @@ EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Relative differences up to here need no explanation."""
 ROUNDING_MAX = 1e-3
 """Relative differences beyond this are never rounding."""
+REORDERING_MAX, REORDERING_MAX_16_BITS = 1e-4, 3e-2
+"""What summing in another order may change, relatively."""
 _SMALL_STEP = 1e-4
 _SHRINKS = 0.2
 
@@ -181,6 +184,29 @@ def _late_gradient(per_position: Tensor, position: int) -> Trace:
     )
 
 
+class _LowPrecision(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes whether any operation gives 16-bit floats."""
+
+    seen = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        self.seen |= isinstance(result, Tensor) and result.dtype in (torch.bfloat16, torch.float16)
+        return result
+
+
+def _beyond_rounding(found: Trace, run: Run, x: Tensor) -> Trace | None:
+    """Return the trace unless another order of summation explains it; calls of other shapes sum in other orders.
+
+    In 16 bits a difference of one last digit can flip a rounding and show as a hundredth.
+    """
+    if found.relative <= REORDERING_MAX:
+        return None
+    with _LowPrecision() as watched:  # type: ignore[no-untyped-call]
+        run(x[:1])
+    return found if found.relative > (REORDERING_MAX_16_BITS if watched.seen else REORDERING_MAX) else None
+
+
 def length_effect(run: Run, x: Tensor, lengths: Sequence[int]) -> Trace | None:
     """Return how much outputs change when the input ends earlier, or None where they do not."""
     base = run(x)
@@ -188,16 +214,14 @@ def length_effect(run: Run, x: Tensor, lengths: Sequence[int]) -> Trace | None:
     for length in lengths:
         short = run(x[:, :length])
         traces.append(_trace(base[:, :length], short, base, length))
-    worst = max(traces, key=lambda trace: trace.relative)
-    return worst if worst.relative > 1e-4 else None
+    return _beyond_rounding(max(traces, key=lambda trace: trace.relative), run, x)
 
 
 def row_effect(run: Run, x: Tensor, donor: Tensor) -> Trace | None:
     """Return how much row 0 changes when the other rows do, or None where it does not."""
     base = run(x)
     changed = run(torch.cat([x[:1], donor[1:]]))
-    found = _trace(base[:1], changed[:1], base, 0)
-    return found if found.relative > ROUNDING_MAX / 10 else None
+    return _beyond_rounding(_trace(base[:1], changed[:1], base, 0), run, x)
 
 
 def order_effect(run: Run, x: Tensor) -> Trace | None:
@@ -206,7 +230,7 @@ def order_effect(run: Run, x: Tensor) -> Trace | None:
     turned = run(x.flip(0)).flip(0)
     alone = run(x[:1])
     worst = max(_trace(base, turned, base, 0), _trace(base[:1], alone, base, 0), key=lambda t: t.relative)
-    return worst if worst.relative > ROUNDING_MAX / 10 else None
+    return _beyond_rounding(worst, run, x)
 
 
 def redraw(module: nn.Module, scale: float, generator: torch.Generator) -> None:

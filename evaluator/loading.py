@@ -104,9 +104,12 @@ def unpack_weights(network: nn.Module, data: bytes) -> None:
 
     Raises: CandidateError if names or shapes differ from what the network has.
     """
+    tensors = load_safetensors(data)
+    parameters, buffers = persistent_state(network)
+    for name in tensors.keys() - parameters.keys():
+        _fit_buffer(network, name, tensors[name], buffers.get(name))
     parameters, buffers = persistent_state(network)
     own = parameters | buffers
-    tensors = load_safetensors(data)
     if tensors.keys() != own.keys():
         odd = sorted(tensors.keys() ^ own.keys())[0]
         raise CandidateError(f"the trained weights and a freshly built network differ in {odd!r}")
@@ -116,6 +119,18 @@ def unpack_weights(network: nn.Module, data: bytes) -> None:
             if target.shape != tensors[name].shape:
                 raise CandidateError(f"{name!r} has another shape after training than when built")
             target.copy_(tensors[name])
+
+
+def _fit_buffer(network: nn.Module, name: str, saved: Tensor, built: Tensor | None) -> None:
+    """Make room for a buffer that grew in training, such as a table that is filled at first use."""
+    path, _, leaf = name.rpartition(".")
+    owner = dict(network.named_modules()).get(path)
+    if owner is None or leaf not in owner._buffers:
+        return
+    if built is None:
+        owner._buffers[leaf] = saved.clone()
+    elif not built.is_complex() and built.shape != saved.shape:
+        owner._buffers[leaf] = saved.to(built.dtype)
 
 
 def _plain(tensor: Tensor) -> Tensor:

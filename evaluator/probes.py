@@ -192,7 +192,7 @@ class Probe:
 
     def gradients(self) -> Finding:
         """Parameters that the bait training did not move take no part in the output."""
-        names = [name for name, p in self.network.named_parameters() if p.grad is None]
+        names = [n for n, p in self.network.named_parameters() if p.requires_grad and p.grad is None]
         names = sorted({*names, *self.untouched})
         if not names:
             return PASS

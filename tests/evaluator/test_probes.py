@@ -213,3 +213,19 @@ def test_a_network_that_leaks_after_training_is_reported():
 
     assert [report.gate for report in leaky if report.rejects] == ["causality after training"]
     assert [report for report in honest if report.rejects] == []
+
+
+def test_sixteen_bit_rounding_is_no_dependence_on_length_or_rows():
+    weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+
+    def coarse(x):
+        mixed = (x.to(torch.bfloat16) @ weight.to(torch.bfloat16)).float().cumsum(1)
+        return mixed * (1 + 1e-3 * (x.shape[1] % 2))
+
+    def plain(x):
+        return (x @ weight).cumsum(1) * (1 + 1e-3 * (x.shape[1] % 2))
+
+    x = torch.randn(2, 32, 64)
+
+    assert causality.length_effect(StatefulRun(Function(coarse)), x, [17]) is None
+    assert causality.length_effect(StatefulRun(Function(plain)), x, [17]) is not None
