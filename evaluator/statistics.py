@@ -186,9 +186,7 @@ def _at_step(comparison: Comparison, level: float, p_value: float, rejected: boo
 def _paired(differences: list[float], noise: NoiseFloor | None, rung: int, level: float) -> Comparison:
     """Compare by the differences seed by seed; two unrelated runs differ with twice the variance of one."""
     count = len(differences)
-    doubled = noise and NoiseFloor(
-        sd_nats=math.sqrt(2.0) * noise.sd_nats, degrees_of_freedom=noise.degrees_of_freedom
-    )
+    doubled = noise and NoiseFloor(sd_nats=math.sqrt(2.0) * noise.sd_nats, degrees_of_freedom=noise.degrees_of_freedom)
     variance = _pooled(_sum_of_squares(differences), count - 1, doubled)
     assert variance is not None  # two differences always have a variance
     error = math.sqrt(variance.value / count)
@@ -196,9 +194,7 @@ def _paired(differences: list[float], noise: NoiseFloor | None, rung: int, level
     return _decided(mean, error, variance, level, rung=rung, seeds=count, rival_seeds=count, paired=True)
 
 
-def _unpaired(
-    first: list[float], second: list[float], noise: NoiseFloor | None, rung: int, level: float
-) -> Comparison:
+def _unpaired(first: list[float], second: list[float], noise: NoiseFloor | None, rung: int, level: float) -> Comparison:
     n, m = len(first), len(second)
     delta = float(np.mean(first)) - float(np.mean(second))
     if noise is None and min(n, m) >= 2:

@@ -116,7 +116,5 @@ def _first_words(trials: Sequence[Trial], rival_name: str | None) -> str:
     done = _done(trials)
     rung = max(trial.rung for trial in done)
     losses = [trial.loss_nats for trial in done if trial.rung == rung and trial.loss_nats is not None]
-    why = (
-        "nothing to compare with yet" if rival_name is None else f"{rival_name} has no result to compare with"
-    )
+    why = "nothing to compare with yet" if rival_name is None else f"{rival_name} has no result to compare with"
     return f"Loss {sum(losses) / len(losses):.3f} nats ({_seeds(len(losses))}); {why}."
