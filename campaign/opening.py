@@ -112,7 +112,7 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
         from netwright.agents.grammar_planner import GrammarPlanner
 
         return Agents(GrammarPlanner())
-    from netwright.agents.endpoint import Endpoint
+    from netwright.agents.endpoint import Endpoint, RetryRule
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
     from netwright.agents.transport import Timeouts
@@ -126,6 +126,7 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
             first_seconds=config.total_timeout,
             total_seconds=config.total_timeout,
         ),
+        retries=RetryRule(tries=config.tries),
         concurrency=config.concurrency,
     )
     planner = LlmPlanner(endpoint, ledger, temperature=config.temperature, max_tokens=config.max_tokens)

@@ -57,6 +57,7 @@ class LlmConfig(Frozen):
 
     The key is read from the environment variable named `api_key_env`, never
     from the file. Time-outs are in seconds; `total_timeout` bounds one whole request.
+    `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back.
     """
 
     url: str | None = None
@@ -67,6 +68,7 @@ class LlmConfig(Frozen):
     max_tokens: Annotated[int, Field(ge=64)] = 6000
     connect_timeout: Annotated[FiniteFloat, Field(gt=0)] = 10.0
     total_timeout: Annotated[FiniteFloat, Field(gt=0)] = 300.0
+    tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
 
     @field_validator("url")

@@ -1,0 +1,168 @@
+"""A whole campaign against a real chat-completions server that answers well, badly, late, and not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from netwright.campaign.running import run_campaign
+from netwright.config import load_config
+from netwright.memory.overview import failures
+from netwright.memory.store import Memory
+from netwright.types import LlmCall, Outcome
+
+GOOD = '''"""Causal moving average over {width} steps, behind a gate.
+
+A gate lets each channel choose how much of its recent past it keeps.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Mixer(nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.gate = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.weight = nn.Parameter(torch.full((dim, 1, {width}), 1.0 / {width}))
+
+    def forward(self, x):
+        value = F.pad(self.value(x).transpose(1, 2), ({width} - 1, 0))
+        mixed = F.conv1d(value, self.weight, groups=x.shape[-1]).transpose(1, 2)
+        return torch.sigmoid(self.gate(x)) * mixed
+'''
+LEAKING = GOOD.replace("({width} - 1, 0)", "(0, {width} - 1)")
+SECRET = "sk-very-secret"
+
+
+def is_critic(body: dict[str, Any]) -> bool:
+    return "You are the critic" in body["messages"][0]["content"]
+
+
+def wants_a_token(body: dict[str, Any]) -> bool:
+    return body["messages"][-1]["content"] == "Say yes."
+
+
+class Model:
+    """Answers planners with the next entry of a script, critics with the same comment."""
+
+    def __init__(self, chat: ModuleType, script: list[Any]) -> None:
+        self._chat = chat
+        self._script = script
+        self._width = 20
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        if wants_a_token(body):
+            return "yes"
+        if is_critic(body):
+            comment = {"changed": "the width", "words": "The gate forgets.", "lesson": "On recall, averaging is not enough."}
+            return f"```json\n{json.dumps(comment)}\n```"
+        if self._script:
+            return self._script.pop(0)
+        self._width += 1
+        return self._chat.plan_reply(f"Average of {self._width}", GOOD.format(width=self._width))
+
+
+@pytest.mark.timeout(240)
+def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happened(
+    tmp_path: Path,
+    campaign_file: Callable[..., Path],
+    chat: ModuleType,
+    chat_server: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = [chat.plan_reply(f"Average of {width}", GOOD.format(width=width)) for width in (3, 4, 5, 6, 7)]
+    whole = chat.plan_text("Average of 9", GOOD.format(width=9))
+    script = [
+        good[0],
+        chat.plan_reply("Future average", LEAKING.format(width=8)),  # a plan that needs repair ...
+        good[1],  # ... and gets it
+        chat.completion('```json\n{"title": "broken", "hypothesis": \n```'),  # malformed JSON
+        good[2],
+        chat.completion(whole[: len(whole) * 2 // 3], finish_reason="length"),  # a cut-off answer
+        good[3],
+        chat.http_error(500, "out of memory"),
+        good[4],
+        *[chat.stall(30.0)] * 2,  # both tries of one request
+    ]
+    server = chat_server(default=Model(chat, script))
+    monkeypatch.setenv("NETWRIGHT_API_KEY", SECRET)
+    more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntotal_timeout = 1.5\ntries = 2\n'
+    config = load_config(campaign_file(trials=6, more=more), {})
+
+    row, _ = run_campaign(tmp_path / "home", config)
+
+    assert row.status == "finished"
+    with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
+        experiments = [known for known in memory.experiments(row.id) if known.action and known.action.kind == "expand"]
+        trained = [known for known in experiments if known.score is not None]
+        calls = calls_of(memory)
+        stages = {group.stage: group for group in failures(memory, row.name)}
+    assert len(trained) >= 6
+    assert not script
+    repaired = next(known for known in experiments if known.operator == "repair")
+    assert "causality" in repaired.attempts[0].failure
+    assert any(known.stage == "planner: no reply" for known in experiments)
+    assert "planner: no reply" in stages
+    assert {call.status for call in calls} > {"ok"}
+    assert any(call.role == "planner" and "stall" not in (call.reply or "") and call.error for call in calls)
+    verdict = trained[0].verdict
+    assert verdict is not None and verdict.author == "llm:scripted" and verdict.words == "The gate forgets."
+    assert verdict.outcome in (Outcome.BETTER, Outcome.WORSE, Outcome.NO_DIFFERENCE)
+    assert any(SECRET in headers.get("authorization", "") for headers in server.headers)
+    assert SECRET.encode() not in (tmp_path / "home" / "memory.db").read_bytes()
+
+
+def calls_of(memory: Memory) -> list[LlmCall]:
+    from netwright.memory.rows import llm_of
+
+    return [llm_of(row) for row in memory.connection.rows("SELECT * FROM llm_calls ORDER BY id")]
+
+
+def test_a_finished_reply_is_not_paid_for_twice(
+    tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any]
+) -> None:
+    server = chat_server(default=Model(chat, []))
+    more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\n'
+    config = load_config(campaign_file(trials=1, more=more), {})
+    run_campaign(tmp_path / "home", config)
+    asked = sum(not wants_a_token(body) for body in server.requests)
+
+    run_campaign(tmp_path / "home", config)
+
+    assert sum(not wants_a_token(body) for body in server.requests) == asked
+
+
+def test_an_endpoint_that_stays_silent_stops_the_campaign_with_everything_saved(
+    tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any], netwright: Any
+) -> None:
+    server = chat_server(["yes"], default=chat.http_error(500, "model crashed"))
+    more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntries = 1\n'
+
+    done = netwright("run", campaign_file(trials=2, more=more), "--home", tmp_path / "home")
+
+    assert done.returncode == 1
+    assert "5 times in a row" in done.stderr and "netwright resume small" in done.stderr
+    with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
+        assert memory.campaign("small").status == "interrupted"
+        assert len(memory.experiments(memory.campaign("small").id)) >= 7 + 5
+
+
+def test_an_endpoint_that_is_down_is_named_before_anything_is_trained(
+    tmp_path: Path, campaign_file: Callable[..., Path], netwright: Any
+) -> None:
+    more = '[llm]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntries = 1\n'
+
+    done = netwright("run", campaign_file(more=more), "--home", tmp_path / "home")
+
+    assert done.returncode == 1
+    assert "127.0.0.1:9" in done.stderr and "Traceback" not in done.stderr
+    with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
+        assert memory.trials() == []
