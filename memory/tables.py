@@ -139,8 +139,8 @@ def _search_log(db: Database) -> None:
     _table(
         db,
         "actions",
-        "campaign_id int, action int, kind str, operator str?, parents str, rung int, body str, state "
-        "str, node int?, candidate_id str?, stage str, failure str, asked_at str, done_at str?",
+        "campaign_id int, action int, kind str, operator str?, parents str, rung int, body str, "
+        "state str, node int?, candidate_id str?, stage str, failure str, asked_at str, done_at str?",
         pk=("campaign_id", "action"),
         references={**TO_CAMPAIGN, **TO_NODE, **TO_CANDIDATE},
     )
@@ -157,17 +157,17 @@ def _judgements(db: Database) -> None:
     _table(
         db,
         "scores",
-        "id int, campaign_id int, node int, candidate_id str, value float, standard_error float, rung "
-        "int, seeds int, created_at str",
+        "id int, campaign_id int, node int, candidate_id str, value float, standard_error float, "
+        "rung int, seeds int, created_at str",
         references={**TO_NODE, **TO_CANDIDATE},
         indexes=(("campaign_id", "node"), ("candidate_id",)),
     )
     _table(
         db,
         "verdicts",
-        "id int, campaign_id int, node int, candidate_id str, outcome str, rival_id str?, delta_nats "
-        "float?, low_nats float?, high_nats float?, level float?, changed str, words str, lesson "
-        "str?, author str, created_at str",
+        "id int, campaign_id int, node int, candidate_id str, outcome str, rival_id str?, "
+        "delta_nats float?, low_nats float?, high_nats float?, level float?, changed str, words str, "
+        "lesson str?, author str, created_at str",
         references={**TO_NODE, **TO_CANDIDATE, "rival_id": ("candidates", "id")},
         indexes=(("campaign_id", "node"), ("candidate_id",)),
     )

@@ -24,8 +24,11 @@ def outcome(
     if best is None:
         return [f"{_tried(known)}. There is no result to compare yet; the failures below say what happened."]
     reached = f"{best.metric_value:.4f} {best.metric}" if best.metric != "loss" else f"loss {best.loss_nats:.4f}"
+    called = best.title.rstrip(".")
     seeds = "one seed" if best.seeds == 1 else f"{best.seeds} seeds"
-    sentences = [f"{_tried(known)}. The best, “{best.title}”, reached {reached} at rung {best.rung} ({seeds})."]
+    sentences = [
+        f"{_tried(known)}. The best, “{called}”, reached {reached} at rung {best.rung} ({seeds})."
+    ]
     if settled:
         sentences.append(
             f"Trained again with fresh seeds and scored on the locked test split, {_claims(settled, title)}"
@@ -49,11 +52,16 @@ def _claims(comparisons: Sequence[Comparison], title: Callable[[str], str]) -> s
         (Outcome.NO_DIFFERENCE, "no different, beyond the noise, from {}"),
         (Outcome.WORSE, "worse than {}"),
     ):
-        rivals = [title(each.rival_id) for each in comparisons if each.outcome is kind]
+        rivals = [name_in(title(each.rival_id)) for each in comparisons if each.outcome is kind]
         if rivals:
             claims.append(phrase.format(listed(rivals)))
     text = "; ".join(claims)
     return f"{text if text.startswith('it is') else f'it is {text}'}."
+
+
+def name_in(title: str) -> str:
+    """What a title calls the design, without the explanation after it."""
+    return title.partition(": ")[0].rstrip(".")
 
 
 def _tried(known: Stats) -> str:
