@@ -1,0 +1,202 @@
+"""A user's mistake is answered by one sentence that names it and the remedy, and by exit code 2 or 1."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netwright.cli.app import run
+from netwright.memory.store import Memory
+
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Said:
+    """Run a command in an empty home; its exit code and what it said on stderr."""
+
+    def call(*arguments: object, home: Path | None = None) -> tuple[int, str]:
+        code = run([*map(str, arguments), "--home", str(home or tmp_path / "home")])
+        message = capfd.readouterr().err
+        assert "Traceback" not in message
+        return code, message
+
+    return call
+
+
+def test_an_unknown_task_is_named_with_the_known_ones(said: Said) -> None:
+    code, message = said("run", "--task", "poetry")
+
+    assert code == 2
+    assert "'poetry'" in message and "bytes" in message and "recall" in message
+
+
+def test_an_unknown_policy_is_named_with_the_known_ones(said: Said) -> None:
+    code, message = said("run", "--policy", "hope")
+
+    assert code == 2
+    assert "'hope'" in message and "tree" in message and "evolution" in message
+
+
+def test_missing_data_is_named(said: Said, tmp_path: Path) -> None:
+    code, message = said("run", "--task", "bytes", "--data", tmp_path / "nowhere")
+
+    assert code == 2
+    assert str(tmp_path / "nowhere") in message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", "empty"), (b"\x00\xff\x00\x01" * 50_000, "text"), (b"too short\n", "bytes")],
+    ids=["empty", "binary garbage", "smaller than one sequence"],
+)
+def test_data_that_cannot_be_learned_from_is_refused(
+    said: Said, tmp_path: Path, content: bytes, expected: str
+) -> None:
+    path = tmp_path / "data.txt"
+    path.write_bytes(content)
+
+    code, message = said("run", "--task", "bytes", "--data", path)
+
+    assert code == 2
+    assert str(path) in message and expected in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('task = "recall"\nbudgt = 3\n', ("line 2", "'budgt'", "budget")),
+        ('[budget]\ntrials = "many"\n', ("line 2", "budget.trials", "'many'")),
+        ("[budget]\ntrials = 0\n", ("line 2", "budget.trials", "0")),
+        ("task = = 3\n", ("line 1",)),
+        ('[llm]\n\nurl = "localhost"\n', ("line 3", "llm.url", "http://")),
+        ('name = "../up"\n', ("line 1", "name")),
+        ("rung_tokens = [10]\n", ("rung_tokens", "[10]")),
+    ],
+)
+def test_a_malformed_campaign_file_is_refused_with_key_and_line(
+    said: Said, tmp_path: Path, text: str, expected: tuple[str, ...]
+) -> None:
+    path = tmp_path / "campaign.toml"
+    path.write_text(text)
+
+    code, message = said("run", path)
+
+    assert code == 2
+    assert all(part in message for part in expected), message
+
+
+def test_a_campaign_file_that_does_not_exist_is_named(said: Said, tmp_path: Path) -> None:
+    code, message = said("run", tmp_path / "none.toml")
+
+    assert code == 2
+    assert "none.toml" in message
+
+
+def test_the_database_of_another_program_is_left_alone(said: Said, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with sqlite3.connect(home / "memory.db") as connection:
+        connection.execute("CREATE TABLE recipes (name)")
+    connection.close()
+    before = (home / "memory.db").read_bytes()
+
+    code, message = said("run", "--trials", "1")
+
+    assert code == 2
+    assert "memory.db" in message
+    assert (home / "memory.db").read_bytes() == before
+
+
+def test_a_memory_of_a_newer_netwright_is_left_alone(said: Said, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    Memory.open(home).close()
+    with sqlite3.connect(home / "memory.db") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+    code, message = said("run", "--trials", "1")
+
+    assert code == 2
+    assert "newer" in message
+
+
+def test_a_file_that_is_no_database_is_left_alone(said: Said, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "memory.db").write_text("my notes")
+
+    code, _ = said("memory", "top")
+
+    assert code == 2
+    assert (home / "memory.db").read_text() == "my notes"
+
+
+def test_a_home_that_cannot_be_written_is_named(said: Said) -> None:
+    code, message = said("run", "--trials", "1", home=Path("/proc/netwright"))
+
+    assert code == 1
+    assert "/proc/netwright" in message and "--home" in message
+
+
+def test_a_full_disk_stops_with_a_sentence_and_leaves_a_memory_that_opens(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    Memory.open(home).close()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "netwright", "run", "--task", "recall", "--trials", "1", "--home", str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "memory.db" in done.stderr, done.stderr
+    with Memory.open(home, create=False, read_only=True) as memory:
+        assert memory.campaigns() == []
+
+
+def test_an_empty_home_says_how_to_begin(said: Said) -> None:
+    for command in (("memory", "top"), ("status",), ("report",), ("resume",), ("confirm",)):
+        code, message = said(*command)
+        assert code == 2
+        assert "netwright run" in message
+
+
+def test_an_id_that_fits_nothing_is_named(said: Said, tmp_path: Path) -> None:
+    Memory.open(tmp_path / "home").close()
+
+    code, message = said("memory", "show", "abc123")
+
+    assert code == 2
+    assert "'abc123'" in message
+
+
+def test_sql_that_writes_is_refused(said: Said, tmp_path: Path) -> None:
+    Memory.open(tmp_path / "home").close()
+
+    code, message = said("memory", "sql", "DELETE FROM campaigns")
+
+    assert code == 2
+    assert "only SELECT" in message
+
+
+def test_an_unknown_flag_is_bad_usage(said: Said) -> None:
+    code, message = said("run", "--nonsense")
+
+    assert code == 2
+    assert "--nonsense" in message
+
+
+def test_a_candidate_file_that_does_not_exist_is_named(said: Said) -> None:
+    code, message = said("check", "nothing.py")
+
+    assert code == 2
+    assert "nothing.py" in message
