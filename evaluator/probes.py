@@ -9,39 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.evaluator import causality
-from netwright.evaluator.backbone import SizeError
 from netwright.evaluator.causality import StatefulRun, Subject, Trace
-from netwright.evaluator.loading import describe_error, load_factory, seeded_network
+from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
+from netwright.evaluator.loading import load_factory, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.types import GateReport, JsonDict, Recipe, TaskSpec
 
 _SEED = 1
 _SLOW_FORWARD_SECONDS = 0.03
 _BAIT_STEPS, _BAIT_SECONDS = 16, 0.15
-
-_MEND = (
-    "mask or shift what mixes over time, e.g. a lower-triangular mask, cumulative sums instead of means, "
-    "padding on the left of convolutions"
-)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a gate found: an empty message is a pass."""
-
-    message: str = ""
-    evidence: JsonDict = field(default_factory=dict)
-
-
-PASS = Finding()
 
 
 class Probe:
@@ -171,7 +153,7 @@ class Probe:
                 return Finding(
                     f"the output for one row changed by {trace.size:.3g} with the rest of the batch ({mode} "
                     "mode): compute every row by itself, without statistics over the batch",
-                    _evidence(trace, mode),
+                    leak_evidence(trace, mode),
                 )
         return PASS
 
@@ -181,7 +163,7 @@ class Probe:
         try:
             for test, trace in self._causality_tests():
                 if trace is not None:
-                    return Finding(_causality_message(test, trace), _evidence(trace, test))
+                    return Finding(causality_message(test, trace), leak_evidence(trace, test))
         finally:
             self.subject.module.float()
             self._note_untouched()
@@ -320,88 +302,8 @@ def run_gates(source: str, spec: TaskSpec, recipe: Recipe, tell: Callable[[JsonD
     reports: list[GateReport] = []
     for name, gate in zip(DYNAMIC_GATES, gates, strict=True):
         tell({"gate": name})
-        reports.append(_run_gate(name, gate))
+        reports.append(run_gate(name, gate))
         tell({"report": reports[-1].model_dump(mode="json")})
         if reports[-1].rejects and name != "batch independence":
             break
     return reports
-
-
-def _run_gate(name: str, gate: Callable[[], Finding]) -> GateReport:
-    begun = time.perf_counter()
-    try:
-        finding = gate()
-    except SizeError as error:
-        name, finding = "parameters", Finding(str(error))
-    except Exception as error:  # noqa: BLE001 - the border to the candidate: whatever it raises is a finding
-        finding = Finding(f"raised an error:\n{describe_error(error)}")
-    severity: Literal["error", "warning"] = "warning" if name in {"gradients", "large inputs"} else "error"
-    return GateReport(
-        gate=name,
-        passed=not finding.message,
-        severity=severity,
-        message=finding.message,
-        evidence=finding.evidence,
-        seconds=round(time.perf_counter() - begun, 4),
-    )
-
-
-def audit_trained(network: nn.Module, rows: Tensor, spec: TaskSpec) -> list[GateReport]:
-    """Run causality and batch independence again on a trained network, with token `rows` (B >= 4, T)."""
-    subject = Subject(network, spec, tokens=True)
-    return [
-        _run_gate("causality after training", lambda: _trained_causality(subject, rows)),
-        _run_gate("batch independence after training", lambda: _trained_batch(subject, rows)),
-    ]
-
-
-def _trained_causality(subject: Subject, rows: Tensor) -> Finding:
-    length = rows.shape[1]
-    boundaries = sorted({max(length // 3, 1), max(length * 2 // 3, 1), max(length - 1, 1)})
-    for mode in ("eval", "train"):
-        run = StatefulRun(subject.module.train(mode == "train"))
-        x, donor = rows[:1], (rows[1:2] + 1) % subject.spec.vocab_size
-        trace = causality.future_effect(run, x, donor, boundaries, stacked=False)
-        if trace is not None:
-            return Finding(_causality_message(f"{mode} mode after training", trace), _evidence(trace, mode))
-    return PASS
-
-
-def _trained_batch(subject: Subject, rows: Tensor) -> Finding:
-    for mode in ("eval", "train"):
-        run = StatefulRun(subject.module.train(mode == "train"))
-        trace = causality.row_effect(run, rows[:2], rows[2:4])
-        if trace is not None:
-            return Finding(
-                f"after training the output for one row changed by {trace.size:.3g} with the other rows "
-                f"({mode} mode): compute every row by itself",
-                _evidence(trace, mode),
-            )
-    return PASS
-
-
-def _causality_message(test: str, trace: Trace) -> str:
-    if test == "shorter input":
-        return (
-            f"output at position {trace.position} changed by {trace.size:.3g} when the input ended at "
-            f"{trace.boundary} instead of the full length: use nothing that depends on the sequence's length"
-        )
-    if test == "gradient":
-        return (
-            f"output at position {trace.position} has a gradient of {trace.size:.3g} with respect to the "
-            f"later input at {trace.boundary}: {_MEND}"
-        )
-    return (
-        f"output at position {trace.position} changed by {trace.size:.3g} when inputs from {trace.boundary} "
-        f"on changed ({test}): {_MEND}"
-    )
-
-
-def _evidence(trace: Trace, test: str) -> JsonDict:
-    return {
-        "test": test,
-        "change": trace.size,
-        "relative_change": trace.relative,
-        "position": trace.position,
-        "changed_from": trace.boundary,
-    }

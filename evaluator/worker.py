@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.evaluator import counts, loading, probes, training
+from netwright.evaluator import aftermath, counts, loading, probes, training
 from netwright.evaluator.tasks import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
@@ -136,7 +136,7 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
         reason = f"parameters and buffers take {len(data)} bytes, at most {room} are allowed"
         return {"status": "bad weights", "reason": reason}
     job.outputs["weights"][: len(data)] = data
-    reports = probes.audit_trained(network.to("cpu"), _audit_rows(job, spec), spec)
+    reports = aftermath.audit_trained(network.to("cpu"), _audit_rows(job, spec), spec)
     failed = [report for report in reports if report.rejects]
     status = {"status": "leak", "reason": failed[0].message} if failed else {"status": "done", "reason": ""}
     return {

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from netwright.evaluator import causality
+from netwright.evaluator.aftermath import audit_trained
 from netwright.evaluator.causality import StatefulRun
-from netwright.evaluator.probes import audit_trained, run_gates
+from netwright.evaluator.probes import run_gates
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.types import Recipe, Rung, Scope, TaskSpec
 
