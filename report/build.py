@@ -213,7 +213,7 @@ def _progress(story: Story) -> str | None:
             continue
         value = _in_metric(story, first.loss_nats)
         if each.action is None:
-            levels[each.candidate_id] = charts.Level(label=each.candidate.title, y=value)
+            levels[each.candidate_id] = charts.Level(label=words.name_in(each.candidate.title), y=value)
         elif each.action.kind == "expand":
             trained += 1
             label = f"{each.candidate.title}: {value:.4f} (design {trained}, {each.operator.value})"
@@ -235,7 +235,7 @@ def _curves(story: Story) -> str | None:
         points = _curve(story.trials, name, rung)
         if len(points) > 1:
             strong = name == story.best.candidate_id
-            lines.append(charts.Curve(label=story.title(name), points=points, emphasis=strong))
+            lines.append(charts.Curve(label=words.name_in(story.title(name)), points=points, emphasis=strong))
     return charts.curves(lines, unit="training loss, nats") if lines else None
 
 

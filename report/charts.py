@@ -20,7 +20,7 @@ LABEL_CHARACTERS = 31
 TRANSIENT = 0.08
 """The first part of a training curve, whose steep fall would flatten all that follows."""
 
-CURVE_POINTS = 90
+CURVE_POINTS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _range(values: Sequence[float], *, trim_high: bool) -> tuple[float, float]:
     if trim_high:
         middle = ordered[len(ordered) // 2]
         high = min(high, middle + 3 * max(middle - low, 0.02 * abs(middle), 1e-6))
-    air = max(0.06 * (high - low), 1e-3 * abs(high), 1e-6)
+    air = max(0.06 * (high - low), 1e-4 * abs(high), 1e-6)
     return low - air, high + air
 
 

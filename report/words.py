@@ -26,9 +26,7 @@ def outcome(
     reached = f"{best.metric_value:.4f} {best.metric}" if best.metric != "loss" else f"loss {best.loss_nats:.4f}"
     called = best.title.rstrip(".")
     seeds = "one seed" if best.seeds == 1 else f"{best.seeds} seeds"
-    sentences = [
-        f"{_tried(known)}. The best, “{called}”, reached {reached} at rung {best.rung} ({seeds})."
-    ]
+    sentences = [f"{_tried(known)}. The best, “{called}”, reached {reached} at rung {best.rung} ({seeds})."]
     if settled:
         sentences.append(
             f"Trained again with fresh seeds and scored on the locked test split, {_claims(settled, title)}"
