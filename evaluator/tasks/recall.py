@@ -27,7 +27,7 @@ from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
 
 SUMMARY = "multi-query associative recall: remember key-value pairs, answer for keys (nats per answer)"
 TOKENS_PER_SECOND = 45_000
-OPTIONS: dict[str, Any] = {"keys": 24, "values": 24, "min_pairs": 2, "max_pairs": 20}
+OPTIONS: dict[str, Any] = {"keys": 24, "values": 24, "min_pairs": 1, "max_pairs": 20}
 
 
 @dataclass(frozen=True)
