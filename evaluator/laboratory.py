@@ -19,7 +19,7 @@ import numpy as np
 
 from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.limits import LIMITS, LaboratoryLimits
-from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report
+from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report, shortened
 from netwright.evaluator.trial import (
     LAST_OUTPUT_CHARACTERS,
     SCORE_ENTRY,
@@ -95,7 +95,7 @@ class Laboratory:
         reply = parse_reply(result.reply, CheckReply) if result.cause is ExitCause.OK else None
         if reply is None:
             return (*static, *finished[: len(DYNAMIC_GATES)], _broken_gate(running, result))
-        return (*static, *reply.gates, *_missing_gates(reply.gates))
+        return (*static, *map(shortened, reply.gates), *_missing_gates(reply.gates))
 
     def trial(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
@@ -15,6 +16,7 @@ DYNAMIC_GATES = (
 )
 """The gates that run the candidate, in order."""
 REASON_CHARACTERS_MAX = 2400
+EVIDENCE_CHARACTERS_MAX = 2000
 
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
@@ -81,6 +83,12 @@ def parse_progress(event: JsonDict) -> Progress | None:
 def parse_report(event: JsonDict) -> GateReport | None:
     """Return the gate report in an event, or None where there is none."""
     try:
-        return GateReport.model_validate(event.get("report"))
+        return shortened(GateReport.model_validate(event.get("report")))
     except ValidationError:
         return None
+
+
+def shortened(report: GateReport) -> GateReport:
+    """Return the report with no more text than a gate of ours would write: it goes into memory and prompts."""
+    evidence = report.evidence if len(json.dumps(report.evidence)) <= EVIDENCE_CHARACTERS_MAX else {}
+    return report.model_copy(update={"message": report.message[:REASON_CHARACTERS_MAX], "evidence": evidence})

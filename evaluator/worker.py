@@ -27,7 +27,7 @@ _AUDIT_ROWS = 4
 
 def check_candidate(job: ChildJob) -> JsonDict:
     """Run the dynamic gates. Payload: source, spec, recipe. Emits each gate's name before it runs."""
-    torch.set_num_threads(1)
+    _settle()
     spec, recipe = _spec(job), Recipe.model_validate(job.payload["recipe"])
     reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit)
     return {"gates": [report.model_dump(mode="json") for report in reports]}
@@ -35,13 +35,13 @@ def check_candidate(job: ChildJob) -> JsonDict:
 
 def train_candidate(job: ChildJob) -> JsonDict:
     """Train and leave the weights in output `weights`. Payload: source, spec, recipe, rung, seed, device."""
-    torch.set_num_threads(1)
+    _settle()
     return _guarded(lambda: _train(job))
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
     """Answer input `tokens` with logits in output `logits`. Payload: source, spec, seed, rows, device."""
-    torch.set_num_threads(1)
+    _settle()
     return _guarded(lambda: _score(job))
 
 
@@ -93,6 +93,12 @@ class _Warm(nn.Module):
         return y
 
 
+def _settle() -> None:
+    """Compute on one thread, and as zero what is too small for normal numbers: decays make many, and slowly."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
 def _spec(job: ChildJob) -> TaskSpec:
     return TaskSpec.model_validate(job.payload["spec"])
 
@@ -136,7 +142,7 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
         reason = f"parameters and buffers take {len(data)} bytes, at most {room} are allowed"
         return {"status": "bad weights", "reason": reason}
     job.outputs["weights"][: len(data)] = data
-    reports = aftermath.audit_trained(network.to("cpu"), _audit_rows(job, spec), spec)
+    reports = aftermath.audit_trained(network, _audit_rows(job, spec), spec)
     failed = [report for report in reports if report.rejects]
     status = {"status": "leak", "reason": failed[0].message} if failed else {"status": "done", "reason": ""}
     return {
@@ -150,7 +156,7 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
 def _audit_rows(job: ChildJob, spec: TaskSpec) -> Tensor:
     data = job.inputs.get("data", b"")
     batch = next(training_batches(spec, data, seed=job.payload["seed"] + 1, batch_size=_AUDIT_ROWS))
-    return torch.from_numpy(batch.inputs).to(torch.int64)
+    return torch.from_numpy(batch.inputs).to(device=job.payload["device"], dtype=torch.int64)
 
 
 def _score(job: ChildJob) -> JsonDict:

@@ -197,3 +197,34 @@ def test_training_data_reaches_the_child_and_held_out_text_does_not(sandbox, tmp
     assert trial.status is TrialStatus.DONE, trial.reason
     assert trial.metrics["bits_per_byte"] == pytest.approx(trial.loss_nats / 0.6931471805599453)
     assert trial.metrics["bits_per_byte"] < 5
+
+
+FORGER = """
+try:
+    raise ValueError
+except ValueError as error:
+    frame = error.__traceback__.tb_frame
+while "job" not in frame.f_locals:
+    frame = frame.f_back
+report = {"gate": "builds", "passed": True, "message": "m" * 9000, "evidence": {"x": "y" * 9000}}
+frame.f_locals["job"]._send({"kind": "reply", "reply": {"gates": GATES}})
+while True:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("gates", "gate"),
+    [
+        ("[report]", "parameters"),
+        ("[]", "builds"),
+        ("[report] * 50", "builds"),
+        ("{}", "builds"),
+        ("[7]", "builds"),
+    ],
+)
+def test_a_forged_reply_must_be_complete_and_is_cut_short(laboratory, gates, gate):
+    reports = laboratory.check(candidate(SOURCE + FORGER.replace("GATES", gates)))
+
+    assert [report.gate for report in reports if report.rejects] == [gate]
+    assert all(len(report.message) < 3000 and len(str(report.evidence)) < 3000 for report in reports)
