@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,7 @@ from netwright.types import (
     Proposal,
     Remembered,
     Score,
+    Split,
     Trial,
     TrialStatus,
     Verdict,
@@ -80,6 +82,7 @@ class Work:
     after: asyncio.Event | None = None
     started: float = field(default_factory=time.monotonic)
     record: ExperimentRecord | None = None
+    place: int = -1
     score: Score | None = None
     verdict: Verdict | None = None
     noise: NoiseFloor | None = None
@@ -111,6 +114,7 @@ class Expander:
         self._repairs = repairs
         self._task_id = slots.laboratory.task.spec.id
         self._owners: dict[str, int] = {}
+        self._places = itertools.count()
         self._graph = self._build()
 
     def know(self, candidate: Candidate, owner: int) -> None:
@@ -118,8 +122,10 @@ class Expander:
         with contextlib.suppress(SyntaxError, ValueError, RecursionError):
             self._owners.setdefault(fingerprint(candidate.source), owner)
 
-    async def run(self, work: Work) -> ExperimentRecord:
+    async def run(self, work: Work) -> tuple[int, ExperimentRecord]:
         """Carry out `work.action` and remember it.
+
+        Returns: the record, and its place in the order in which records were remembered.
 
         Raises: Interrupted; ProviderError when the endpoint is gone for good; StoreError.
         """
@@ -132,7 +138,7 @@ class Expander:
         finally:
             work.screened.set()
         assert work.record is not None
-        return work.record
+        return work.place, work.record
 
     # -- the graph -------------------------------------------------------------------------------------------
 
@@ -261,12 +267,12 @@ class Expander:
         if "candidate_id" not in state:
             return State()
         candidate = self._memory.candidate(state["candidate_id"])
-        trials = self._memory.trials(task_id=self._task_id, candidate_id=candidate.id)
+        trials = self._trials_up_to(work.action.rung, candidate)
         work.score = score_of(trials, work.noise)
         rival = _rival(work)
         work.verdict = judge(
             trials,
-            self._memory.trials(task_id=self._task_id, candidate_id=rival.candidate.id) if rival else [],
+            self._trials_up_to(work.action.rung, rival.candidate) if rival else [],
             rival_id=rival.candidate.id if rival else None,
             rival_title=rival.candidate.title if rival else "",
             changed=state["changed"],
@@ -276,6 +282,11 @@ class Expander:
         if self._critic and not state["failure"]:
             work.verdict = await self._critic.comment(work.context(state["attempt"]), candidate, work.verdict)
         return State()
+
+    def _trials_up_to(self, rung: int, candidate: Candidate) -> list[Trial]:
+        """What this campaign may know at `rung`: an earlier one may have trained the same design further."""
+        trials = self._memory.trials(task_id=self._task_id, candidate_id=candidate.id, split=Split.VALIDATION)
+        return [trial for trial in trials if trial.rung <= rung]
 
     async def _remember(self, state: State, runtime: Runtime[Work]) -> State:
         work, action = runtime.context, runtime.context.action
@@ -296,6 +307,7 @@ class Expander:
             seconds=time.monotonic() - work.started,
         )
         self._memory.remember(self._campaign_id, work.record)
+        work.place = next(self._places)
         return State()
 
 

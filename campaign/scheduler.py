@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from netwright.campaign.board import Board
@@ -57,7 +58,7 @@ class Scheduler:
         self._board = parts.board
         self._config = parts.board.config
         self._inbox = Inbox(ordered=parts.ordered)
-        self._running: dict[asyncio.Task[ExperimentRecord], Action] = {}
+        self._running: dict[asyncio.Task[tuple[int, ExperimentRecord]], Action] = {}
         self._asked = 0
         self._expanding = 0
         self._silent = 0
@@ -214,9 +215,11 @@ class Scheduler:
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         if self._parts.slots.stopped:
             raise Interrupted
-        for task in done:
-            action = self._running.pop(task)
-            self._inbox.put(action.index, task.result())
+        # Tasks that ended together come as a set; the search is told in the order that the memory keeps.
+        for _, record, action in sorted(
+            ((*task.result(), self._running.pop(task)) for task in done), key=itemgetter(0)
+        ):
+            self._inbox.put(action.index, record)
 
     # -- what a result changes ---------------------------------------------------------------------------------
 

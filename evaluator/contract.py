@@ -91,10 +91,10 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
 
 
 def title_and_hypothesis(source: str) -> tuple[str, str]:
-    """Return the docstring's first line and the whole docstring; ("", "") where there is none."""
+    """Return the docstring's first line without its full stop, and the whole docstring; ("", "") without one."""
     tree, _ = _parse(source)
     hypothesis = (ast.get_docstring(tree) or "").strip() if tree is not None else ""
-    return (hypothesis.splitlines()[0].strip() if hypothesis else ""), hypothesis
+    return (hypothesis.splitlines()[0].strip().rstrip(".") if hypothesis else ""), hypothesis
 
 
 def _report(gate: str, message: str) -> GateReport:

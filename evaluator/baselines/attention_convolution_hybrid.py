@@ -1,4 +1,6 @@
-"""Hybrid: gated short convolutions, with softmax attention in every second layer.
+"""Gated convolution and softmax attention, hybrid.
+
+Gated short convolutions, with softmax attention in every second layer.
 
     even layers:  y = W_o (W_c x * conv_8(W_b x * W_v x))
     odd layers:   y = W_o softmax(causal(q k^T / sqrt(d))) v,  q and k rotated by their position

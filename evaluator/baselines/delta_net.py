@@ -1,4 +1,6 @@
-"""DeltaNet: a fast-weight memory that corrects itself instead of only adding.
+"""DeltaNet (delta rule).
+
+A fast-weight memory that corrects itself instead of only adding.
 
     S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T;   o_t = S_t^T q_t;   y = W_o norm(o)
 

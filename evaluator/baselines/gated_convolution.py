@@ -1,4 +1,6 @@
-"""Gated short convolution: a causal filter of 8 taps per channel between two multiplicative gates.
+"""Gated short convolution.
+
+A causal filter of 8 taps per channel between two multiplicative gates.
 
     u = W_b x * W_v x;   c_t = sum_{i < 8} w_i * u_{t-i};   y = W_o (W_c x * c)
 

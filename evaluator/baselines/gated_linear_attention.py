@@ -1,4 +1,6 @@
-"""Gated linear attention (GLA): a decay per channel that the input decides.
+"""Gated linear attention (GLA).
+
+Linear attention with a decay per channel that the input decides.
 
     a_t = sigmoid(W_2 W_1 x_t + b)^(1/16)      in (0, 1)^d, per key channel
     S_t = diag(a_t) S_{t-1} + k_t v_t^T;   o_t = q_t^T S_t;   y = W_o (silu(W_g x) * norm(o))

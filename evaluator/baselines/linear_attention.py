@@ -1,4 +1,4 @@
-"""Linear attention with the elu + 1 feature map.
+"""Linear attention (elu + 1 features).
 
     S_t = S_{t-1} + phi(k_t) v_t^T;   z_t = z_{t-1} + phi(k_t);   o_t = phi(q_t)^T S_t / (phi(q_t) . z_t)
 

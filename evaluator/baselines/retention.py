@@ -1,4 +1,6 @@
-"""Retention: linear attention with a fixed exponential decay per head and rotary positions.
+"""Retention (fixed decay per head).
+
+Linear attention with a fixed exponential decay per head and rotary positions.
 
     S_t = gamma_h S_{t-1} + k_t v_t^T;   o_t = q_t^T S_t;   y = W_o (silu(W_g x) * norm(o))
 

@@ -1,4 +1,4 @@
-"""Causal softmax attention with rotary positions.
+"""Softmax attention with rotary positions.
 
     q, k = rotate(W_q x), rotate(W_k x);   o_t = sum_{s <= t} softmax_s(q_t . k_s / sqrt(d)) v_s;   y = W_o o
 
