@@ -18,7 +18,7 @@ from netwright.sandbox.isolation import IsolationReport, Tier
 from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
 from netwright.sandbox.pool import Pool
 from netwright.sandbox.spare import Child, ZygoteConfig
-from netwright.sandbox.watch import ChildLost, Ending, Watch
+from netwright.sandbox.watch import ChildLost, Watch
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -206,8 +206,6 @@ class Sandbox:
             finally:
                 child.kill()
                 child.close()
-            if self._pool.closing and ending.cause is ExitCause.CRASHED:
-                ending = Ending(ExitCause.CANCELLED, "the sandbox was closed")
             outputs = descriptors.copies() if ending.cause is ExitCause.OK else {}
         started = watch.started or ended
         return JobResult(

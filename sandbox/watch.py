@@ -235,6 +235,8 @@ class Watch:
 
     def _raise_death(self) -> NoReturn:
         self._child.exited.wait(REPORT_SECONDS)
+        if self._child.lost and self._stopped():
+            raise Ended(ExitCause.CANCELLED, "stopped on request")
         if self._child.lost or self.started is None:
             raise self._lost()
         raise _crashed(self._child.exit.code)

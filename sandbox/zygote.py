@@ -155,12 +155,21 @@ class Zygote:
 
 
 def _tie_to(parent: int) -> None:
-    """Die with the trusted side, in order if possible: SIGTERM unwinds through `end_all`."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """Die with the trusted side; `_die_in_order` says how once there are children."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
         sys.exit(0)
+
+
+def _die_in_order(channel: wire.Channel) -> None:
+    """Let SIGTERM look like the trusted side hanging up, so that it cannot interrupt the killing of children."""
+
+    def hang_up(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            channel.sock.shutdown(socket.SHUT_RDWR)
+
+    signal.signal(signal.SIGTERM, hang_up)
 
 
 def _prepare(channel: wire.Channel) -> child.Setup | None:
@@ -200,6 +209,7 @@ def main(arguments: list[str]) -> None:
     if setup is None:
         return
     zygote = Zygote(channel, setup)
+    _die_in_order(channel)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             zygote.serve()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from netwright.sandbox import Job, Sandbox
+from netwright.sandbox import Job, Sandbox, Tier, wire
 
+FOLDER = str(Path(__file__).parent)
 x86_only = pytest.mark.skipif(platform.machine() != "x86_64", reason="the attack names x86-64 system calls")
 
 
@@ -21,12 +22,21 @@ def honest_jobs_still_work(bench):
 def test_no_secret_of_the_parents_environment_is_visible(monkeypatch, bench):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
 
-    with Sandbox(slots=1, entries=["sandbox_entries:environment"], python_path=[str(Path(__file__).parent)]) as sandbox:
+    with Sandbox(slots=1, entries=["sandbox_entries:environment"], python_path=[FOLDER]) as sandbox:
         reply = sandbox.run(Job(entry="sandbox_entries:environment")).reply
 
     assert "sk-very-secret" not in str(reply)
     assert reply["python"]["OMP_NUM_THREADS"] == "1"
     assert not {name for name in reply["python"] if "KEY" in name or "TOKEN" in name}
+
+
+def test_a_child_has_no_rights_and_goes_first_when_memory_runs_out(bench):
+    status = bench.run("status").reply
+
+    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
+    assert int(status["CapBnd"], 16) == 0 or os.geteuid() != 0
+    assert (status["NoNewPrivs"], status["Seccomp"], status["Threads"]) == ("1", "2", "1")
+    assert (status["oom_score_adj"], status["session"]) == ("1000", True)
 
 
 def test_a_child_has_no_descriptor_but_its_own(bench):
@@ -145,6 +155,23 @@ def test_an_output_cannot_be_resized(bench):
 
     assert set(result.reply["found"].values()) == {"EPERM"}
     assert len(result.outputs["text"]) == 4096
+
+
+def test_an_output_cannot_be_resized_even_where_no_filter_forbids_it():
+    entry = "sandbox_entries:resizes_output"
+    with Sandbox(slots=1, entries=[entry], python_path=[FOLDER], isolation=Tier.T0) as sandbox:
+        result = sandbox.run(Job(entry=entry, outputs={"text": 4096}))
+
+    assert set(result.reply["found"].values()) == {"EPERM"}
+
+
+def test_an_input_is_sealed_against_everybody():
+    descriptor = wire.sealed_input(b"hello")
+
+    with pytest.raises(PermissionError):
+        os.pwrite(descriptor, b"x", 0)
+    assert wire.copy_out(descriptor, 5) == b"hello"
+    os.close(descriptor)
 
 
 def test_an_input_cannot_be_written(bench):

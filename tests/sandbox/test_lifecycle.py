@@ -73,6 +73,7 @@ def test_a_job_that_waits_for_a_slot_can_be_cancelled():
         sandbox.close()
 
     assert (waiting.cause, running.result().cause) == (ExitCause.CANCELLED, ExitCause.CANCELLED)
+    assert running.result().wall_seconds > 0 and waiting.wall_seconds == 0
 
 
 def test_closing_leaves_no_process_and_no_descriptor():
@@ -148,25 +149,49 @@ def test_killed_spares_are_replaced():
     assert result.cause is ExitCause.OK
 
 
-@pytest.mark.parametrize("tier", [Tier.T2, Tier.T0])
-def test_nothing_is_left_when_the_trusted_side_is_killed(tier):
-    entry = "sandbox_entries:" + ("leaves_a_daemon" if tier is Tier.T0 else "sleeps")
-    program = f"""
-        from netwright.sandbox import Job, Sandbox, Tier
-        settings = dict(entries=["{entry}"], python_path=["{FOLDER}"], isolation=Tier("{tier}"))
-        with Sandbox(slots=1, **settings) as sandbox:
-            sandbox.wait_until_warm()
-            print(sandbox.zygote_pid, flush=True)
-            while True:
-                sandbox.run(Job(entry="{entry}"))
-    """
-    trusted = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
-    with trusted:
-        zygote_pid = int(trusted.stdout.readline())
-        time.sleep(0.3)
-        family = descendants(trusted.pid)
-        assert zygote_pid in family and len(family) >= 3
+@pytest.fixture
+def killable_campaign():
+    """Starts another process with a sandbox and a running job; returns it and its zygote's id."""
+    started = []
+
+    def start(entry, tier):
+        settings = {"slots": 1, "entries": [entry], "python_path": [FOLDER]}
+        program = f"""
+            from netwright.sandbox import Job, Sandbox, Tier
+            with Sandbox(**{settings}, isolation=Tier("{tier}")) as sandbox:
+                sandbox.wait_until_warm()
+                print(sandbox.zygote_pid, flush=True)
+                sandbox.run(Job(entry="{entry}", payload={{"seconds": 60}}))
+        """
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        trusted = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(trusted)
+        return trusted, int(trusted.stdout.readline())
+
+    yield start
+    for trusted in started:
         trusted.kill()
+        trusted.communicate()
+
+
+@pytest.mark.parametrize(("tier", "entry", "at_least"), [(Tier.T2, "sleeps", 3), (Tier.T0, "leaves_a_daemon", 4)])
+def test_nothing_is_left_when_the_trusted_side_is_killed(killable_campaign, tier, entry, at_least):
+    trusted, zygote_pid = killable_campaign(f"sandbox_entries:{entry}", tier)
+    wait_until(lambda: len(descendants(trusted.pid)) > at_least)
+    family = descendants(trusted.pid)
+    assert zygote_pid in family and len(family) > at_least
+
+    trusted.kill()
+
+    assert wait_until(lambda: not any(is_running(pid) for pid in family))
+
+
+def test_nothing_is_left_when_the_trusted_side_and_the_zygote_are_killed_together(killable_campaign):
+    trusted, zygote_pid = killable_campaign("sandbox_entries:sleeps", Tier.T2)
+    family = descendants(trusted.pid)
+
+    os.kill(trusted.pid, signal.SIGSTOP)
+    os.kill(zygote_pid, signal.SIGKILL)
 
     assert wait_until(lambda: not any(is_running(pid) for pid in family))
 
