@@ -73,7 +73,7 @@ def test_every_sample_builds_is_causal_and_has_the_size_it_promised(start: int) 
 
 
 def test_every_parameter_of_a_sample_gets_a_finite_gradient() -> None:
-    for seed in range(SAMPLES):
+    for seed in range(0, SAMPLES, 2):
         genotype = sample(seed)
         for layer in range(len(genotype.layers)):
             module = build(genotype, layer=layer)
@@ -84,7 +84,7 @@ def test_every_parameter_of_a_sample_gets_a_finite_gradient() -> None:
 
 
 def test_samples_stay_finite_and_causal_with_large_weights() -> None:
-    for seed in range(0, SAMPLES, 3):
+    for seed in range(0, SAMPLES, 4):
         module = build(sample(seed))
         with torch.no_grad():
             for parameter in module.parameters():

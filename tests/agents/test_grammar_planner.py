@@ -60,7 +60,7 @@ def test_the_same_context_gives_the_same_proposal(operator: Operator, drafts: li
 
 @pytest.mark.parametrize("operator", CHILD_OPERATORS)
 def test_a_child_is_new_fits_and_passes_the_static_gates(operator: Operator, drafts: list[Proposal]) -> None:
-    for seed in range(60):
+    for seed in range(40):
         parents = (remembered(drafts[seed]), remembered(drafts[(seed + 31) % 80]))
         child = propose(operator, seed, *parents)
         genotype = genotype_of(child)
