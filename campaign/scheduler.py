@@ -187,12 +187,15 @@ class Scheduler:
         return board.trained + self._expanding < budget.trials
 
     def _closing_seconds(self) -> float:
-        """What the work in flight and the finalists will still take, from the pace of the trials so far."""
+        """What the work in flight and the finalists will still take, from the pace of the trials so far.
+
+        At most a quarter of the budget: on a slow machine it is better to end a little late than to try nothing.
+        """
         finished = self._board.trained + len(BASELINE_SEEDS) * len(baseline_names())
-        seconds = self._board.busy_seconds / finished if self._board.busy_seconds else 0.0
+        seconds = self._board.busy_seconds / finished
         rungs = self._board.task.rungs
         costs = rungs[-1].tokens / rungs[0].tokens * (FINAL_DESIGNS + FINAL_BASELINES)
-        return seconds * (1 + costs / self._config.workers)
+        return min(seconds * (1 + costs / self._config.workers), self._config.budget.minutes * 60 / 4)
 
     def _ask(self) -> None:
         action = self._parts.policy.ask(self._asked).model_copy(update={"told": self._inbox.told})

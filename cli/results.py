@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -167,8 +168,7 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
     """All architectures on the locked split, every duel of each winner, and what may be claimed."""
     winners = [row.candidate.id for row in confirmation.rows if row.role == "candidate"]
     if json:
-        claims = {winner: confirmation.sentence(winner) for winner in winners}
-        print_json({**_plain(confirmation), "claims": claims})
+        print_json(_as_json(confirmation, winners))
         return
     seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
     title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
@@ -208,5 +208,20 @@ def _duel_cells(duel: Duel) -> list[object]:
     ]
 
 
-def _plain(confirmation: Confirmation) -> JsonDict:
-    return {name: getattr(confirmation, name) for name in confirmation.__dataclass_fields__}
+def _as_json(confirmation: Confirmation, winners: list[str]) -> JsonDict:
+    return {
+        "campaign": confirmation.campaign,
+        "task": confirmation.task_id,
+        "rung": confirmation.rung,
+        "seeds": confirmation.seeds,
+        "rows": [
+            {"id": row.candidate.id, "title": row.candidate.title, **_fields(row, without="candidate")}
+            for row in confirmation.rows
+        ],
+        "duels": [{**_fields(duel, without="comparison"), **_fields(duel.comparison)} for duel in confirmation.duels],
+        "claims": {winner: confirmation.sentence(winner) for winner in winners},
+    }
+
+
+def _fields(record: Any, without: str = "") -> JsonDict:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__ if name != without}

@@ -56,9 +56,7 @@ def test_missing_data_is_named(said: Said, tmp_path: Path) -> None:
     [(b"", "empty"), (b"\x00\xff\x00\x01" * 50_000, "text"), (b"too short\n", "bytes")],
     ids=["empty", "binary garbage", "smaller than one sequence"],
 )
-def test_data_that_cannot_be_learned_from_is_refused(
-    said: Said, tmp_path: Path, content: bytes, expected: str
-) -> None:
+def test_data_that_cannot_be_learned_from_is_refused(said: Said, tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "data.txt"
     path.write_bytes(content)
 
