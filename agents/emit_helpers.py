@@ -201,7 +201,9 @@ class ShortConvolution(nn.Module):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.taps = nn.Parameter(torch.empty(kernel, channels).uniform_(-1, 1) * kernel**-0.5)
+        taps = 0.3 * torch.randn(kernel, channels)
+        taps[-1] += 1  # begin close to the identity
+        self.taps = nn.Parameter(taps)
 
     def forward(self, x: Tensor) -> Tensor:
         past = F.pad(x, (0, 0, len(self.taps) - 1, 0))
