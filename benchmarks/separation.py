@@ -1,7 +1,7 @@
 """Do the tasks separate the baselines by more than the seed noise, and what does a trial cost?
 
     OMP_NUM_THREADS=1 python benchmarks/separation.py [--tasks recall bytes] [--seeds 3] [--rung 0]
-        [--csv benchmarks/results/separation-rung0.csv]
+        [--csv benchmarks/results/separation-recall.csv]
 
 Trains every baseline in this process with the ordinary training loop (no sandbox: baselines are trusted) and
 scores it on the validation rows of a fixed key. CPU seconds are those of the training alone, on one thread.
