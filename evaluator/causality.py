@@ -137,17 +137,28 @@ def _trace(base: Tensor, other: Tensor, whole: Tensor, boundary: int) -> Trace:
     return Trace(float(size), float(size) / scale, int(position), boundary)
 
 
-def future_effect(run: Run, x: Tensor, donor: Tensor, boundaries: Sequence[int], *, stacked: bool) -> Trace | None:
-    """Return the effect of the future on the past, or None where there is none beyond rounding."""
+def future_effect(
+    run: Run,
+    x: Tensor,
+    donor: Tensor,
+    boundaries: Sequence[int],
+    *,
+    stacked: bool,
+    rounding_max: float = ROUNDING_MAX,
+) -> Trace | None:
+    """Return the effect of the future on the past, or None where there is none beyond rounding.
+
+    Differences up to `rounding_max` are leaks only if they shrink when the input changes less.
+    """
     found = perturb_suffix(run, x, donor, boundaries, stacked=stacked)
     precision = x.dtype if x.is_floating_point() else torch.float32
     if found.relative <= EXACT[precision]:
         return None
     close = nudged(x, donor)
-    if found.relative > ROUNDING_MAX:
-        return found
     if close is None:
-        return None
+        return found if found.relative > ROUNDING_MAX else None
+    if found.relative > rounding_max:
+        return found
     again = perturb_suffix(run, x, close, [found.boundary], stacked=stacked)
     return found if again.relative < _SHRINKS * found.relative else None
 

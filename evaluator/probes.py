@@ -7,6 +7,8 @@ that a planner reads is untrusted all the same: what decides a score is the audi
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.evaluator import causality
-from netwright.evaluator.causality import StatefulRun, Subject, Trace
+from netwright.evaluator.causality import ROUNDING_MAX, StatefulRun, Subject, Trace
 from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
 from netwright.evaluator.loading import load_factory, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
@@ -24,6 +26,8 @@ from netwright.types import GateReport, JsonDict, Recipe, TaskSpec
 _SEED = 1
 _SLOW_FORWARD_SECONDS = 0.03
 _BAIT_STEPS, _BAIT_SECONDS = 16, 0.15
+_WIDE_ROWS = 32
+"""As many as are scored in one call."""
 
 
 class Probe:
@@ -147,7 +151,8 @@ class Probe:
             run = StatefulRun(module.train(mode == "train"))
             trace = causality.row_effect(run, x, donor)
             if trace is None and mode == "eval":
-                trace = causality.order_effect(run, x)
+                wide = self._draw(_WIDE_ROWS, min(self.spec.max_len, 16))
+                trace = causality.order_effect(run, x) or causality.order_effect(run, wide)
             if trace is not None:
                 self.stacked = False
                 return Finding(
@@ -206,12 +211,24 @@ class Probe:
         if not self.subject.tokens:
             yield "gradient", self._gradient(length, dtype)
         self._remember_parameters()
-        for scale in (0.3, 3.0):
-            causality.redraw(module, scale, self.generator)
-            found = self._future(run_eval(module), length, [length // 2, length - 1], dtype)
-            yield f"weights redrawn at scale {scale:g}", found
+        # With foreign weights an honest candidate may meet a singular matrix; with its own it just did not.
+        with contextlib.suppress(RuntimeError, ArithmeticError):
+            yield from self._redrawn(length, dtype)
         module.float()
         self._restore_parameters()
+        with contextlib.suppress(RuntimeError, ArithmeticError):
+            yield from self._baited()
+
+    def _redrawn(self, length: int, dtype: torch.dtype) -> Iterator[tuple[str, Trace | None]]:
+        # Large weights can make honest arithmetic ill-conditioned: rounding may then be of any size.
+        for scale, rounding_max in ((0.3, ROUNDING_MAX), (3.0, math.inf)):
+            causality.redraw(self.subject.module, scale, self.generator)
+            run, boundaries = run_eval(self.subject.module), [length // 2, length - 1]
+            found = self._future(run, length, boundaries, dtype, rounding_max=rounding_max)
+            yield f"weights redrawn at scale {scale:g}", found
+
+    def _baited(self) -> Iterator[tuple[str, Trace | None]]:
+        module, full = self.subject.module, self.spec.max_len
         causality.bait(self.subject, self.generator, steps=self._bait_steps(), length=min(full, 32))
         trained = self._future(StatefulRun(module.train()), full, [full // 2, full - 1], stacked=False)
         yield "train mode after a short training", trained
@@ -225,12 +242,15 @@ class Probe:
         dtype: torch.dtype = torch.float32,
         *,
         stacked: bool = True,
+        rounding_max: float = ROUNDING_MAX,
     ) -> Trace | None:
         if length < 2:
             return None
         x, donor = (self.subject.draw(1, length, self.generator, dtype) for _ in range(2))
         inner = sorted({min(max(boundary, 1), length - 1) for boundary in boundaries})
-        return causality.future_effect(run, x, donor, inner, stacked=stacked and self.stacked)
+        return causality.future_effect(
+            run, x, donor, inner, stacked=stacked and self.stacked, rounding_max=rounding_max
+        )
 
     def _gradient(self, length: int, dtype: torch.dtype) -> Trace | None:
         if length < 4:

@@ -16,6 +16,7 @@ class Mixer(torch.nn.Module):
     def __init__(self, dim, heads, max_len, layer, layers):
         super().__init__()
         self.value = torch.nn.Linear(dim, dim)
+        self.gate = torch.nn.Parameter(torch.zeros(dim))
         self.layer = layer
     def forward(self, x):
 """
@@ -59,7 +60,7 @@ def rejection(body: str):
 
 
 def test_an_honest_mixer_passes_every_gate_and_each_is_announced():
-    reports, told = gates("return self.value(x)")
+    reports, told = gates("return self.value(x) * (1 + self.gate)")
 
     assert tuple(reports) == DYNAMIC_GATES
     assert all(report.passed for report in reports.values())
@@ -70,7 +71,7 @@ def test_an_error_is_reported_with_the_candidates_own_line():
     gate, message = rejection("return self.valve(x)")
 
     assert gate == "shapes"
-    assert "candidate.py:9 in forward: return self.valve(x)" in message
+    assert "candidate.py:10 in forward: return self.valve(x)" in message
     assert "probes.py" not in message
 
 
@@ -86,7 +87,12 @@ def test_an_error_is_reported_with_the_candidates_own_line():
         ("return self.value(x) + torch.rand(1)", "determinism"),
         ("return self.value(x) - x.mean(0, keepdim=True)", "batch independence"),
         ("return self.value(x.flip(0)).flip(0) + x.flip(0)", "batch independence"),
+        ("return self.value(x) + (x.roll(-1, 1) if len(x) >= 16 else 0)", "batch independence"),
         ("return self.value(x.roll(-1, 1))", "causality"),
+        ("return self.value(x) + (x.roll(-1, 1) if torch.is_grad_enabled() else 0)", "causality"),
+        ("return self.value(x) + torch.relu(self.gate - 0.5) * x.flip(1)", "causality"),
+        ("return self.value(x) + self.gate * self.gate * x.flip(1)", "causality"),
+        ("return self.value(x) + torch.sign(x.mean(1, keepdim=True)) * 1e-3", "causality"),
         ("return self.value(x) + x.roll(1, 1)", "causality"),
         ("return self.value(x) * x.amax(1, keepdim=True)", "causality"),
         ("return self.value(x) + 1e-6 * x.sum(1, keepdim=True)", "causality"),
@@ -100,6 +106,22 @@ def test_an_error_is_reported_with_the_candidates_own_line():
 )
 def test_what_breaks_a_rule_is_rejected_by_the_gate_that_knows_it(body, gate):
     assert rejection(body)[0] == gate
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "A = (x @ x.transpose(1, 2)).tril(-1) / 64; return torch.linalg.inv(torch.eye(len(A[0])).to(A) + A) @ x",
+        "A = self.value(x) @ x.transpose(1, 2); e = (A - A.amax(-1, keepdim=True)).exp().tril(); "
+        "return e @ x / e.sum(-1, keepdim=True)",
+        "return self.value(x).logcumsumexp(1)",
+        "return self.value(x) + (torch.randn_like(x) if self.training else 0)",
+        "p = -x.shape[1] % 8; y = torch.nn.functional.pad(self.value(x), (0, 0, 0, p)); "
+        "return y.unflatten(1, (-1, 8)).cumsum(2).flatten(1, 2)[:, :x.shape[1]]",
+    ],
+)
+def test_unusual_but_causal_arithmetic_passes(body):
+    assert rejection(body) == ("", "")
 
 
 def test_a_leak_is_reported_with_where_and_how_much():
