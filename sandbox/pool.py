@@ -87,6 +87,14 @@ class Pool:
                 return self._spares.popleft(), False
         return self._request(), False
 
+    def give_back(self, child: Child) -> None:
+        """Return a spare that was taken but has heard nothing of a job."""
+        with self._changed:
+            if not self._closing:
+                self._spares.append(child)
+                return
+        child.close()
+
     def refill(self) -> None:
         """Ask for as many new spares as are missing; does not wait for them."""
         with self._changed:
@@ -274,6 +282,8 @@ class Pool:
             assert self._control is not None
             self._control.close()
             self._control = None
+        if not self._warm:
+            process.terminate()  # it may import for seconds before it notices, and has no children yet
         try:
             code = process.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -200,12 +200,17 @@ class Sandbox:
             watch = Watch(child, job.limits, on_event, lambda: self._is_stopped(cancel), self._pool.refill)
             try:
                 ending = watch.follow(_order(job), descriptors.all)
+                if not watch.handed_over:
+                    return self._never_started()
                 ended = time.monotonic()
                 seconds_to_kill = self._kill(child)
                 watch.drain_output()
             finally:
-                child.kill()
-                child.close()
+                if watch.handed_over:
+                    child.kill()
+                    child.close()
+                else:
+                    self._pool.give_back(child)
             outputs = descriptors.copies() if ending.cause is ExitCause.OK else {}
         started = watch.started or ended
         return JobResult(

@@ -85,6 +85,7 @@ class Watch:
         self._output_bytes = 0
         self._next_check = 0.0
         self._requested = time.monotonic()
+        self.handed_over = False
         self.started: float | None = None
         self.cpu_seconds_at_start = 0.0
         self.isolation_seconds = 0.0
@@ -107,6 +108,7 @@ class Watch:
             raise ChildLost(self._child.lost)
 
     def _hand_over(self, order: JsonDict, descriptors: Sequence[int]) -> None:
+        self.handed_over = True
         self._child.sock.settimeout(SEND_SECONDS)
         try:
             wire.send_frame(self._child.sock, order, descriptors)

@@ -51,7 +51,8 @@ def send_frame(sock: socket.socket, message: JsonDict, descriptors: Sequence[int
     """Send one frame, blocking. Raises OSError when the other side is gone."""
     frame = encode({**message, "descriptors": len(descriptors)})
     sent = socket.send_fds(sock, [frame], descriptors) if descriptors else 0
-    sock.sendall(memoryview(frame)[sent:])
+    if sent < len(frame):  # sending nothing would fail if the other side has read all and is gone by now
+        sock.sendall(memoryview(frame)[sent:])
 
 
 class FrameReader:

@@ -34,6 +34,10 @@ def dies_aloud():
     os._exit(7)
 
 
+def slow_zygote():
+    time.sleep(2)
+
+
 def two_threads():
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 
@@ -84,7 +88,7 @@ def environment(job):
 def status(job):
     """What the kernel says of this process."""
     with open("/proc/self/status") as file:
-        fields = dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+        fields = dict(line.rstrip("\n").split(":\t", 1) for line in file)
     with open("/proc/self/oom_score_adj") as file:
         fields["oom_score_adj"] = file.read().strip()
     return {**fields, "session": os.getsid(0) == os.getpid()}

@@ -61,6 +61,20 @@ def test_cancelling_stops_a_job_within_a_fifth_of_a_second():
     assert time.monotonic() - asked < 0.2 + 1.0 * (os.getloadavg()[0] > 4)
 
 
+def test_a_job_that_waits_for_the_imports_can_be_cancelled():
+    cancel = threading.Event()
+    before = len(os.listdir("/proc/self/fd"))
+    with make(warm_zygote="sandbox_entries:slow_zygote") as sandbox:
+        threading.Timer(0.1, cancel.set).start()
+        asked = time.monotonic()
+        result = sandbox.run(SLEEP, cancel=cancel)
+        seconds = time.monotonic() - asked
+
+    assert (result.cause, result.reason) == (ExitCause.CANCELLED, "stopped on request before it began")
+    assert seconds < 1.0
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_job_that_waits_for_a_slot_can_be_cancelled():
     cancel = threading.Event()
     cancel.set()

@@ -1,5 +1,6 @@
 """Every way to go wrong has its own cause, and a sentence with the numbers."""
 
+import socket
 import time
 
 import pytest
@@ -169,6 +170,20 @@ def test_an_unknown_entry_and_a_giant_payload_are_refused(bench):
 def test_running_before_start_says_what_to_do():
     with pytest.raises(SandboxError, match="start"):
         Sandbox(slots=1, entries=["a:b"]).run(Job(entry="a:b"))
+
+
+def test_a_frame_arrives_even_if_the_reader_is_gone_before_the_sender_looks_again():
+    sender, reader = socket.socketpair()
+
+    class Preempted(socket.socket):
+        def sendmsg(self, *arguments):
+            sent = super().sendmsg(*arguments)
+            reader.recv(1 << 16)
+            reader.close()
+            return sent
+
+    with Preempted(fileno=sender.detach()) as preempted:
+        wire.send_frame(preempted, {"job": 1}, [0])
 
 
 def test_frames_are_reassembled_from_any_pieces():
