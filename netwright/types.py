@@ -126,7 +126,8 @@ class Candidate(Frozen):
     @property
     def id(self) -> str:
         """SHA-256 of the source, in hex: the same file is the same candidate wherever it comes from."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
+        # Half a surrogate pair, as a JSON reply may hold, has no UTF-8; the size gate rejects it by name.
+        return hashlib.sha256(self.source.encode(errors="surrogatepass")).hexdigest()
 
 
 class GateReport(Frozen):
