@@ -62,7 +62,11 @@ class Model:
         if wants_a_token(body):
             return "yes"
         if is_critic(body):
-            comment = {"changed": "the width", "words": "The gate forgets.", "lesson": "On recall, averaging is not enough."}
+            comment = {
+                "changed": "the width",
+                "words": "The gate forgets.",
+                "lesson": "On recall, averaging is not enough.",
+            }
             return f"```json\n{json.dumps(comment)}\n```"
         if self._script:
             return self._script.pop(0)
@@ -141,7 +145,11 @@ def test_a_finished_reply_is_not_paid_for_twice(
 
 
 def test_an_endpoint_that_stays_silent_stops_the_campaign_with_everything_saved(
-    tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any], netwright: Any
+    tmp_path: Path,
+    campaign_file: Callable[..., Path],
+    chat: ModuleType,
+    chat_server: Callable[..., Any],
+    netwright: Any,
 ) -> None:
     server = chat_server(["yes"], default=chat.http_error(500, "model crashed"))
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntries = 1\n'

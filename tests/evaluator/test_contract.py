@@ -58,9 +58,7 @@ def test_broken_text_and_nesting_bombs_fail_a_gate_and_do_not_crash(source):
 
 def test_a_nesting_bomb_cannot_crash_the_trusted_process():
     bombs = ["'x = ' + '-' * 60000 + '1'", "'[' * 65000", "'x = 1' + '+1' * 32000", "'lambda:' * 9000 + '1'"]
-    script = (
-        "from netwright.evaluator.contract import inspect_source as i\nfrom netwright.types import Scope\n"
-    )
+    script = "from netwright.evaluator.contract import inspect_source as i\nfrom netwright.types import Scope\n"
     script += "".join(f"i({bomb}, Scope.MIXER)\n" for bomb in bombs)
 
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -139,9 +137,7 @@ def test_the_import_message_lists_what_is_allowed():
     assert "torch, math, typing" in failed(GOOD + "\nimport os\n")[1]
 
 
-@pytest.mark.parametrize(
-    "line", ["import torch.nn.functional as F", "from einops import rearrange", "import math"]
-)
+@pytest.mark.parametrize("line", ["import torch.nn.functional as F", "from einops import rearrange", "import math"])
 def test_allowed_imports_pass(line):
     assert failed(GOOD.replace("import torch\n", f"import torch\n{line}\n")) == ("", "")
 

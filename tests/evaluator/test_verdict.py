@@ -9,9 +9,7 @@ FLOOR = NoiseFloor(sd_nats=0.01, degrees_of_freedom=14)
 
 def trial(loss: float | None, *, seed: int = 0, rung: int = 0, reason: str = "", who: str = "a") -> Trial:
     status = TrialStatus.DIVERGED if loss is None else TrialStatus.DONE
-    return Trial(
-        candidate_id=who, task_id="t", rung=rung, seed=seed, status=status, loss_nats=loss, reason=reason
-    )
+    return Trial(candidate_id=who, task_id="t", rung=rung, seed=seed, status=status, loss_nats=loss, reason=reason)
 
 
 def test_a_better_candidate_gets_a_sentence_with_its_interval_and_the_source_of_the_noise():
@@ -23,8 +21,7 @@ def test_a_better_candidate_gets_a_sentence_with_its_interval_and_the_source_of_
     assert verdict.delta_nats == pytest.approx(-0.041)
     assert verdict.author == "statistics"
     assert verdict.words == (
-        "0.041 nats better than its parent "
-        "(95% interval 0.011 to 0.071, 1 seed, noise from repeated trainings)."
+        "0.041 nats better than its parent (95% interval 0.011 to 0.071, 1 seed, noise from repeated trainings)."
     )
 
 
