@@ -58,7 +58,7 @@ class State(TypedDict, total=False):
 
     attempt: int
     repairs: int
-    candidate_id: str
+    candidate_id: str | None
     operator: str
     changed: str
     duplicate: bool
@@ -184,7 +184,7 @@ class Expander:
         work = runtime.context
         if work.after is not None:
             await work.after.wait()
-        candidate = self._memory.candidate(state["candidate_id"])
+        candidate = self._candidate(state)
         owner = self._owner(candidate, work.action.index)
         if owner == work.action.index:
             work.screened.set()
@@ -194,10 +194,15 @@ class Expander:
             return State(duplicate=True, attempt=state["attempt"] + 1)
         return State(
             duplicate=True,
+            candidate_id=None,
             stage="novelty",
             failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
             f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
         )
+
+    def _candidate(self, state: State) -> Candidate:
+        assert state["candidate_id"] is not None
+        return self._memory.candidate(state["candidate_id"])
 
     def _owner(self, candidate: Candidate, index: int) -> int:
         """Which action was the first to propose this design; a file that does not parse is nobody's twin."""
@@ -207,7 +212,7 @@ class Expander:
             return index  # the gates say what is wrong with it
 
     async def _gate(self, state: State, runtime: Runtime[Work]) -> State:
-        candidate = self._memory.candidate(state["candidate_id"])
+        candidate = self._candidate(state)
         reports = self._memory.gates(candidate.id, self._task_id)
         if not reports:
             reports = await self._slots.check(candidate)
@@ -229,7 +234,7 @@ class Expander:
 
     async def _repair(self, state: State, runtime: Runtime[Work]) -> State:
         context = runtime.context.context(state["attempt"])
-        failed = self._memory.candidate(state["candidate_id"])
+        failed = self._candidate(state)
         gate, _, sentence = state["rejection"].partition(": ")
         try:
             proposal = await self._planner.repair(context, _as_proposal(failed, state["changed"]), state["rejection"])
@@ -245,7 +250,7 @@ class Expander:
             known = runtime.context.contexts.node(action.parents[0])
             candidate, operator = known.candidate, known.operator
         else:
-            candidate, operator = self._memory.candidate(state["candidate_id"]), Operator(state["operator"])
+            candidate, operator = self._candidate(state), Operator(state["operator"])
         trial = await self.trial(candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator))
         update = State(candidate_id=candidate.id, operator=operator.value)
         if trial.status is not TrialStatus.DONE:
@@ -264,9 +269,9 @@ class Expander:
 
     async def _judge(self, state: State, runtime: Runtime[Work]) -> State:
         work = runtime.context
-        if "candidate_id" not in state:
+        if not state.get("candidate_id"):
             return State()
-        candidate = self._memory.candidate(state["candidate_id"])
+        candidate = self._candidate(state)
         trials = self._trials_up_to(work.action.rung, candidate)
         work.score = score_of(trials, work.noise)
         rival = _rival(work)

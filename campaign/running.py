@@ -54,7 +54,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         status: CampaignStatus = "failed"
         note = ""
         try:
-            asyncio.run(_session(memory, row, lab, board, watch))
+            note = asyncio.run(_session(memory, row, lab, board, watch))
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -69,7 +69,8 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         return row, board
 
 
-async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None) -> None:
+async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None) -> str:
+    """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
     import langsmith
 
@@ -102,6 +103,7 @@ async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board,
     )
     try:
         await _run_watched(scheduler, slots, board, watch)
+        return scheduler.note()
     finally:
         if agents.endpoint is not None:
             await agents.endpoint.aclose()

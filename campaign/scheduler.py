@@ -180,11 +180,22 @@ class Scheduler:
         budget, board = self._config.budget, self._board
         if self._asked - self._inbox.told >= self._config.workers + LOOKAHEAD:
             return False
-        if self._asked >= FUTILE_START + FUTILE_FACTOR * budget.trials:
+        if self._is_futile():
             return False
         if board.elapsed_seconds >= budget.minutes * 60 - self._closing_seconds():
             return False
         return board.trained + self._expanding < budget.trials
+
+    def _is_futile(self) -> bool:
+        return self._asked >= FUTILE_START + FUTILE_FACTOR * self._config.budget.trials
+
+    def note(self) -> str:
+        """Why the campaign ended before its budget of trained candidates was spent; empty where it was."""
+        trained, wanted = self._board.trained, self._config.budget.trials
+        if trained >= wanted:
+            return ""
+        why = "most proposals failed" if self._is_futile() else "its time was over"
+        return f"ended with {trained} of {wanted} candidates trained: {why}; raise the budget to go on"
 
     def _closing_seconds(self) -> float:
         """What the work in flight and the finalists will still take, from the pace of the trials so far.
@@ -223,6 +234,7 @@ class Scheduler:
             ((*task.result(), self._running.pop(task)) for task in done), key=itemgetter(0)
         ):
             self._inbox.put(action.index, record)
+            self._watch_endpoint(record)
 
     # -- what a result changes ---------------------------------------------------------------------------------
 
@@ -234,7 +246,6 @@ class Scheduler:
             self._board.trained += record.score is not None
         else:
             self._board.promoted += 1
-        self._watch_endpoint(record)
         candidate = self._parts.memory.candidate(record.candidate_id) if record.candidate_id else None
         self._learn(record, candidate, action)
         self._parts.memory.put_node_statistics(self._parts.row.id, self._parts.policy.node_statistics())

@@ -68,7 +68,7 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
 
 
 def check_file(
-    home: Path, path: Path, task_name: str, data: Path | None, *, accept_no_sandbox: bool = False
+    path: Path, task_name: str, data: Path | None, *, accept_no_sandbox: bool = False
 ) -> tuple[Candidate, tuple[GateReport, ...]]:
     """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
     task = load_task(task_name, data=data)
@@ -203,7 +203,7 @@ def train_all(
                 seed=seed,
                 split=split,
                 cancel=stop,
-                store_weights=memory.artifacts.put_weights,
+                store_weights=memory.artifacts.put_weights if rung else None,
             )
             if trial.status is not TrialStatus.INTERRUPTED:
                 memory.put_trial(campaign_id, trial)

@@ -84,7 +84,8 @@ class Slots:
                     split=split,
                     on_progress=lambda progress: _show(slot, progress),
                     cancel=self._stop,
-                    store_weights=self._store_weights,
+                    # The first rung is for choosing: nobody asks for those weights again, and they are many.
+                    store_weights=self._store_weights if rung else None,
                 )
             )
         finally:

@@ -34,14 +34,13 @@ def check(
     task: TaskName = "bytes",
     data: Data = None,
     no_sandbox: NoSandbox = False,
-    home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
     """Run all gates on a candidate file: does it build, is it causal, does it fit? Exit code 3 when rejected."""
     from netwright.campaign.single import check_file
     from netwright.cli.evaluations import print_gates
 
-    candidate, reports = check_file(home, file, task, data, accept_no_sandbox=no_sandbox)
+    candidate, reports = check_file(file, task, data, accept_no_sandbox=no_sandbox)
     print_gates(candidate, reports, json=json)
     return 3 if any(report.rejects for report in reports) else 0
 

@@ -100,6 +100,8 @@ def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
             f"{sums.llm['calls']} LLM calls, {sums.llm['prompt_tokens'] + sums.llm['completion_tokens']:,} tokens"
         )
     out.print("; ".join(parts), soft_wrap=True)
+    if row.note:
+        out.print(Text(row.note, style="yellow"), soft_wrap=True)
 
 
 def _print_best(rows: list[TopRow], best: TopRow, candidate: Candidate, path: Path | None) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from netwright.campaign.running import run_campaign
 from netwright.config import load_config
+from netwright.errors import ProviderError
 from netwright.memory.overview import failures
 from netwright.memory.store import Memory
 from netwright.types import LlmCall, Outcome
@@ -161,6 +162,22 @@ def test_an_endpoint_that_stays_silent_stops_the_campaign_with_everything_saved(
     with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
         assert memory.campaign("small").status == "interrupted"
         assert len(memory.experiments(memory.campaign("small").id)) >= 7 + 5
+
+
+def test_a_campaign_goes_on_when_its_endpoint_is_back(
+    tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any]
+) -> None:
+    faults = [chat.http_error(500, "model crashed") for _ in range(5)]
+    server = chat_server(default=Model(chat, faults))
+    more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntries = 1\n'
+    config = load_config(campaign_file(trials=2, more=more), {})
+    with pytest.raises(ProviderError, match="5 times in a row"):
+        run_campaign(tmp_path / "home", config)
+
+    row, board = run_campaign(tmp_path / "home", config)
+
+    assert row.status == "finished"
+    assert board.trained >= 2
 
 
 def test_an_endpoint_that_is_down_is_named_before_anything_is_trained(

@@ -194,7 +194,7 @@ def test_an_unknown_flag_is_bad_usage(said: Said) -> None:
 
 
 def test_a_candidate_file_that_does_not_exist_is_named(said: Said) -> None:
-    code, message = said("check", "nothing.py")
+    code, message = said("evaluate", "nothing.py")
 
     assert code == 2
     assert "nothing.py" in message
