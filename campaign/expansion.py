@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -50,7 +49,6 @@ from netwright.types import (
 MOST_ATTEMPTS = 6
 SEARCH_SEED = 0
 RECURSION_LIMIT = 60
-log = logging.getLogger(__name__)
 
 
 class State(TypedDict, total=False):

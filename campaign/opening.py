@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from netwright.sandbox.runner import Sandbox
 
 if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
-
-log = logging.getLogger(__name__)
 
 
 def open_sandbox(*, slots: int, accept_no_sandbox: bool = False) -> Sandbox:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 from collections.abc import Callable
@@ -27,7 +26,6 @@ from netwright.memory.store import Memory
 from netwright.search.policy import make_policy
 
 Watcher = Callable[[Board, asyncio.Event], Any]
-log = logging.getLogger(__name__)
 
 
 def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = None) -> tuple[Campaign, Board]:

@@ -9,7 +9,7 @@ on with the actions that had no result yet.
 from __future__ import annotations
 
 import asyncio
-import logging
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -17,7 +17,7 @@ from typing import Any
 
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
-from netwright.campaign.expansion import SEARCH_SEED, Expander, Work, remembered
+from netwright.campaign.expansion import Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError, StoreError
@@ -33,7 +33,6 @@ FINAL_DESIGNS, FINAL_BASELINES = 3, 2
 LOOKAHEAD = 2
 SILENT_ENDPOINT_LIMIT = 5
 FUTILE_FACTOR, FUTILE_START = 4, 20
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,27 +99,29 @@ class Scheduler:
         if not any(trial.status is TrialStatus.DONE for trial in trials):
             raise SandboxError(f"no baseline could be trained ({trials[0].reason}); run `netwright doctor`")
         self._parts.chronicle.noise = noise_floor(trials)
-        for number, candidate in enumerate(candidates, 1):
-            self._enter_baseline(-number, candidate, [t for t in trials if t.candidate_id == candidate.id])
+        known = {record.node for record in self._parts.memory.experiments(self._parts.row.id) if not record.action}
+        for node, candidate in zip(itertools.count(-1, -1), candidates, strict=False):
+            record = self._baseline_record(node, candidate, [t for t in trials if t.candidate_id == candidate.id])
+            # Remembered once: after a promotion its first score would pass for the latest.
+            if node not in known:
+                self._parts.memory.remember(self._parts.row.id, record)
+            self._parts.expander.know(candidate, node)
+            self._learn(record, candidate, None)
 
     async def _baseline_trial(self, candidate: Candidate, seed: int) -> Trial:
         self._parts.memory.put_candidate(candidate)
         return await self._parts.expander.trial(candidate, rung=0, seed=seed, purpose="baseline")
 
-    def _enter_baseline(self, node: int, candidate: Candidate, trials: list[Trial]) -> None:
+    def _baseline_record(self, node: int, candidate: Candidate, trials: list[Trial]) -> ExperimentRecord:
         score = score_of(trials, self._parts.chronicle.noise)
-        failure = "" if score else trials[0].reason
-        record = ExperimentRecord(
+        return ExperimentRecord(
             node=node,
             operator=Operator.BASELINE,
             candidate_id=candidate.id,
             score=score,
             stage="" if score else f"training: {trials[0].status.value}",
-            failure=failure,
+            failure="" if score else trials[0].reason,
         )
-        self._parts.memory.remember(self._parts.row.id, record)
-        self._parts.expander.know(candidate, node)
-        self._learn(record, candidate, None)
 
     # -- the search --------------------------------------------------------------------------------------------
 
@@ -319,13 +320,3 @@ def _observation(record: ExperimentRecord, action: Action | None) -> Observation
         rung=action.rung if action else 0,
         repairable=record.stage.startswith(("training", "gate")),
     )
-
-
-def baseline_trials(memory: Memory, task_id: str) -> dict[str, list[Trial]]:
-    """The remembered trials of every baseline, by baseline name."""
-    return {name: memory.trials(task_id=task_id, candidate_id=baseline(name).id) for name in baseline_names()}
-
-
-def search_seeds() -> frozenset[int]:
-    """The seeds that campaigns train with; confirmation must use others."""
-    return frozenset((*BASELINE_SEEDS, SEARCH_SEED))
