@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -199,15 +200,23 @@ class Scheduler:
         return f"ended with {trained} of {wanted} candidates trained: {why}; raise the budget to go on"
 
     def _closing_seconds(self) -> float:
-        """What the work in flight and the finalists will still take, from the pace of the trials so far.
+        """What the trials in flight and the finalists will still take, from the pace of the trials so far.
 
         At most a quarter of the budget: on a slow machine it is better to end a little late than to try nothing.
         """
-        finished = self._board.trained + len(BASELINE_SEEDS) * len(baseline_names())
-        seconds = self._board.busy_seconds / finished
-        rungs = self._board.task.rungs
-        costs = rungs[-1].tokens / rungs[0].tokens * (FINAL_DESIGNS + FINAL_BASELINES)
-        return min(seconds * (1 + costs / self._config.workers), self._config.budget.minutes * 60 / 4)
+        rungs, board = self._board.task.rungs, self._board
+        dearer = rungs[-1].tokens / rungs[0].tokens
+        spent = board.trained + len(BASELINE_SEEDS) * len(baseline_names()) + board.promoted * dearer
+        rounds = math.ceil(len(self._finalists()) / self._config.workers)
+        seconds = board.busy_seconds / spent * (1 + rounds * dearer)
+        return min(seconds, self._config.budget.minutes * 60 / 4)
+
+    def _finalists(self) -> list[int]:
+        """The best designs and the best baselines that were not trained at the highest rung."""
+        top = self._board.task.rungs[-1].level
+        chronicle = self._parts.chronicle
+        scores = {node: chronicle.node(node).score for node in chronicle.finalists(FINAL_DESIGNS, FINAL_BASELINES)}
+        return [node for node, score in scores.items() if score is not None and score.rung < top]
 
     def _ask(self) -> None:
         action = self._parts.policy.ask(self._asked).model_copy(update={"told": self._inbox.told})
@@ -281,9 +290,8 @@ class Scheduler:
     async def _close(self) -> None:
         """Train the best designs and the best baselines at the highest rung, so that they can be compared."""
         top = self._board.task.rungs[-1].level
-        for node in self._parts.chronicle.finalists(FINAL_DESIGNS, FINAL_BASELINES):
-            score = self._parts.chronicle.node(node).score
-            if node not in self._closing and score is not None and score.rung < top:
+        for node in self._finalists():
+            if node not in self._closing:
                 self._log_and_start(
                     Action(
                         index=self._asked,
