@@ -7,8 +7,7 @@ a slot a moment late.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from netwright.config import CampaignConfig
@@ -38,7 +37,11 @@ class Leader:
 
 @dataclass
 class Board:
-    """The state that is shown while a campaign runs. `elapsed_before` is the time of earlier sessions, seconds."""
+    """The state that is shown while a campaign runs.
+
+    `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
+    `work_done` their training budgets in units of the lowest rung's. `news` waits for whoever shows it.
+    """
 
     name: str
     task: TaskSpec
@@ -53,11 +56,12 @@ class Board:
     failures: Counter[str] = field(default_factory=Counter)
     slots: dict[int, Slot] = field(default_factory=dict)
     busy_seconds: float = 0.0
+    work_done: float = 0.0
     best: Leader | None = None
     best_baseline: Leader | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    announce: Callable[[str], None] = lambda line: None
+    news: deque[str] = field(default_factory=deque)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -65,12 +69,12 @@ class Board:
         return self.elapsed_before + time.monotonic() - self.started
 
     def remaining_seconds(self) -> float | None:
-        """Estimated time to the end, from the pace so far; None before anything was trained."""
+        """Estimated time to the last candidate, from the pace so far; None where there is nothing to go by."""
+        wanted = self.config.budget.trials - self.trained
+        if not self.trained or wanted <= 0:
+            return None
         left = self.config.budget.minutes * 60 - self.elapsed_seconds
-        if not self.trained:
-            return max(left, 0.0)
-        pace = self.elapsed_seconds / self.trained
-        return max(0.0, min(left, pace * (self.config.budget.trials - self.trained)))
+        return max(0.0, min(left, self.elapsed_seconds / self.trained * wanted))
 
     def slot_use(self) -> float:
         """The share of (slots x wall time of this session) spent inside training and scoring."""

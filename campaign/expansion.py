@@ -70,8 +70,8 @@ class State(TypedDict, total=False):
 class Work:
     """What one run of the graph works on.
 
-    `screened` is set once this action's design is known to be new; `after` is the same of the action before it,
-    where designs must be compared in order.
+    `screened` is set once this action has its design, new and accepted by the gates (or none at all); `after` is the
+    same of the action before it, where designs must be compared in order.
     """
 
     action: Action
@@ -185,7 +185,6 @@ class Expander:
         candidate = self._candidate(state)
         owner = self._owner(candidate, work.action.index)
         if owner == work.action.index:
-            work.screened.set()
             return State(duplicate=False)
         self._board.duplicates += 1
         if state["attempt"] + 1 < MOST_ATTEMPTS:
@@ -217,13 +216,12 @@ class Expander:
             self._memory.put_gates(candidate.id, self._task_id, reports)
         rejection = _first_rejection(reports)
         if rejection is None:
+            runtime.context.screened.set()
             return State(rejection="")
         self._board.failures[f"gate: {rejection.gate}"] += 1
-        failed = {"candidate_id": candidate.id, "failure": f"{rejection.gate}: {rejection.message}"}
-        update = State(rejection=failed["failure"], failed_attempts=[*state["failed_attempts"], failed])
         if state["repairs"] >= self._repairs:
-            update |= State(stage=f"gate: {rejection.gate}", failure=rejection.message)
-        return update
+            return State(rejection=rejection.message, stage=f"gate: {rejection.gate}", failure=rejection.message)
+        return State(rejection=f"{rejection.gate}: {rejection.message}")
 
     def _after_gate(self, state: State) -> str:
         if not state["rejection"]:
@@ -240,7 +238,10 @@ class Expander:
             return State(stage="planner: no repair", failure=str(error))
         if proposal is None:
             return State(stage=f"gate: {gate}", failure=sentence)
-        return self._accept(proposal, Operator.REPAIR) | State(repairs=state["repairs"] + 1)
+        attempt = {"candidate_id": failed.id, "stage": f"gate: {gate}", "failure": sentence}
+        return self._accept(proposal, Operator.REPAIR) | State(
+            repairs=state["repairs"] + 1, failed_attempts=[*state["failed_attempts"], attempt]
+        )
 
     async def _train(self, state: State, runtime: Runtime[Work]) -> State:
         action = runtime.context.action
@@ -364,9 +365,12 @@ def _purpose(action: Action, operator: Operator) -> str:
 def _rival(work: Work) -> Remembered | None:
     """Whom the experiment is held against.
 
-    Its first parent where that was trained at the same rung, else the best baseline at that rung.
+    A new design: its first parent where that was trained at the same rung, else the best baseline. A promoted design:
+    the best baseline at that rung. A promoted baseline: nobody.
     """
     action = work.action
+    if action.kind == "promote" and action.parents[0] < 0:
+        return None
     if action.kind == "expand" and action.parents:
         parent = work.contexts.node(action.parents[0])
         if parent.score is not None and parent.score.rung >= action.rung:

@@ -8,9 +8,9 @@ from netwright.memory.records import ExperimentRecord
 class Inbox:
     """Results on their way to the search.
 
-    `ordered`: results come out by action index, without gaps. The search then knows the same at every action
-    whatever finished first, and a campaign repeats itself exactly, however many slots it has and whenever it was
-    killed. Otherwise they come out as they came in, so that one slow answer of an endpoint holds nobody up.
+    `ordered`: results come out by action index, without gaps. The search then knows the same at every action whatever
+    finished first, and a campaign repeats itself exactly, whenever it was killed. Otherwise they come out as they came
+    in, so that one slow answer of an endpoint holds nobody up.
     """
 
     def __init__(self, *, ordered: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board
@@ -46,31 +46,53 @@ def exclusive(home: Path, name: str) -> Iterator[None]:
 
     Raises: BusyError; StoreError when the home cannot be written.
     """
-    path = home / "locks" / f"{name}.lock"
+    path = _lock_file(home, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     except OSError as error:
         raise StoreError(f"cannot write to {home}: {error.strerror}; choose another place with --home DIR") from None
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(handle):
             raise BusyError(
                 f"campaign {name!r} is being run by another process; wait for it, watch it with "
                 f"`netwright status {name}`, or start another with --name"
-            ) from None
+            )
         yield
+
+
+def is_running(home: Path, name: str) -> bool:
+    """Whether some process holds campaign `name` now, whatever the memory says of it."""
+    try:
+        with _lock_file(home, name).open("r") as handle:
+            return not _locked(handle)
+    except OSError:
+        return False
+
+
+def _lock_file(home: Path, name: str) -> Path:
+    return home / "locks" / f"{name}.lock"
+
+
+def _locked(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
+    Its `config` says how many actions are in flight: that stays as it began, so that another number of slots
+    changes the pace and not the experiments.
+
     Raises: ConfigError naming the setting in which the two differ.
     """
     name = config.campaign_name
     known = next((row for row in memory.campaigns() if row.name == name), None)
-    stored = config.model_dump(mode="json")
+    stored = config.model_dump(mode="json") | {"in_flight": config.window}
     if known is None:
         return memory.start_campaign(name, task.spec, config.seed, stored)
     for what, before, now in (
@@ -84,6 +106,7 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Cam
                 f"campaign {name!r} was begun with another {what} ({before}, now {now}): its results would not "
                 f"compare; give this one its own --name, or continue that one with `netwright resume {name}`"
             )
+    stored["in_flight"] = known.config["in_flight"]
     return memory.update_campaign(known.id, status="running", note="", config=stored)
 
 
@@ -130,12 +153,12 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
     return Agents(planner, LlmCritic(endpoint, ledger), endpoint)
 
 
-def open_board(row: Campaign, config: CampaignConfig, announce: Callable[[str], None]) -> Board:
+def open_board(row: Campaign, tier: Tier) -> Board:
     """The board of a campaign, with the time that earlier sessions took."""
     return Board(
         name=row.name,
         task=row.task,
-        config=config,
+        config=CampaignConfig.model_validate(row.config),
+        tier=tier.value,
         elapsed_before=row.elapsed_seconds,
-        announce=announce,
     )

@@ -46,8 +46,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         open_sandbox(slots=config.workers + 1, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
     ):
         row = begin_or_continue(memory, config, task)
-        board = open_board(row, config, lambda line: None)
-        board.tier = sandbox.isolation.tier.value
+        board = open_board(row, sandbox.isolation.tier)
         lab = Laboratory(sandbox, task, memory.evaluation_key)
         status: CampaignStatus = "failed"
         note = ""
@@ -118,7 +117,8 @@ async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: 
     finally:
         done.set()
         if watching:
-            await watching
+            # Whoever watches may be gone (a closed pipe); that is no reason to lose a campaign.
+            await asyncio.gather(watching, return_exceptions=True)
         await asyncio.to_thread(slots.close)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -31,7 +31,6 @@ from netwright.types import Action, Candidate, Operator, Score, Trial, TrialStat
 
 BASELINE_SEEDS = (0, 1)
 FINAL_DESIGNS, FINAL_BASELINES = 3, 2
-LOOKAHEAD = 2
 SILENT_ENDPOINT_LIMIT = 5
 FUTILE_FACTOR, FUTILE_START = 4, 20
 
@@ -64,6 +63,7 @@ class Scheduler:
         self._silent = 0
         self._last_screened: asyncio.Event | None = None
         self._closing: set[int] = set()
+        self._round: tuple[bool, int] | None = None
 
     async def run(self) -> None:
         """Carry the campaign to its end.
@@ -111,7 +111,9 @@ class Scheduler:
 
     async def _baseline_trial(self, candidate: Candidate, seed: int) -> Trial:
         self._parts.memory.put_candidate(candidate)
-        return await self._parts.expander.trial(candidate, rung=0, seed=seed, purpose="baseline")
+        trial = await self._parts.expander.trial(candidate, rung=0, seed=seed, purpose="baseline")
+        self._parts.memory.update_campaign(self._parts.row.id, elapsed_seconds=self._board.elapsed_seconds)
+        return trial
 
     def _baseline_record(self, node: int, candidate: Candidate, trials: list[Trial]) -> ExperimentRecord:
         score = score_of(trials, self._parts.chronicle.noise)
@@ -146,7 +148,9 @@ class Scheduler:
     def _replay_choice(self, action: Action) -> None:
         if action.closing:
             self._closing.add(action.parents[0])
+            self._round = (action.parents[0] < 0, action.told)
             return
+        self._round = None
         chosen = self._parts.policy.ask(action.index).model_copy(update={"told": action.told})
         if chosen != action:
             raise StoreError(
@@ -162,15 +166,15 @@ class Scheduler:
 
     async def _search(self) -> None:
         while True:
-            # One result, then whatever may now be asked: told in order, the search knows at action n exactly
-            # what it knew at action n in any other run, however many results came in at once.
-            told = self._tell_next()
+            # Whatever may be asked, then one result: told in order, the search knows at action n exactly what it
+            # knew at action n in any other run, however many results came in at once.
             while self._may_ask():
                 self._ask()
-            if not told and not self._running:
+            if self._tell_next():
+                continue
+            if not self._running:
                 return
-            if not told:
-                await self._arrival()
+            await self._arrival()
 
     def _tell_next(self) -> bool:
         record = self._inbox.take()
@@ -180,7 +184,7 @@ class Scheduler:
 
     def _may_ask(self) -> bool:
         budget, board = self._config.budget, self._board
-        if self._asked - self._inbox.told >= self._config.workers + LOOKAHEAD:
+        if self._asked - self._inbox.told >= self._config.window:
             return False
         if self._is_futile():
             return False
@@ -205,10 +209,9 @@ class Scheduler:
         At most a quarter of the budget: on a slow machine it is better to end a little late than to try nothing.
         """
         rungs, board = self._board.task.rungs, self._board
-        dearer = rungs[-1].tokens / rungs[0].tokens
-        spent = board.trained + len(BASELINE_SEEDS) * len(baseline_names()) + board.promoted * dearer
         rounds = math.ceil(len(self._finalists()) / self._config.workers)
-        seconds = board.busy_seconds / spent * (1 + rounds * dearer)
+        pace = board.busy_seconds / board.work_done if board.work_done else 0.0
+        seconds = pace * (1 + rounds * rungs[-1].tokens / rungs[0].tokens)
         return min(seconds, self._config.budget.minutes * 60 / 4)
 
     def _finalists(self) -> list[int]:
@@ -221,6 +224,7 @@ class Scheduler:
     def _ask(self) -> None:
         action = self._parts.policy.ask(self._asked).model_copy(update={"told": self._inbox.told})
         self._expanding += action.kind == "expand"
+        self._round = None
         self._log_and_start(action)
 
     def _log_and_start(self, action: Action) -> None:
@@ -273,12 +277,13 @@ class Scheduler:
     def _celebrate(self, record: ExperimentRecord, candidate: Candidate, score: Score) -> None:
         is_baseline = record.node < 0
         if self._board.leads(candidate.id, candidate.title, score, baseline=is_baseline) and not is_baseline:
-            self._board.announce(
+            self._board.news.append(
                 f"best so far: {candidate.title} ({candidate.id[:10]}), {-score.value:.4f} nats at rung {score.rung}"
             )
 
     def _watch_endpoint(self, record: ExperimentRecord) -> None:
-        self._silent = self._silent + 1 if record.stage == "planner: no reply" else 0
+        if record.action is not None and record.action.kind == "expand":
+            self._silent = self._silent + 1 if record.stage in ("planner: no reply", "planner: no repair") else 0
         if self._silent >= SILENT_ENDPOINT_LIMIT:
             raise ProviderError(
                 f"the endpoint gave no answer {self._silent} times in a row (last: {record.failure}); everything is "
@@ -288,24 +293,26 @@ class Scheduler:
     # -- the end -----------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        """Train the best designs and the best baselines at the highest rung, so that they can be compared."""
-        top = self._board.task.rungs[-1].level
-        for node in self._finalists():
+        """Train the best baselines, then the best designs, at the highest rung, so that they can be compared."""
+        for baselines in (True, False):
+            self._promote([node for node in self._finalists() if (node < 0) is baselines], baselines)
+            while self._running:
+                await self._arrival()
+                while self._tell_next():
+                    pass
+
+    def _promote(self, nodes: list[int], baselines: bool) -> None:
+        """Log and start the finalists of one kind; all of them know what the first of them knew."""
+        if self._round is None or self._round[0] is not baselines:
+            self._round = (baselines, self._inbox.told)
+        for node in nodes:
             if node not in self._closing:
+                rung = self._board.task.rungs[-1].level
                 self._log_and_start(
                     Action(
-                        index=self._asked,
-                        kind="promote",
-                        parents=(node,),
-                        rung=top,
-                        told=self._inbox.told,
-                        closing=True,
+                        index=self._asked, kind="promote", parents=(node,), rung=rung, told=self._round[1], closing=True
                     )
                 )
-        while self._running:
-            await self._arrival()
-            while self._tell_next():
-                pass
 
     async def _abandon(self) -> None:
         """Wait until what was started has ended, one way or the other."""

@@ -63,7 +63,10 @@ class Slots:
         Raises: Interrupted.
         """
         async with self._checks:
-            return await self._in_thread(lambda: self.laboratory.check(candidate))
+            reports = await self._in_thread(lambda: self.laboratory.check(candidate, cancel=self._stop))
+        if self.stopped:
+            raise Interrupted  # a check that was cut short says nothing
+        return reports
 
     async def trial(
         self, candidate: Candidate, *, rung: int, seed: int, purpose: str, split: Split = Split.VALIDATION
@@ -94,6 +97,8 @@ class Slots:
             self._free.put_nowait(number)
         if trial.status is TrialStatus.INTERRUPTED:
             raise Interrupted
+        rungs = self.laboratory.task.spec.rungs
+        self._board.work_done += rungs[rung].tokens / rungs[0].tokens
         return trial
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:

@@ -57,7 +57,7 @@ def run(
         file,
         {
             "task": task,
-            "data": str(data) if data else None,
+            "data": str(data.resolve()) if data else None,
             "budget.trials": trials,
             "budget.minutes": minutes,
             "workers": workers,

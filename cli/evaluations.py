@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from netwright.campaign.single import Evaluation, Row
@@ -74,7 +75,7 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
             if trial.last_output:
                 out.print(Text(trial.last_output, style="dim"), soft_wrap=True)
     rows = sorted([row, *evaluation.baselines], key=_rank)
-    out.print(_rows_table(rows, evaluation.task.metric, mark=row.candidate.id))
+    out.print(_rows_table(rows, mark=row.candidate.id))
     if not evaluation.baselines:
         out.print(f"no baselines known at this rung yet: netwright baselines --task {evaluation.task.name}")
 
@@ -84,14 +85,14 @@ def print_baselines(rows: Sequence[Row], *, json: bool) -> None:
     if json:
         print_json([_as_json(row) for row in rows])
         return
-    out.print(_rows_table(rows, None))
+    out.print(_rows_table(rows))
 
 
 def _rank(row: Row) -> float:
     return -row.score.value if row.score else math.inf
 
 
-def _rows_table(rows: Sequence[Row], metric: str | None, mark: str = "") -> Any:
+def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
     cells = []
     for row in rows:
         title = Text(row.candidate.title, style="bold" if row.candidate.id == mark else "")
@@ -115,7 +116,8 @@ def mean_metrics(trials: Sequence[Trial]) -> dict[str, float]:
     """The mean of every metric over the trials that are done."""
     done = [trial for trial in trials if trial.status is TrialStatus.DONE]
     names = sorted({name for trial in done for name in trial.metrics})
-    return {name: sum(trial.metrics.get(name, 0.0) for trial in done) / len(done) for name in names}
+    values = {name: [trial.metrics[name] for trial in done if name in trial.metrics] for name in names}
+    return {name: sum(known) / len(known) for name, known in values.items()}
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
@@ -126,7 +128,7 @@ def metrics_text(metrics: Mapping[str, float]) -> str:
 def tokens_per_second(trials: Sequence[Trial]) -> float | None:
     """Training speed over all trials that are done: tokens by wall seconds, scoring excluded."""
     done = [trial for trial in trials if trial.status is TrialStatus.DONE]
-    seconds = sum(trial.usage.wall_seconds for trial in done)
+    seconds = sum(trial.usage.wall_seconds - trial.usage.scoring_seconds for trial in done)
     return sum(trial.tokens for trial in done) / seconds if seconds else None
 
 

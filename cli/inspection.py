@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -233,12 +234,17 @@ def print_failures(home: Path, campaign: str | None, *, limit: int, json: bool) 
                 out.print(Text(f"    {failure.last_output[-400:]}", style="dim"), soft_wrap=True)
 
 
+def _finite(value: Any) -> Any:
+    """JSON has no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def print_sql(home: Path, text: str, *, json: bool) -> None:
     """The answer to a query."""
     with _reading(home) as memory:
         answer = overview.sql(memory, text)
     if json:
-        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+        print_json([dict(zip(answer.columns, map(_finite, row), strict=True)) for row in answer.rows])
         return
     rows: list[list[Any]] = [list(row) for row in answer.rows]
     out.print(table([escape(column) for column in answer.columns], rows))

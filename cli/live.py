@@ -31,16 +31,18 @@ def watcher(*, quiet: bool) -> Watcher | None:
 
 async def _watch_live(board: Board, done: asyncio.Event) -> None:
     with Live(console=err, auto_refresh=False, transient=True) as live:
-        board.announce = lambda line: live.console.print(Text(line, style="green"))
         while not done.is_set():
+            while board.news:
+                live.console.print(Text(board.news.popleft(), style="green"))
             live.update(draw(board), refresh=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), REFRESH_SECONDS)
 
 
 async def _watch_lines(board: Board, done: asyncio.Event) -> None:
-    board.announce = lambda line: err.print(Text(line), soft_wrap=True)
     while not done.is_set():
+        while board.news:
+            err.print(Text(board.news.popleft()), soft_wrap=True)
         err.print(Text(one_line(board)), soft_wrap=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(done.wait(), LINE_SECONDS)
@@ -69,7 +71,8 @@ def draw(board: Board) -> Group:
     headline = Text.assemble(
         (f"{board.name} ", "bold"),
         f"{board.phase}: {board.trained}/{board.config.budget.trials} trained, {board.promoted} promoted, ",
-        f"{duration(board.elapsed_seconds)} gone, about {duration(left)} left, slots {board.slot_use():.0%} busy",
+        f"{duration(board.elapsed_seconds)} gone, about {duration(left)} to the last one, ",
+        f"slots {board.slot_use():.0%} busy",
     )
     slots = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
     for column in ("slot", "training", "for", "step", "loss", "time"):
@@ -80,6 +83,8 @@ def draw(board: Board) -> Group:
     for label, leader in (("best design", board.best), ("best baseline", board.best_baseline)):
         if leader:
             lines.append(Text(f"{label:14}{_loss(leader)} nats at rung {leader.score.rung}  {leader.title}"))
+    if board.duplicates:
+        lines.append(Text(f"duplicates    {board.duplicates} proposals had been tried, and were not trained again"))
     if board.failures:
         failed = ", ".join(f"{count} {stage}" for stage, count in board.failures.most_common(5))
         lines.append(Text(f"failures      {failed}", style="yellow"))
@@ -104,11 +109,18 @@ def _loss(leader: Leader) -> str:
 @contextlib.contextmanager
 def confirm_progress(*, quiet: bool) -> Iterator[ProgressCall]:
     """A progress bar over trainings; plain lines where stderr is no terminal, nothing where `quiet`."""
-    if quiet:
-        yield lambda finished, total, what: None
-        return
-    if not err.is_terminal:
-        yield _progress_line
+    try:
+        with _progress(quiet) as show:
+            yield show
+    except KeyboardInterrupt:
+        err.print("interrupted; every finished training is saved, and the same command goes on")
+        raise
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[ProgressCall]:
+    if quiet or not err.is_terminal:
+        yield _nothing if quiet else _progress_line
         return
     bar = Progress(
         TextColumn("{task.description}"),
@@ -127,6 +139,10 @@ def confirm_progress(*, quiet: bool) -> Iterator[ProgressCall]:
                 bar.update(task, completed=finished)
 
         yield show
+
+
+def _nothing(finished: int, total: int, what: str) -> None:
+    """Show nothing: the result alone is wanted."""
 
 
 def _progress_line(finished: int, total: int, what: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -12,8 +13,16 @@ from rich.table import Table
 
 from netwright.cli.options import terminal_width
 
-out = Console(width=terminal_width(), highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """A console whose reader may leave: that is an OSError for the caller, not the end of the process."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads this any more")
+
+
+out = _Console(width=terminal_width(), highlight=False, soft_wrap=False)
+err = _Console(stderr=True, highlight=False)
 
 
 def print_json(document: Any) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from netwright.campaign.board import Board
 from netwright.campaign.confirming import Confirmation, Confirmed, Duel
+from netwright.campaign.opening import is_running
 from netwright.cli.evaluations import metrics_text
 from netwright.cli.leaderboard import print_leaderboard
 from netwright.cli.output import count, duration, out, print_json, table
@@ -143,6 +144,8 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         row = memory.campaign(name)
         sums = stats(memory, row.name)
         rows = top(memory, campaign=row.name, limit=None)
+    if row.status == "running" and not is_running(home, row.name):
+        row = row.model_copy(update={"status": "interrupted"})  # it was killed before it could say so
     if json:
         print_json(
             {
@@ -162,7 +165,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
     out.print(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}", soft_wrap=True)
     print_leaderboard(rows, 5)
-    if row.status == "interrupted":
+    if row.status in ("interrupted", "failed"):
         out.print(f"go on with: netwright resume {row.name}")
 
 

@@ -73,8 +73,11 @@ class Laboratory:
         self._held_out: dict[Split, Batch] = {}
         self._data: SharedInput | None = None
 
-    def check(self, candidate: Candidate) -> tuple[GateReport, ...]:
-        """Return the reports of all gates that were reached; the candidate is rejected if any of them rejects."""
+    def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
+        """Return the reports of all gates that were reached; the candidate is rejected if any of them rejects.
+
+        After `cancel` was set the reports mean nothing: the check was cut short.
+        """
         static = inspect_source(candidate.source, self.spec.scope)
         if any(report.rejects for report in static):
             return static
@@ -90,7 +93,7 @@ class Laboratory:
         recipe = recipe_of(candidate.source, self.spec.recipe)
         payload = {"source": candidate.source, "spec": dump(self.spec), "recipe": dump(recipe)}
         job = Job(entry=_CHECK_ENTRY, payload=payload, limits=self.limits.check)
-        result = self._sandbox.run(job, on_event=listen)
+        result = self._sandbox.run(job, on_event=listen, cancel=cancel)
         _log.info("candidate checked id=%s cause=%s", candidate.id[:12], result.cause)
         reply = parse_reply(result.reply, CheckReply) if result.cause is ExitCause.OK else None
         if reply is None:

@@ -7,6 +7,7 @@ data = "corpus/"          # only for tasks that read data
 rung_tokens = [600_000, 1_800_000]  # training budgets, lowest rung first; default: the task's
 seed = 0
 workers = 2               # training slots; default: one per core
+in_flight = 4             # actions of the search under way at once; default: workers + 2
 
 [budget]
 trials = 28               # trained candidates, baselines not counted
@@ -88,6 +89,7 @@ class CampaignConfig(Frozen):
     rung_tokens: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
+    in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
     accept_no_sandbox: bool = False
     budget: Budget = Budget()
     search: SearchConfig = SearchConfig()
@@ -99,6 +101,11 @@ class CampaignConfig(Frozen):
         if value is not None and not NAME_PATTERN.fullmatch(value):
             raise ValueError(f"expected letters, digits, '.', '_' or '-' (at most 64), got {value!r}")
         return value
+
+    @property
+    def window(self) -> int:
+        """How many actions may be without a result; two more than slots, so that a gated design waits for each."""
+        return self.in_flight or self.workers + 2
 
     @property
     def campaign_name(self) -> str:
@@ -126,7 +133,8 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
     try:
         return CampaignConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, text, path)) from None
+        given = {dotted for dotted, value in overrides.items() if value is not None}
+        raise ConfigError(_explain(error, text, path, given)) from None
 
 
 def _read(path: Path) -> str:
@@ -143,6 +151,8 @@ def _parse(text: str, path: Path | None) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply for a campaign file; see the README") from None
 
 
 def _lay_over(values: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -154,11 +164,11 @@ def _lay_over(values: dict[str, Any], keys: list[str], value: Any) -> None:
     values[keys[-1]] = value
 
 
-def _explain(error: ValidationError, text: str, path: Path | None) -> str:
+def _explain(error: ValidationError, text: str, path: Path | None, given_as_flags: set[str]) -> str:
     first = error.errors(include_url=False)[0]
     keys = [str(part) for part in first["loc"]]
     dotted = ".".join(keys) or "(file)"
-    line = line_of_key(text, keys)
+    line = None if dotted in given_as_flags else line_of_key(text, keys)
     where = f"{path}, line {line}: " if line else ""
     if first["type"] == "extra_forbidden":
         return f"{where}unknown key {dotted!r}; known here: {', '.join(_known_keys(keys[:-1]))}"
