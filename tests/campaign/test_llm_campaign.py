@@ -113,7 +113,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     assert len(trained) >= 6
     assert not script
     repaired = next(known for known in experiments if known.operator == "repair")
-    assert "causality" in repaired.attempts[0].failure
+    assert repaired.attempts[0].stage == "gate: causality"
     assert any(known.stage == "planner: no reply" for known in experiments)
     assert "planner: no reply" in stages
     assert {call.status for call in calls} > {"ok"}
