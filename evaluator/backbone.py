@@ -22,11 +22,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.evaluator.sizing import CONVOLUTION_KERNEL, hidden_width, least_hidden, mixer_allowance
+from netwright.evaluator.sizing import (
+    CONVOLUTION_KERNEL,
+    SIZE_TOLERANCE,
+    hidden_width,
+    least_hidden,
+    mixer_allowance,
+    parameters_max,
+)
 from netwright.types import Scope, TaskSpec
 
-SIZE_TOLERANCE = 0.02
-"""How far the parameter count of a network may be from the budget, as a share of it."""
 INIT_STD = 0.02
 
 
@@ -152,9 +157,26 @@ def model_spec(spec: TaskSpec) -> ModelSpec:
 
 
 def parameter_count(modules: Iterable[nn.Module]) -> int:
-    """Return the number of scalars in all parameters, shared ones counted once."""
-    unique = {id(parameter): parameter for module in modules for parameter in module.parameters()}
-    return sum(parameter.numel() for parameter in unique.values())
+    """Return the number of 32-bit scalars in all parameters, shared ones counted once.
+
+    A float64 counts as two and so does a complex64, as their bytes do in a weight file; 16 bits count as one. What
+    a module says of itself by an overridden `parameters()` or `named_modules()` is not asked.
+    """
+    owners = {id(owner): owner for module in modules for owner in _with_parts(module)}
+    unique = {id(p): p for owner in owners.values() for p in owner._parameters.values() if p is not None}
+    return sum(p.numel() * max(2 if p.is_complex() else 1, p.element_size() // 4) for p in unique.values())
+
+
+def _with_parts(module: nn.Module) -> list[nn.Module]:
+    """Return the module and everything registered below it, each once."""
+    found: dict[int, nn.Module] = {}
+    pending = [module]
+    while pending:
+        part = pending.pop()
+        if id(part) not in found:
+            found[id(part)] = part
+            pending.extend(child for child in part._modules.values() if child is not None)
+    return list(found.values())
 
 
 def _part(spec: TaskSpec, factory: Callable[..., nn.Module], layer: int) -> nn.Module:
@@ -176,7 +198,7 @@ def _hidden_width(spec: TaskSpec, mixers: list[nn.Module]) -> int:
 
 def _checked(spec: TaskSpec, network: nn.Module) -> nn.Module:
     count = parameter_count([network])
-    limit = int(spec.parameters * (1 + SIZE_TOLERANCE))
+    limit = parameters_max(spec)
     if count > limit:
         raise SizeError(
             f"the network has {count:,} parameters, at most {limit:,} are allowed (the budget of "

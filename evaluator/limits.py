@@ -11,14 +11,17 @@ from netwright.sandbox.job import Limits
 class LaboratoryLimits:
     """Limits of the three kinds of job.
 
-    Training may take `train_base_seconds` plus a second per
-    `train_tokens_per_second` tokens, about ten times what softmax attention needs.
+    Training may take `train_base_seconds` plus a second per `train_tokens_per_second` tokens. Softmax attention
+    trains at about 45,000 tokens/s on one idle core; a machine four times slower with twice as many busy processes
+    as cores leaves an eighth of that, 5,600/s. At 6,000/s with 15 s beside it every rung of 256,000 tokens or more
+    still fits there: 58 s of 46 s needed, and 143 s of 137 s for three times the tokens. The limit also bounds
+    what a process that lies about its steps could gain, hence no more than that.
     """
 
     check: Limits = Limits(wall_seconds=20.0, threads=8)
     score: Limits = Limits(wall_seconds=60.0, threads=8)
-    train_base_seconds: float = 60.0
-    train_tokens_per_second: float = 10_000.0
+    train_base_seconds: float = 15.0
+    train_tokens_per_second: float = 6_000.0
     train_memory_bytes: int = 3 << 30
     train_threads: int = 8
 

@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.evaluator import causality
+from netwright.evaluator.backbone import parameter_count
 from netwright.evaluator.causality import ROUNDING_MAX, StatefulRun, Subject, Trace
 from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
-from netwright.evaluator.loading import load_factory, seeded_network
+from netwright.evaluator.loading import load_factory, persistent_state, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
+from netwright.evaluator.scoring import buffer_bytes_max, buffer_message
+from netwright.evaluator.sizing import parameters_max
 from netwright.types import GateReport, JsonDict, Recipe, TaskSpec
 
 _SEED = 1
@@ -49,15 +52,17 @@ class Probe:
         return PASS
 
     def parameters(self) -> Finding:
-        """Only reached if the backbone's sizing rule found room; reports what it arrived at."""
-        total = sum(p.numel() for p in self.network.parameters())
-        own = sum(p.numel() for p in self.subject.module.parameters())
+        """Only reached if the backbone's sizing rule found room; reports what it arrived at, and saved buffers."""
+        total, own = parameter_count([self.network]), parameter_count([self.subject.module])
+        _, buffers = persistent_state(self.network)
         evidence = {"total": total, "candidate": own, "budget": self.spec.parameters}
         if total == 0:
             return Finding("the network has no parameters to train: register them as nn.Parameter", evidence)
-        if total > 1.05 * self.spec.parameters:
+        if total > parameters_max(self.spec):
             return Finding(f"the network has {total:,} parameters, the budget is {self.spec.parameters:,}", evidence)
-        return Finding("", evidence)
+        n_bytes, room = sum(b.numel() * b.element_size() for b in buffers.values()), buffer_bytes_max(self.spec)
+        message = buffer_message(n_bytes, sum(b.numel() for b in buffers.values()), room) if n_bytes > room else ""
+        return Finding(message, evidence | {"buffer_bytes": n_bytes})
 
     def shapes(self) -> Finding:
         """Ask for the full length, odd lengths, length 1 and batches of 1 and 3; time the second, warm call."""

@@ -1,7 +1,7 @@
-"""The score, computed on the trusted side from what two fresh, untrusted processes answered.
+"""The score, computed on the trusted side from what fresh, untrusted processes answered.
 
     rows ──permute──▶ process A ──logits──▶ loss, accuracy, standard error
-    rows with other futures ──permute──▶ process B ──logits──▶ same prefixes? loss at the cuts
+    rows with other futures ──permute──▶ process B ──logits──▶ same prefixes? loss at the cuts     (per sheet)
 
 A candidate's weights and logits are bytes here: they are copied, parsed without pickle, checked for size,
 shape and finiteness, and only then used. The loss is computed from raw logits by a full log-softmax, so
@@ -22,7 +22,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from netwright.types import Audit, TaskSpec
+from netwright.evaluator.sizing import parameters_max
+from netwright.types import Audit, Split, TaskSpec
 
 IntRows = npt.NDArray[np.int32]
 FloatRows = npt.NDArray[np.float32]
@@ -30,8 +31,23 @@ Order = npt.NDArray[np.int64]
 
 AUDIT_TOLERANCE_FP32 = 2e-3
 UNSCORED = -100
-PARAMETER_SLACK = 1.05
-HEADER_BYTES_MAX = 256 << 10
+TWIN_SHEETS = 4
+"""How many sheets of twins, each for a fresh process, audit what decides: rungs above the first, the test split.
+
+A peek at the next token, at one position of one row of length T, shows only if that row is cut right there: it
+escapes n sheets with probability (1 - 1/(T-1))^n, which is 0.97 for T = 128 and n = 4. Peeks at k places of
+different rows escape with that to the power k: one in each of 256 rows with 0.0003, where one sheet has 0.13.
+"""
+TWIN_SHEETS_SCREENING = 1
+"""At rung 0 of the validation split, where a result decides no more than whether to look again."""
+BUFFER_SHARE = 0.05
+"""Room for persistent buffers, as a share of the bytes of the parameter budget.
+
+They come back from training as the parameters do, so whatever stands in them is capacity beyond the budget. What
+`__init__` can make again need not be saved; 5% leave room for counters and running statistics.
+"""
+HEADER_BYTES_MAX = 32 << 10
+"""Of a weight file: some 300 tensors' names, types and shapes. More would be a place to keep notes."""
 BUFFERS_KEY = "buffers"
 _DONORS_TRIED = 4
 _CHUNK_POSITIONS = 4096
@@ -85,6 +101,12 @@ class WeightReport:
 
     parameters: int
     buffer_bytes: int
+
+
+def twin_sheets(rung: int, split: Split) -> int:
+    """Return how many sheets of twins a trial is audited with."""
+    screening = rung == 0 and split is Split.VALIDATION
+    return TWIN_SHEETS_SCREENING if screening else TWIN_SHEETS
 
 
 def make_twins(inputs: IntRows, targets: IntRows, rng: np.random.Generator) -> Twins:
@@ -205,6 +227,13 @@ def audit(logits_a: FloatRows, logits_b: FloatRows, twins: Twins, targets: IntRo
     )
 
 
+def worst_audit(audits: Sequence[Audit]) -> Audit:
+    """Return the audit with the largest difference, with the mean loss at the cuts of all sheets."""
+    worst = max(audits, key=lambda audit: audit.max_logit_difference)
+    at_cuts = [audit.cut_loss_nats for audit in audits if audit.cut_loss_nats is not None]
+    return worst.model_copy(update={"cut_loss_nats": sum(at_cuts) / len(at_cuts) if at_cuts else None})
+
+
 def worst_difference(logits_a: FloatRows, logits_b: FloatRows, cuts: Order) -> tuple[float, int]:
     """Return the largest |difference| of two answers (N, T, V) before the cuts, and in how many rows."""
     worst = np.empty(len(cuts), dtype=np.float64)
@@ -218,16 +247,27 @@ def worst_difference(logits_a: FloatRows, logits_b: FloatRows, cuts: Order) -> t
 
 def weight_bytes_max(spec: TaskSpec) -> int:
     """Return how large a weight file may be: parameters with slack, buffers, header."""
-    return int(PARAMETER_SLACK * spec.parameters * 4) + buffer_bytes_max(spec) + HEADER_BYTES_MAX
+    return parameters_max(spec) * 4 + buffer_bytes_max(spec) + HEADER_BYTES_MAX
 
 
 def buffer_bytes_max(spec: TaskSpec) -> int:
-    """Return room for a mask and some tables per layer, in float32: far less than a corpus to remember."""
-    return spec.layers * spec.max_len * max(spec.max_len, 4 * spec.dim) * 4
+    """Return how many bytes all persistent buffers may take together."""
+    return int(BUFFER_SHARE * spec.parameters * 4)
+
+
+def buffer_message(n_bytes: int, n_scalars: int, bytes_max: int) -> str:
+    """Return what is wrong with so large buffers and what to do."""
+    return (
+        f"{n_scalars:,} scalars ({n_bytes:,} bytes) in persistent buffers; at most {bytes_max // 4:,} of 32 bits "
+        f"({bytes_max:,} bytes): register_buffer(..., persistent=False) for what __init__ can make again"
+    )
 
 
 def read_weights(data: bytes, spec: TaskSpec) -> WeightReport:
     """Check a weight file in safetensors form.
+
+    The file says itself which tensors are buffers. That can move no more than the buffers' share from one limit to
+    the other: everything counts somewhere, in units of 32 bits.
 
     Raises BadWeights if it is malformed, too large or not finite.
     """
@@ -241,15 +281,14 @@ def read_weights(data: bytes, spec: TaskSpec) -> WeightReport:
     infinite = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
     if infinite:
         raise BadWeights(f"{infinite[0]} holds NaN or infinity after training ({len(infinite)} tensors do)")
-    n_parameters = sum(tensor.size for name, tensor in tensors.items() if name not in buffers)
-    n_buffer_bytes = sum(tensor.nbytes for name, tensor in tensors.items() if name in buffers)
-    if n_parameters > PARAMETER_SLACK * spec.parameters:
+    parameters = [tensor for name, tensor in tensors.items() if name not in buffers]
+    saved = [tensor for name, tensor in tensors.items() if name in buffers]
+    n_parameters = sum(max(tensor.size, tensor.nbytes // 4) for tensor in parameters)
+    n_buffer_bytes = sum(tensor.nbytes for tensor in saved)
+    if n_parameters > parameters_max(spec):
         raise BadWeights(f"{n_parameters} parameters came back, the task's budget is {spec.parameters}")
     if n_buffer_bytes > buffer_bytes_max(spec):
-        raise BadWeights(
-            f"buffers take {n_buffer_bytes} bytes, at most {buffer_bytes_max(spec)} are allowed: "
-            "compute tables in forward or register them with persistent=False"
-        )
+        raise BadWeights(buffer_message(n_buffer_bytes, sum(tensor.size for tensor in saved), buffer_bytes_max(spec)))
     return WeightReport(parameters=n_parameters, buffer_bytes=n_buffer_bytes)
 
 

@@ -13,6 +13,13 @@ from __future__ import annotations
 from netwright.types import TaskSpec
 
 CONVOLUTION_KERNEL = 4
+SIZE_TOLERANCE = 0.02
+"""How far the parameter count of a network may be from the budget, as a share of it."""
+
+
+def parameters_max(spec: TaskSpec) -> int:
+    """Return the most parameters that a network may have, in 32-bit scalars."""
+    return int(spec.parameters * (1 + SIZE_TOLERANCE))
 
 
 def hidden_width(spec: TaskSpec, mixer_parameters: int) -> int:

@@ -1,7 +1,7 @@
 """One trial, step by step: train in one child, question two fresh ones, audit, score.
 
 Nothing that a child says makes a loss: training's claims only fill the advisory fields, and the loss comes from
-logits of processes that never had the answers.
+logits of processes that never had the answers. Nothing that a scoring process says is passed on.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from netwright.evaluator import scoring
+from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of
 from netwright.evaluator.limits import LaboratoryLimits
-from netwright.evaluator.replies import AnyReply, Progress, TrainReply, WorkReply, parse_progress, parse_reply
+from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
+from netwright.evaluator.scoring_failure import claimed_failure, job_failure
 from netwright.evaluator.tasks.base import Batch
 from netwright.sandbox.job import ExitCause, Job, JobResult, SharedInput
-from netwright.types import Candidate, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
+from netwright.types import Audit, Candidate, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
 
 TRAIN_ENTRY = "netwright.evaluator.worker:train_candidate"
 SCORE_ENTRY = "netwright.evaluator.worker:score_candidate"
@@ -42,6 +43,7 @@ _CLAIMED_STATUS = {
     "bad weights": TrialStatus.BAD_WEIGHTS,
     "leak": TrialStatus.LEAK,
 }
+_NO_REPLY = "the process answered with something that is no reply"
 
 
 class Ended(Exception):
@@ -107,21 +109,23 @@ class TrialRun:
             limits=self.bench.limits.train(self.spec.rungs[self.rung].tokens),
         )
         self.training = result = self.bench.run(job, listen)
-        reply = self._answer(result, TrainReply, "training")
-        tokens = min(reply.steps * recipe.batch_size * self.spec.max_len, self.spec.rungs[self.rung].tokens)
+        reply = self._training_reply(result)
+        self._check_steps(reply, recipe)
         self.facts |= {
             "steps": reply.steps,
-            "tokens": tokens,
+            "tokens": budget.tokens_of(self.spec, recipe, self.rung, reply.steps),
             "curve": reply.curve,
             "flops_per_token": reply.flops_per_token,
             "telemetry": {"train_seconds": reply.train_seconds},
         }
-        self._stop_unless_done(reply, result, "training")
+        if reply.status != "done":
+            raise Ended(_CLAIMED_STATUS[reply.status], f"{reply.reason} (while training)", result.last_output)
+        self._stop_on_request()
         self.weights = result.outputs["weights"][: min(reply.weights_bytes, room)]
         self._check_weights()
 
     def score(self) -> None:
-        """Ask two fresh processes, audit their answers, and put loss and metrics into the facts."""
+        """Ask fresh processes, audit their answers, and put loss and metrics into the facts."""
         begun = time.monotonic()
         try:
             self._score()
@@ -141,19 +145,11 @@ class TrialRun:
 
     def _score(self) -> None:
         batch = self.bench.rows
-        twins = scoring.make_twins(batch.inputs, batch.targets, self.bench.twins)
-        logits_a = self._ask(twins.sheet_a, twins.order_a)
-        logits_b = self._ask(twins.sheet_b, twins.order_b)
-        audit = scoring.audit(logits_a, logits_b, twins, batch.targets)
-        self.facts["audit"] = audit
-        if not audit.passed:
-            _, n_rows = scoring.worst_difference(logits_a, logits_b, twins.cuts)
-            raise Ended(
-                TrialStatus.LEAK,
-                f"logits changed by up to {audit.max_logit_difference:.3g} (at most {audit.tolerance:g} is rounding) "
-                f"in {n_rows} of {audit.rows} rows when only later inputs and the order of rows changed: outputs "
-                "may depend on nothing but earlier inputs of the same row",
-            )
+        sheets = scoring.twin_sheets(self.rung, self.split)
+        twins = [scoring.make_twins(batch.inputs, batch.targets, self.bench.twins) for _ in range(sheets)]
+        logits_a = self._ask(twins[0].sheet_a, twins[0].order_a)
+        audits = [self._audited(logits_a, sheet) for sheet in twins]
+        self.facts["audit"] = scoring.worst_audit(audits)
         loss = scoring.score_logits(logits_a, batch.targets)
         metrics = {"accuracy": loss.accuracy}
         if self.spec.metric == "bits per byte":
@@ -164,6 +160,21 @@ class TrialRun:
             "loss_standard_error": loss.standard_error,
             "metrics": metrics,
         }
+
+    def _audited(self, logits_a: scoring.FloatRows, twins: scoring.Twins) -> Audit:
+        """Put one sheet of twins to a fresh process and compare; ends the trial where the answers differ."""
+        logits_b = self._ask(twins.sheet_b, twins.order_b)
+        audit = scoring.audit(logits_a, logits_b, twins, self.bench.rows.targets)
+        if not audit.passed:
+            self.facts["audit"] = audit
+            _, n_rows = scoring.worst_difference(logits_a, logits_b, twins.cuts)
+            raise Ended(
+                TrialStatus.LEAK,
+                f"logits changed by up to {audit.max_logit_difference:.3g} (at most {audit.tolerance:g} is rounding) "
+                f"in {n_rows} of {audit.rows} rows when only later inputs and the order of rows changed: outputs "
+                "may depend on nothing but earlier inputs of the same row",
+            )
+        return audit
 
     def _ask(self, sheet: scoring.IntRows, order: scoring.Order) -> scoring.FloatRows:
         rows, length = sheet.shape
@@ -176,11 +187,11 @@ class TrialRun:
         )
         result = self.bench.run(job, None)
         self.scorings.append(result)
-        self._stop_unless_done(self._answer(result, WorkReply, "scoring"), result, "scoring")
+        self._check_scoring(result)
         try:
             return scoring.read_logits(result.outputs["logits"], order, self.spec)
         except scoring.BadLogits as error:
-            raise Ended(TrialStatus.BAD_LOGITS, str(error), result.last_output) from None
+            raise Ended(TrialStatus.BAD_LOGITS, str(error)) from None
 
     def _recipe(self) -> Recipe:
         try:
@@ -196,19 +207,39 @@ class TrialRun:
             "device": self.bench.device,
         }
 
-    def _answer(self, result: JobResult, kind: type[AnyReply], stage: str) -> AnyReply:
+    def _training_reply(self, result: JobResult) -> TrainReply:
         if result.cause is not ExitCause.OK:
-            raise Ended(_STATUS[result.cause], f"{why(result)} (while {stage})", result.last_output)
-        reply = parse_reply(result.reply, kind)
+            raise Ended(_STATUS[result.cause], f"{why(result)} (while training)", result.last_output)
+        reply = parse_reply(result.reply, TrainReply)
         if reply is None:
-            reason = f"the process answered with something that is no reply (while {stage})"
-            raise Ended(TrialStatus.CRASHED, reason, result.last_output)
+            raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
         return reply
 
-    def _stop_unless_done(self, reply: WorkReply, result: JobResult, stage: str) -> None:
+    def _check_steps(self, reply: TrainReply, recipe: Recipe) -> None:
+        """End the trial of a training that says it took other steps than paid for.
+
+        A process that trains longer and says otherwise is bounded by the time limit alone.
+        """
+        paid = budget.step_count(self.spec, recipe, self.rung)
+        if reply.steps > paid or (reply.status == "done" and reply.steps != paid):
+            raise Ended(
+                TrialStatus.CRASHED,
+                f"the training took {reply.steps} steps, the rung's budget pays for {paid}: the loop is not the "
+                "candidate's to change",
+            )
+
+    def _check_scoring(self, result: JobResult) -> None:
+        if result.cause is not ExitCause.OK:
+            raise Ended(_STATUS[result.cause], f"{job_failure(result)} (while scoring)")
+        reply = parse_reply(result.reply, WorkReply)
+        if reply is None:
+            raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
         if reply.status != "done":
-            status = _CLAIMED_STATUS[reply.status]
-            raise Ended(status, f"{reply.reason} (while {stage})", result.last_output)
+            reason = claimed_failure(reply, self.candidate.source)
+            raise Ended(_CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
+        self._stop_on_request()
+
+    def _stop_on_request(self) -> None:
         if self.cancel is not None and self.cancel.is_set():
             raise Ended(TrialStatus.INTERRUPTED, "stopped on request")
 

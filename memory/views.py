@@ -96,6 +96,7 @@ SELECT p.name AS campaign,
        f.failure,
        coalesce((SELECT t.last_output FROM trials t
                  WHERE t.candidate_id = f.candidate_id AND t.task_id = p.task_id AND t.status <> 'done'
+                   AND t.split = 'validation'
                  ORDER BY t.id DESC LIMIT 1), '') AS last_output,
        f.created_at
 FROM failed f

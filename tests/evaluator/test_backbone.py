@@ -87,6 +87,32 @@ def test_parameters_shared_between_layers_count_once():
     assert abs(parameter_count([network]) - RECALL.parameters) <= 0.02 * RECALL.parameters
 
 
+class Modest(nn.Linear):
+    """Says that it has no parameters."""
+
+    def parameters(self, recurse=True):
+        return iter(())
+
+    def named_parameters(self, *args, **kwargs):
+        return iter(())
+
+    def named_modules(self, *args, **kwargs):
+        return iter(())
+
+
+def test_parameters_are_counted_whatever_a_module_says_of_itself():
+    assert parameter_count([Modest(4, 4)]) == parameter_count([nn.Sequential(Modest(4, 4))]) == 20
+
+
+def test_numbers_of_more_than_32_bits_count_as_often_as_they_need():
+    module = nn.ParameterList(
+        nn.Parameter(torch.zeros(3, dtype=dtype))
+        for dtype in (torch.bfloat16, torch.float64, torch.complex64, torch.complex128)
+    )
+
+    assert parameter_count([module]) == 3 + 6 + 6 + 12
+
+
 def test_logits_are_float32_of_shape_batch_time_vocabulary_at_every_length():
     network = build_network(RECALL, SoftmaxAttention)
 

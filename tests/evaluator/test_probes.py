@@ -139,6 +139,19 @@ def test_a_network_over_budget_is_rejected_with_the_allowance():
     assert "budget" in reports["parameters"].message
 
 
+@pytest.mark.parametrize(("columns", "persistent", "passes"), [(12, True, True), (13, True, False), (999, False, True)])
+def test_saved_buffers_of_more_than_a_twentieth_of_the_budget_are_rejected(columns, persistent, passes):
+    buffer = f"self.register_buffer('notes', torch.zeros(16, {columns}), persistent={persistent})"
+    source = HEAD.replace("self.layer = layer", buffer) + "        return self.value(x) * (1 + self.gate)\n"
+
+    reports = {report.gate: report for report in run_gates(source, spec(), Recipe(), lambda event: None)}
+
+    assert reports["parameters"].passed is passes
+    if not passes:
+        assert "416 scalars (1,664 bytes) in persistent buffers; at most 400" in reports["parameters"].message
+        assert "persistent=False" in reports["parameters"].message
+
+
 def test_a_parameter_that_takes_no_part_is_a_warning():
     reports, _ = gates("return x * self.value.weight.sum()")
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save
 
 from netwright.evaluator import scoring
-from netwright.types import Recipe, Rung, Scope, TaskSpec
+from netwright.types import Audit, Recipe, Rung, Scope, Split, TaskSpec
 
 SPEC = TaskSpec(
     name="recall",
@@ -193,11 +193,48 @@ def weight_file(buffers: list[str] | None = None, **tensors: np.ndarray) -> byte
 
 
 def test_parameters_are_counted_without_buffers():
-    data = weight_file(["b"], a=np.zeros((5, 10), np.float32), b=np.zeros(30, np.float32))
+    data = weight_file(["b"], a=np.zeros((5, 10), np.float32), b=np.zeros(5, np.float32))
 
     report = scoring.read_weights(data, SPEC)
 
-    assert (report.parameters, report.buffer_bytes) == (50, 120)
+    assert (report.parameters, report.buffer_bytes) == (50, 20)
+
+
+def test_two_percent_above_the_budget_is_the_limit():
+    assert scoring.read_weights(weight_file(a=np.zeros(102, np.float32)), SPEC).parameters == 102
+    with pytest.raises(scoring.BadWeights, match="103 parameters"):
+        scoring.read_weights(weight_file(a=np.zeros(103, np.float32)), SPEC)
+
+
+@pytest.mark.parametrize("claimed", [[], ["notes"], ["notes", "weight"], ["weight"]])
+def test_whatever_a_file_calls_a_buffer_it_holds_no_more(claimed):
+    notes, weight = np.zeros(60, np.float32), np.zeros(100, np.float32)
+
+    with pytest.raises(scoring.BadWeights, match="parameters came back|in persistent buffers; at most 5 "):
+        scoring.read_weights(weight_file(claimed, notes=notes, weight=weight), SPEC)
+
+
+def test_wide_numbers_count_as_the_bytes_they_take():
+    with pytest.raises(scoring.BadWeights, match="160 parameters"):
+        scoring.read_weights(weight_file(a=np.zeros(80, np.float64)), SPEC)
+
+
+def test_what_decides_is_audited_with_more_sheets_than_a_screening():
+    screening = scoring.twin_sheets(0, Split.VALIDATION)
+
+    assert screening == 1
+    assert scoring.twin_sheets(1, Split.VALIDATION) == scoring.twin_sheets(0, Split.TEST) == scoring.TWIN_SHEETS > 1
+
+
+def test_the_worst_sheet_speaks_for_all():
+    audits = [
+        Audit(rows=4, max_logit_difference=difference, tolerance=2e-3, cut_loss_nats=loss)
+        for difference, loss in ((1e-6, 1.0), (0.5, 2.0), (1e-5, 6.0))
+    ]
+
+    worst = scoring.worst_audit(audits)
+
+    assert (worst.max_logit_difference, worst.cut_loss_nats, worst.passed) == (0.5, 3.0, False)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +247,7 @@ def test_parameters_are_counted_without_buffers():
         (weight_file(a=np.zeros(10, np.float32))[:-5], "not a safetensors file"),
         (weight_file(a=np.array([1.0, np.nan], np.float32)), "NaN"),
         (weight_file(a=np.zeros(200, np.float32)), "200 parameters"),
-        (weight_file(["a"], a=np.zeros(3000, np.uint8)), "buffers take 3000 bytes"),
+        (weight_file(["a"], a=np.zeros(3000, np.uint8)), "3,000 bytes"),
         (bytes(1 << 20), "at most"),
     ],
 )

@@ -133,6 +133,15 @@ def test_failures_are_grouped_by_stage_with_their_last_output(memory, designs):
     assert groups["planner"].failures[0].title is None
 
 
+def test_output_written_beside_the_test_split_is_no_failures_last_output(memory, campaign, designs, make_trial):
+    confirmed = make_trial(designs["broken"], None, split=Split.TEST, last_output="words of the test split")
+    memory.put_trial(campaign.id, confirmed)
+
+    groups = {group.stage: group for group in failures(memory, "first")}
+
+    assert groups["train:crashed"].failures[0].last_output == "Traceback: no"
+
+
 def test_stats_count_what_was_done(memory, designs):
     known = stats(memory, "first")
 
