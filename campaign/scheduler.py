@@ -303,16 +303,15 @@ class Scheduler:
 
     def _promote(self, nodes: list[int], baselines: bool) -> None:
         """Log and start the finalists of one kind; all of them know what the first of them knew."""
-        if self._round is None or self._round[0] is not baselines:
-            self._round = (baselines, self._inbox.told)
         for node in nodes:
-            if node not in self._closing:
-                rung = self._board.task.rungs[-1].level
-                self._log_and_start(
-                    Action(
-                        index=self._asked, kind="promote", parents=(node,), rung=rung, told=self._round[1], closing=True
-                    )
-                )
+            if node in self._closing:
+                continue
+            if self._round is None or self._round[0] is not baselines:
+                self._round = (baselines, self._inbox.told)
+            rung, told = self._board.task.rungs[-1].level, self._round[1]
+            self._log_and_start(
+                Action(index=self._asked, kind="promote", parents=(node,), rung=rung, told=told, closing=True)
+            )
 
     async def _abandon(self) -> None:
         """Wait until what was started has ended, one way or the other."""
