@@ -20,8 +20,9 @@ import torch
 
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.baselines import baseline_names
+from netwright.evaluator.budget import batch_rows, step_count
 from netwright.evaluator.tasks import Task, load_task, training_batches
-from netwright.evaluator.training import batch_loss, step_count, train
+from netwright.evaluator.training import batch_loss, train
 from netwright.types import Split
 
 KEY = b"benchmark key, not a secret one."
@@ -33,7 +34,7 @@ def measure(task: Task, name: str, *, seed: int, rung: int) -> tuple[float, floa
     torch.manual_seed(seed)
     network = build_network(spec, importlib.import_module(f"netwright.evaluator.baselines.{name}").Mixer)
     recipe = spec.recipe
-    batches = training_batches(spec, task.training_data(), seed=seed, batch_size=recipe.batch_size)
+    batches = training_batches(spec, task.training_data(), seed=seed, batch_size=batch_rows(spec, recipe, rung))
     begun = time.process_time()
     train(network, batches, recipe, steps=step_count(spec, recipe, rung), on_progress=lambda progress: None)
     cpu_seconds = time.process_time() - begun

@@ -40,10 +40,15 @@ _FORBIDDEN_ATTRIBUTES = frozenset(
     (
         *("__globals__", "__builtins__", "__subclasses__", "__bases__", "__mro__", "__code__", "__closure__"),
         *("__loader__", "__spec__", "__reduce__", "__reduce_ex__", "__getattribute__", "__import__"),
+        *("_getframe", "_current_frames", "f_back", "f_locals", "f_globals", "f_builtins", "tb_frame", "gi_frame"),
+        *("get_objects", "get_referrers", "get_referents", "stdlib_module_names"),
     )
 )
+# Modules that others hold as attributes, as in `torch.sys.modules`; a plain `self.sys` is a candidate's own.
+_FORBIDDEN_MODULES = frozenset(("sys", "os", "gc", "io", "ctypes", "inspect", "importlib", "builtins"))
 _FORBIDDEN_TORCH = {
     "torch.compile": "it starts a compiler, and the sandbox starts no process",
+    "torch.nn.attention.flex_attention": "it starts a compiler, and the sandbox starts no process",
     "torch.load": "a candidate reads no files",
     "torch.save": "a candidate writes no files",
     "torch.hub": "a candidate has no network",
@@ -233,9 +238,17 @@ def _suspicious(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         if node.attr in _FORBIDDEN_ATTRIBUTES:
             return f"reaches for {node.attr}, which a candidate does not need"
+        if _is_module_of_another(node):
+            return f"reaches for {_dotted(node)}, which a candidate does not need"
         problem = _forbidden_torch(_dotted(node))
         return f"uses {problem}" if problem else ""
     return ""
+
+
+def _is_module_of_another(node: ast.Attribute) -> bool:
+    """Whether it reads like `torch.sys`, `nn.functional.math.os` or `sys.modules`."""
+    root = _dotted(node.value).partition(".")[0]
+    return node.attr in _FORBIDDEN_MODULES and root not in ("", "self") or _dotted(node) == "sys.modules"
 
 
 def _forbidden_torch(name: str) -> str:

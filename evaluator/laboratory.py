@@ -5,6 +5,11 @@
 
 Whatever a candidate does comes back as a value: a failed gate, or a trial with a status and a reason and no loss.
 What children say is validated, and believed only where it is to their own disadvantage or of no consequence.
+
+Not covered: what a candidate does with its own training process. It can train more than the others, in `forward` or
+by patching the loop; the time limit of a training bounds that. It can also learn from what else lies in its memory:
+the docstrings and bytecode of the imported part of the standard library, some of which the default corpus of `bytes`
+holds out. Give such a task text of your own where that matters.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from netwright.evaluator import offered
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.contract import CLASS_NAMES
 from netwright.evaluator.scoring import BUFFERS_KEY
@@ -66,7 +67,8 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         lines.append(f"  {CANDIDATE_FILE}:{error.lineno}: {(error.text or '').strip()}")
     kind = "" if isinstance(error, CandidateError) else f"{type(error).__name__}: "
-    text = "\n".join([*lines[-6:], f"{kind}{error}"])
+    said = offered.explain(error) if isinstance(error, ImportError) else f"{kind}{error}"
+    text = "\n".join([*lines[-6:], said])
     return text if len(text) <= ERROR_CHARACTERS_MAX else "..." + text[-ERROR_CHARACTERS_MAX:]
 
 

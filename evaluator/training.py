@@ -1,6 +1,6 @@
 """Train one network for a fixed number of tokens, the same way every time.
 
-One step is `batch_size x max_len` tokens, whatever the recipe, and the rung's tokens give the number of steps.
+One step is one batch; `budget` says how many the rung's tokens pay for.
 The learning rate climbs during the warm-up and then falls along the schedule to a tenth of its peak.
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.tasks.base import UNSCORED, Batch
-from netwright.types import Recipe, TaskSpec
+from netwright.types import Recipe
 
 CURVE_POINTS = 50
 FINAL_SHARE = 0.1
@@ -33,11 +33,6 @@ class Outcome:
     curve: tuple[tuple[int, float], ...]
     seconds: float
     diverged_at: int | None
-
-
-def step_count(spec: TaskSpec, recipe: Recipe, rung: int) -> int:
-    """Return the steps that the rung's token budget pays for, at least one."""
-    return max(1, spec.rungs[rung].tokens // (recipe.batch_size * spec.max_len))
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.evaluator import aftermath, counts, loading, probes, training
+from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
 from netwright.evaluator.tasks import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
@@ -46,8 +46,9 @@ def score_candidate(job: ChildJob) -> JsonDict:
 
 
 def warm_zygote() -> None:
-    """Import what the first optimizer step drags in, on one thread, before the zygote forks."""
+    """Import what candidates may use and the first optimizer step drags in, on one thread, before the zygote forks."""
     torch.set_num_threads(1)
+    offered.preload()
     for layer in (nn.Linear(8, 8), nn.Embedding(8, 8), nn.RMSNorm(8)):
         layer.to("cpu")
     torch.optim.AdamW([nn.Parameter(torch.zeros(2, 2))], lr=1e-3, fused=True)
@@ -113,17 +114,20 @@ def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
 
 
 def _train(job: ChildJob) -> JsonDict:
-    payload, spec = job.payload, _spec(job)
-    recipe, device = Recipe.model_validate(payload["recipe"]), payload["device"]
+    """Train for what the rung pays. All that decides how long is settled before the candidate's code runs."""
+    payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
+    device, seed, rung = payload["device"], payload["seed"], payload["rung"]
+    rows, steps = budget.batch_rows(spec, recipe, rung), budget.step_count(spec, recipe, rung)
+    batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
+    audited = _audit_rows(job, spec)
     factory = loading.load_factory(payload["source"], spec)
-    network = loading.seeded_network(spec, factory, seed=payload["seed"], dropout=recipe.dropout).to(device)
-    batches = training_batches(spec, job.inputs.get("data", b""), seed=payload["seed"], batch_size=recipe.batch_size)
-    torch.manual_seed(payload["seed"])
+    network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
+    torch.manual_seed(seed)
     outcome = training.train(
         network,
         batches,
         recipe,
-        steps=training.step_count(spec, recipe, payload["rung"]),
+        steps=steps,
         device=device,
         on_progress=lambda p: job.emit({"step": p.step, "steps": p.steps, "loss": p.loss}),
     )
@@ -131,10 +135,10 @@ def _train(job: ChildJob) -> JsonDict:
     if outcome.diverged_at is not None:
         reason = f"loss or gradient was not finite at step {outcome.diverged_at + 1}"
         return reply | {"status": "diverged", "reason": reason}
-    return reply | _finish(job, network, factory, spec)
+    return reply | _finish(job, network, factory, spec, audited)
 
 
-def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec) -> JsonDict:
+def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec, audited: Tensor) -> JsonDict:
     """Write the weights out, then probe the trained network: probing may disturb what it leaves behind."""
     data = loading.pack_weights(network)
     room = len(job.outputs["weights"])
@@ -142,7 +146,7 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
         reason = f"parameters and buffers take {len(data)} bytes, at most {room} are allowed"
         return {"status": "bad weights", "reason": reason}
     job.outputs["weights"][: len(data)] = data
-    reports = aftermath.audit_trained(network, _audit_rows(job, spec), spec)
+    reports = aftermath.audit_trained(network, audited, spec)
     failed = [report for report in reports if report.rejects]
     status = {"status": "leak", "reason": failed[0].message} if failed else {"status": "done", "reason": ""}
     return {

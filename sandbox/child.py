@@ -16,11 +16,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import TYPE_CHECKING, NoReturn
 
 from netwright.errors import IsolationError
 from netwright.sandbox import kernel, wire
-from netwright.sandbox.isolation import Tier, isolate
+from netwright.sandbox.isolation import Tier, isolate, opens_files
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -135,10 +136,17 @@ def _perform(entry: Entry, job: ChildJob) -> JsonDict:
         return {"kind": "error", **_failure(error)}
 
 
+def _stop_looking_for_modules() -> None:
+    """Let an import of what is not there fail as such, where it would fail with a file that cannot be opened."""
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
+
+
 def _serve(channel: wire.Channel, setup: Setup) -> None:
     begun = time.perf_counter()
     layers = isolate(setup.tier, setup.libraries, setup.device)
     seconds = time.perf_counter() - begun
+    if setup.tier is not Tier.T0 and not opens_files(setup.tier, setup.device):
+        _stop_looking_for_modules()
     if setup.warm:
         setup.warm()
     wire.send_frame(channel.sock, {"kind": "ready", "isolation_seconds": seconds, "layers": layers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -31,8 +32,9 @@ LOCKED_BYTES = 64 << 10
 class Tier(StrEnum):
     """How confined a child is.
 
-    T2 is rlimits, Landlock and seccomp: it reads Python's libraries and writes nothing. T1 lacks Landlock, so
-    no file is opened at all. T0 is rlimits alone and never chosen unless asked for.
+    T2 is rlimits, Landlock and seccomp: no file is opened at all, which both walls forbid. On CUDA alone, whose
+    driver opens files while it works, T2 reads Python's libraries, guarded by Landlock. T1 lacks Landlock: one wall
+    less. T0 is rlimits alone and never chosen unless asked for.
     """
 
     T0 = "T0"
@@ -108,7 +110,13 @@ def library_paths(extra: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def rules(libraries: Sequence[str], device: str) -> tuple[Rule, ...]:
-    """Make the Landlock rules of T2 for the calling process; `libraries` as made by `library_paths`."""
+    """Make the Landlock rules of T2 for the calling process; `libraries` as made by `library_paths`.
+
+    None on CPU: everything was imported before. Text that a candidate is scored on may lie in any folder, and the
+    standard library is such text.
+    """
+    if device == "cpu":
+        return ()
     own = f"/proc/{os.getpid()}"
     readable = [
         *libraries,
@@ -120,10 +128,9 @@ def rules(libraries: Sequence[str], device: str) -> tuple[Rule, ...]:
     ]
     allowed = [Rule(path, READ) for path in (*readable, "/dev/urandom", "/dev/random")]
     allowed += [Rule("/dev/null", READ_WRITE), Rule("/dev/zero", READ_WRITE)]
-    if device == "cuda":
-        nodes = [entry.path for entry in os.scandir("/dev") if entry.name.startswith("nvidia")]
-        allowed += [Rule(path, DRIVE) for path in nodes]
-        allowed += [Rule("/sys", READ), Rule("/proc/driver", READ), Rule(f"{own}/task", READ_WRITE)]
+    nodes = [entry.path for entry in os.scandir("/dev") if entry.name.startswith("nvidia")]
+    allowed += [Rule(path, DRIVE) for path in nodes]
+    allowed += [Rule("/sys", READ), Rule("/proc/driver", READ), Rule(f"{own}/task", READ_WRITE)]
     return tuple(allowed)
 
 
@@ -157,6 +164,11 @@ def _drop_capabilities() -> str:
     return "none left, also for root"
 
 
+def opens_files(tier: Tier, device: str) -> bool:
+    """Whether the filter lets a process of the tier open files: on CUDA, where Landlock decides which."""
+    return RECIPES[tier].landlock and device == "cuda"
+
+
 def _layers(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str, Callable[[], str]]]:
     recipe = RECIPES[tier]
     steps: list[tuple[str, Callable[[], str]]] = [
@@ -167,7 +179,7 @@ def _layers(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str
     if recipe.landlock:
         steps.append(("landlock", lambda: landlock.restrict(rules(libraries, device))))
     if recipe.seccomp:
-        steps.append(("seccomp", lambda: seccomp.install(opens_files=recipe.landlock, device=device)))
+        steps.append(("seccomp", lambda: seccomp.install(opens_files=opens_files(tier, device), device=device)))
     return steps
 
 
@@ -185,31 +197,36 @@ def isolate(tier: Tier, libraries: Sequence[str], device: str) -> tuple[tuple[st
     return tuple(done)
 
 
-def _attempts(tier: Tier) -> list[tuple[str, str, Callable[[], object]]]:
-    guard = "landlock" if RECIPES[tier].landlock else "seccomp"
-    return [
-        (guard, "opened /etc/passwd", lambda: os.close(os.open("/etc/passwd", os.O_RDONLY))),
-        ("seccomp", "made a socket", lambda: socket.socket().close()),
-        ("seccomp", "forked", lambda: os.fork() or os._exit(0)),
-    ]
+def _open_passwords() -> None:
+    os.close(os.open("/etc/passwd", os.O_RDONLY))
+
+
+_ATTEMPTS: dict[str, tuple[tuple[str, Callable[[], object]], ...]] = {
+    "landlock": (("opened /etc/passwd", _open_passwords),),
+    "seccomp": (
+        ("opened /etc/passwd", _open_passwords),
+        ("made a socket", lambda: socket.socket().close()),
+        ("forked", lambda: os.fork() or os._exit(0)),
+    ),
+}
 
 
 def _survey_tier(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str, bool, str]]:
-    """Enter `tier` as far as possible, then try what it forbids. Runs in a process that is thrown away."""
+    """Enter `tier` as far as possible, trying after each layer what it forbids: both walls have to stand alone.
+
+    Runs in a process that is thrown away.
+    """
     found: list[tuple[str, bool, str]] = []
     for name, step in _layers(tier, libraries, device):
         try:
             found.append((name, True, step()))
         except OSError as error:
             found.append((name, False, error.strerror or str(error)))
-    enforced = {name for name, ok, _ in found if ok}
-    for layer, feat, attempt in _attempts(tier):
-        if layer in enforced:
-            try:
+            continue
+        for feat, attempt in _ATTEMPTS.get(name, ()):
+            with contextlib.suppress(OSError):
                 attempt()
-                found.append((layer, False, f"is set but a confined process {feat}"))
-            except OSError:
-                continue
+                found.append((name, False, f"is set but a confined process {feat}"))
     return found
 
 

@@ -39,7 +39,7 @@ class ArgumentRule:
 
 
 OPENS = Group(
-    "no file is opened at all (where Landlock is missing)",
+    "no file is opened at all: everything is imported beforehand",
     ("open", "openat", "openat2", "creat"),
     errno.EACCES,
 )
@@ -222,7 +222,7 @@ SOCKET_CUDA = ArgumentRule("socket", 0, "the CUDA driver talks AF_UNIX to MPS", 
 
 
 def denied_groups(*, opens_files: bool, device: str) -> tuple[Group, ...]:
-    """Choose the groups for a tier and device; `opens_files` is False where there is no Landlock."""
+    """Choose the groups for a tier and device; `opens_files` as `isolation.opens_files` says."""
     groups = DENIED if opens_files else (*DENIED, OPENS)
     return groups if device == "cuda" else (*groups, SOCKETS, ANONYMOUS_FILES)
 

@@ -124,6 +124,13 @@ def test_a_model_takes_the_spec():
         ("Y = eval('1')", "eval"),
         ("Y = __import__('os')", "__import__"),
         ("Y = ().__class__.__bases__", "__bases__"),
+        ("Y = torch.sys", "torch.sys"),
+        ("Y = torch.sys.modules['io']", "torch.sys"),
+        ("Y = torch.utils.os.path", "torch.utils.os"),
+        ("def f(sys):\n    return sys.modules", "sys.modules"),
+        ("def f(x):\n    return x._getframe().f_back", "f_back"),
+        ("def f(x):\n    return x.f_locals", "f_locals"),
+        ("Y = object.__subclasses__()", "__subclasses__"),
     ],
 )
 def test_imports_outside_the_list_and_obvious_escapes_are_named(line, named):
@@ -135,6 +142,10 @@ def test_imports_outside_the_list_and_obvious_escapes_are_named(line, named):
 
 def test_the_import_message_lists_what_is_allowed():
     assert "torch, math, typing" in failed(GOOD + "\nimport os\n")[1]
+
+
+def test_a_candidates_own_attributes_may_be_called_what_modules_are():
+    assert failed(GOOD.replace("return x", "self.io = self.gc = x\n        return self.io.real + self.gc")) == ("", "")
 
 
 @pytest.mark.parametrize("line", ["import torch.nn.functional as F", "from einops import rearrange", "import math"])

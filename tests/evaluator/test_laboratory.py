@@ -11,8 +11,10 @@ from safetensors.numpy import load
 
 from netwright.evaluator.contract import title_and_hypothesis
 from netwright.evaluator.laboratory import Laboratory, LaboratoryLimits
+from netwright.evaluator.offered import OFFERED
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.evaluator.tasks import Task, load_task
+from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, Recipe, Rung, Scope, Split, TrialStatus
 
@@ -199,15 +201,70 @@ def test_training_data_reaches_the_child_and_held_out_text_does_not(sandbox, tmp
     assert trial.metrics["bits_per_byte"] < 5
 
 
+LATE = """
+
+@torch.jit.script
+def scripted(x):
+    return torch.nn.functional.softmax(x, -1)
+
+
+def late(x):
+    from torch.utils.checkpoint import checkpoint
+    import einops
+    repr(scripted(x.detach()))
+    torch.func.jvp(torch.sin, (torch.ones(2),), (torch.ones(2),))
+    torch.func.vmap(torch.sin)(torch.ones(2))
+    torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2))(torch.ones(2))
+    return checkpoint(torch.sin, einops.rearrange(x, "b t d -> b t d"), use_reentrant=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [("import torch.ao.quantization.fx", "torch.ao.quantization.fx"), ("from torch.ao.quantization import fx", "fx")],
+)
+def test_a_module_that_the_sandbox_lacks_is_named_with_what_there_is(laboratory, line, module):
+    reports = laboratory.check(candidate(SOURCE.replace("import torch\n", f"import torch\n{line}\n")))
+
+    (failed,) = [report for report in reports if report.rejects]
+    assert failed.gate == "builds"
+    assert module in failed.message
+    assert "is not offered in the sandbox; import only" in failed.message
+
+
+def test_what_torch_imports_or_reads_late_is_there(laboratory):
+    source = SOURCE.replace("return self.value(x)", "return late(self.value(x))") + LATE
+
+    assert [report.message for report in laboratory.check(candidate(source)) if report.rejects] == []
+
+
+def test_every_offered_module_can_be_imported(laboratory):
+    lines = "".join(f"import {name}\n" for name in OFFERED if name != "__future__")
+
+    assert all(report.passed for report in laboratory.check(candidate(SOURCE.replace("import torch\n", lines))))
+
+
+@pytest.mark.parametrize("tier", [Tier.T1, Tier.T2])
+def test_the_laboratory_works_the_same_at_every_tier_that_opens_no_file(tier, laboratory, task):
+    names = {"warm_zygote": Laboratory.WARM_ZYGOTE, "warm_child": Laboratory.WARM_CHILD}
+    with Sandbox(slots=1, entries=Laboratory.ENTRIES, isolation=tier, **names) as sandbox:
+        confined = Laboratory(sandbox, task, KEY)
+        reports, trial = confined.check(candidate()), confined.trial(candidate(), rung=0, seed=1)
+
+    assert all(report.passed for report in reports)
+    assert trial.usage.tier == tier
+    assert trial.loss_nats == laboratory.trial(candidate(), rung=0, seed=1).loss_nats
+
+
 FORGER = """
 try:
     raise ValueError
 except ValueError as error:
-    frame = error.__traceback__.tb_frame
-while "job" not in frame.f_locals:
-    frame = frame.f_back
+    frame = getattr(error.__traceback__, "tb" + "_frame")
+while "job" not in getattr(frame, "f" + "_locals"):
+    frame = getattr(frame, "f" + "_back")
 report = {"gate": "builds", "passed": True, "message": "m" * 9000, "evidence": {"x": "y" * 9000}}
-frame.f_locals["job"]._send({"kind": "reply", "reply": {"gates": GATES}})
+getattr(frame, "f" + "_locals")["job"]._send({"kind": "reply", "reply": {"gates": GATES}})
 while True:
     pass
 """

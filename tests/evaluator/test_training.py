@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.evaluator import counts, loading, training
+from netwright.evaluator import budget, counts, loading, training
 from netwright.evaluator.tasks import training_batches
 from netwright.evaluator.tasks.base import UNSCORED, Batch
 from netwright.types import Recipe, Rung, Scope, TaskSpec
@@ -73,10 +73,19 @@ def test_training_lowers_the_loss_and_reports_a_curve(optimizer):
     assert (told[0].step, told[-1].step, told[-1].steps) == (1, 150, 150)
 
 
-def test_the_token_budget_buys_steps_and_never_fewer_than_one():
-    assert training.step_count(SPEC, SPEC.recipe, 0) == 1_280 // (8 * 16)
-    assert training.step_count(SPEC, Recipe(batch_size=16), 0) == 1_280 // (16 * 16)
-    assert training.step_count(SPEC, SPEC.recipe, 1) == 1
+def test_the_token_budget_buys_whole_steps():
+    assert budget.step_count(SPEC, SPEC.recipe, 0) == 1_280 // (8 * 16)
+    assert budget.step_count(SPEC, Recipe(batch_size=16), 0) == 1_280 // (16 * 16)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 60, 80, 81, 1024])
+@pytest.mark.parametrize("rung", [0, 1])
+def test_no_batch_size_buys_more_tokens_than_the_rung_has(batch_size, rung):
+    recipe = Recipe(batch_size=batch_size)
+
+    tokens = budget.step_count(SPEC, recipe, rung) * budget.batch_rows(SPEC, recipe, rung) * SPEC.max_len
+
+    assert 0 < tokens <= SPEC.rungs[rung].tokens
 
 
 @pytest.mark.parametrize(("schedule", "last"), [("cosine", 0.1), ("linear", 0.1), ("constant", 1.0)])

@@ -20,11 +20,7 @@ KEY = bytes(range(32))
 _GIB = 1 << 30
 
 
-@pytest.fixture(scope="session")
-def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
-    text = tmp_path_factory.mktemp("letters") / "letters.txt"
-    text.write_text("".join(random.Random(1).choices(LETTERS, k=60_000)))
-    task = load_task("bytes", data=text)
+def shrunk(task: Task) -> Task:
     spec = task.spec.model_copy(
         update={
             "max_len": 32,
@@ -37,6 +33,13 @@ def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
         }
     )
     return dataclasses.replace(task, spec=spec)  # type: ignore[type-var]
+
+
+@pytest.fixture(scope="session")
+def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    text = tmp_path_factory.mktemp("letters") / "letters.txt"
+    text.write_text("".join(random.Random(1).choices(LETTERS, k=60_000)))
+    return shrunk(load_task("bytes", data=text))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +64,12 @@ def laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
         train_threads=16,
     )
     return Laboratory(sandbox, tiny_task, KEY, limits=limits)
+
+
+@pytest.fixture(scope="session")
+def library_laboratory(sandbox: Sandbox) -> Laboratory:
+    """The default corpus: text that lies on this machine's disk."""
+    return Laboratory(sandbox, shrunk(load_task("bytes")), KEY)
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,27 @@ def test_a_hostile_candidate_is_stopped_and_gains_nothing(name, laboratory, impa
         assert result.reason
 
 
+def test_the_standard_library_cannot_be_looked_up_while_scored_on_it(library_laboratory):
+    reader = read("hostile", "read_standard_library")
+    blind = reader.model_copy(update={"source": reader.source.replace("bytearray(text() or", "bytearray(")})
+
+    attempted, honest = trial(library_laboratory, reader), trial(library_laboratory, blind)
+
+    assert blind.source != reader.source
+    assert attempted.status is honest.status is TrialStatus.DONE, attempted.reason
+    assert attempted.loss_nats == honest.loss_nats
+
+
+def test_a_candidate_cannot_lengthen_its_own_training(laboratory, tiny_task):
+    recipe, tokens = tiny_task.spec.recipe, tiny_task.spec.rungs[0].tokens
+
+    result = trial(laboratory, read("hostile", "own_rung"))
+
+    assert result.status is TrialStatus.DONE, result.reason
+    assert result.steps == tokens // (recipe.batch_size * tiny_task.spec.max_len)
+    assert result.tokens == tokens
+
+
 @pytest.mark.parametrize("name", HONEST)
 def test_an_unusual_but_honest_candidate_passes_everything(name, laboratory):
     candidate = read("honest", name)

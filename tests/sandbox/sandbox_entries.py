@@ -5,6 +5,8 @@ An attack that is one system call returns `refused`, the name of the errno or ""
 
 import ctypes
 import errno
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import socket
@@ -80,22 +82,47 @@ def returns_no_dict(job):
 
 
 def environment(job):
-    with open(f"/proc/{os.getpid()}/environ", "rb") as file:
-        block = file.read().decode()
-    return {"python": dict(os.environ), "block": block}
-
-
-def status(job):
-    """What the kernel says of this process."""
-    with open("/proc/self/status") as file:
-        fields = dict(line.rstrip("\n").split(":\t", 1) for line in file)
-    with open("/proc/self/oom_score_adj") as file:
-        fields["oom_score_adj"] = file.read().strip()
-    return {**fields, "session": os.getsid(0) == os.getpid()}
+    return {"python": dict(os.environ)}
 
 
 def descriptors(job):
-    return {"open": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1]}
+    """Every open descriptor with its file, "" where the kernel does not say."""
+    found = {}
+    for number in range(256):
+        try:
+            os.fstat(number)
+            found[str(number)] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+    return {"open": found}
+
+
+def reopens(job):
+    """Open again, through /proc, what is open or mapped already."""
+    names = [f"/proc/self/fd/{number}" for number in range(8)]
+    names += ["/proc/self/maps", "/proc/self/map_files", "/proc/self/mem", "/proc/self/exe", "/dev/fd/0"]
+    return {name: attempt(lambda name=name: os.open(name, os.O_RDONLY))["refused"] for name in names}
+
+
+def reads_source(job):
+    """Every way to the source of the standard library that needs no new import."""
+    import inspect
+    import linecache
+
+    ways = {
+        "loader": lambda: importlib.machinery.SourceFileLoader("x", os.__file__).get_data(os.__file__),
+        "bytecode": lambda: os.open(importlib.util.cache_from_source(os.__file__), os.O_RDONLY),
+        "inspect": lambda: inspect.getsource(inspect),
+        "linecache": lambda: linecache.getlines(os.__file__)[0],
+        "cached lines": lambda: [name for name in linecache.cache if name.endswith(".py")][0],
+    }
+    refused = {}
+    for name, way in ways.items():
+        try:
+            refused[name] = f"BREACH {way()!r:.80}"
+        except (OSError, IndexError) as error:
+            refused[name] = type(error).__name__
+    return refused
 
 
 def opens(job):
@@ -111,8 +138,10 @@ def writes(job):
 
 
 def imports(job):
-    import colorsys  # not imported by anything else: read from disk now
-
+    try:
+        import colorsys  # not imported by anything else: read from disk now
+    except ImportError as error:
+        return {"error": f"{type(error).__name__}: {error}"}
     return {"file": colorsys.__file__}
 
 
@@ -219,15 +248,17 @@ def unshares(job):
 
 
 def resizes_output(job):
-    """An output is reachable only as memory; try to find and resize it through /proc/self/fd."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if "memfd:output" in os.readlink(f"/proc/self/fd/{name}"):
-                found[name] = attempt(lambda name=name: os.ftruncate(int(name), 0))["refused"]
-        except OSError:
-            continue
-    return {"found": found}
+    """An output is reachable only as memory; try to resize what its mapping holds open."""
+    sizes = {number: descriptor_size(number) for number in range(4, 64)}
+    found = [number for number, size in sizes.items() if size == 4096]
+    return {"found": {str(n): attempt(lambda n=n: os.ftruncate(n, 0))["refused"] for n in found}}
+
+
+def descriptor_size(number):
+    try:
+        return os.fstat(number).st_size
+    except OSError:
+        return -1
 
 
 def writes_input(job):

@@ -30,17 +30,40 @@ def test_no_secret_of_the_parents_environment_is_visible(monkeypatch, bench):
     assert not {name for name in reply["python"] if "KEY" in name or "TOKEN" in name}
 
 
+def kernels_view(pid):
+    """What the kernel says of a process, seen from outside: a child can open nothing."""
+    folder = Path(f"/proc/{pid}")
+    fields = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
+    score, environment = (folder / "oom_score_adj").read_text(), (folder / "environ").read_text()
+    return {**fields, "oom_score_adj": score.strip(), "environ": environment, "session": os.getsid(pid) == pid}
+
+
 def test_a_child_has_no_rights_and_goes_first_when_memory_runs_out(bench):
-    status = bench.run("status").reply
+    seen = {}
+    job = Job(entry="sandbox_entries:sleeps", payload={"seconds": 0.3})
+    bench.sandbox.run(job, on_event=lambda event: seen.update(kernels_view(event["pid"])))
 
-    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
-    assert int(status["CapBnd"], 16) == 0 or os.geteuid() != 0
-    assert (status["NoNewPrivs"], status["Seccomp"], status["Threads"]) == ("1", "2", "1")
-    assert (status["oom_score_adj"], status["session"]) == ("1000", True)
+    assert {int(seen[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
+    assert int(seen["CapBnd"], 16) == 0 or os.geteuid() != 0
+    assert (seen["NoNewPrivs"], seen["Seccomp"], seen["Threads"]) == ("1", "2", "1")
+    assert (seen["oom_score_adj"], seen["session"]) == ("1000", True)
+    assert "KEY" not in seen["environ"]
 
 
-def test_a_child_has_no_descriptor_but_its_own(bench):
-    assert bench.run("descriptors").reply == {"open": [0, 1, 2, 3]}
+def test_a_child_has_no_descriptor_but_its_own_and_none_of_a_file(bench):
+    found = bench.run("descriptors").reply["open"]
+
+    assert set(found) == {"0", "1", "2", "3"}
+    assert found["0"] == "/dev/null"
+    assert all(target.startswith(("pipe:", "socket:")) for number, target in found.items() if number != "0")
+
+
+def test_what_is_open_or_mapped_cannot_be_opened_again(bench):
+    assert set(bench.run("reopens").reply.values()) == {"EACCES"}
+
+
+def test_the_source_of_the_standard_library_cannot_be_had_by_any_way(bench):
+    assert not [way for way, refused in bench.run("reads_source").reply.items() if "BREACH" in refused]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +75,14 @@ def test_a_child_has_no_descriptor_but_its_own(bench):
         "/tmp",
         "/proc/1/environ",
         "/proc/self/root/etc/passwd",
+        os.__file__,
+        os.path.dirname(os.__file__),
+        pytest.__file__,
+        "/dev/null",
+        "/dev/urandom",
     ],
 )
-def test_files_outside_the_libraries_cannot_be_read(bench, path):
+def test_no_file_can_be_read(bench, path):
     assert bench.attempt("opens", path=path) == "EACCES"
 
 
@@ -67,8 +95,8 @@ def test_the_home_directory_cannot_be_listed(bench):
     assert bench.attempt("lists", path=str(Path.home())) == "EACCES"
 
 
-def test_the_standard_library_can_be_imported(bench):
-    assert bench.run("imports").reply["file"].endswith("colorsys.py")
+def test_a_module_that_was_not_imported_beforehand_is_missing(bench):
+    assert bench.run("imports").reply == {"error": "ModuleNotFoundError: No module named 'colorsys'"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +109,7 @@ def test_the_standard_library_can_be_imported(bench):
     ],
 )
 def test_nothing_can_be_written(bench, path):
-    assert bench.attempt("writes", path=path) in ("EACCES", "ENOENT")
+    assert bench.attempt("writes", path=path) == "EACCES"
     assert not Path(path).exists()
 
 

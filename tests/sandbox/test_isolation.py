@@ -72,7 +72,19 @@ def test_ordinary_calls_pass(machine):
     assert verdict(machine, "openat") == ALLOW
 
 
-def test_without_landlock_no_file_is_opened(machine):
+def test_the_filter_lets_files_be_opened_on_cuda_alone_and_only_behind_landlock():
+    assert [isolation.opens_files(tier, "cpu") for tier in (Tier.T1, Tier.T2)] == [False, False]
+    assert [isolation.opens_files(tier, "cuda") for tier in (Tier.T1, Tier.T2)] == [False, True]
+
+
+def test_landlock_alone_leaves_nothing_to_open_on_cpu_and_the_libraries_on_cuda():
+    libraries = isolation.library_paths()
+
+    assert isolation.rules(libraries, "cpu") == ()
+    assert set(libraries) <= {rule.path for rule in isolation.rules(libraries, "cuda")}
+
+
+def test_without_opens_no_way_to_open_passes(machine):
     assert verdict(machine, "openat", opens_files=False) == EACCES
     assert verdict(machine, "openat2", opens_files=False) == EACCES
 
@@ -122,7 +134,7 @@ def test_a_report_survives_json():
 
 
 @pytest.mark.parametrize(
-    ("tier", "refused"), [(Tier.T2, ["EACCES", ""]), (Tier.T1, ["EACCES"] * 2), (Tier.T0, ["", ""])]
+    ("tier", "refused"), [(Tier.T2, ["EACCES"] * 2), (Tier.T1, ["EACCES"] * 2), (Tier.T0, ["", ""])]
 )
 def test_each_tier_opens_what_it_should(tier, refused):
     entry = "sandbox_entries:opens"

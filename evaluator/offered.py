@@ -1,0 +1,60 @@
+"""What a candidate can import, imported before it comes: the sandbox opens no file.
+
+Importing reads files, and whoever may read Python's folders reads the standard library, the text of the task
+`bytes`. So everything that honest work needs is in memory when the zygote forks, and nothing else can be had.
+"""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+
+OFFERED = (
+    *("__future__", "collections", "collections.abc", "dataclasses", "functools", "itertools", "math", "typing"),
+    *("torch", "torch.amp", "torch.autograd", "torch.autograd.forward_ad", "torch.autograd.functional"),
+    *("torch.distributions", "torch.fft", "torch.func", "torch.linalg", "torch.masked", "torch.nested"),
+    *("torch.nn", "torch.nn.attention", "torch.nn.attention.bias", "torch.nn.functional", "torch.nn.init"),
+    *("torch.nn.utils", "torch.nn.utils.parametrizations"),
+    *("torch.nn.utils.parametrize", "torch.nn.utils.rnn", "torch.nn.utils.stateless", "torch.optim"),
+    *("torch.signal", "torch.sparse", "torch.special", "torch.utils", "torch.utils.checkpoint"),
+    *("torch._higher_order_ops.associative_scan", "einops", "einops.layers.torch"),
+)
+"""The modules that a candidate may name."""
+NEEDED = (
+    *("numpy.ctypeslib", "torch.profiler", "torch.profiler._cupti_monitor", "torch.utils.flop_counter"),
+    *("torch._decomp.decompositions_for_jvp", "torch._subclasses.schema_check_mode", "einops._torch_specific"),
+    *("torch.masked.maskedtensor._ops_refs", "torch.nested._internal.ops", "torch.nested._internal.sdpa"),
+)
+"""What the offered modules and the worker import when they are first used."""
+
+
+_SCRIPTED = ("torch.functional", "torch.nn.functional", "torch.nn.modules")
+_COMPILER = ("torch._dynamo", "torch._inductor", "torch._export", "torch.export")
+
+
+def preload() -> None:
+    """Import all of it; called where files can still be opened.
+
+    Of sources only those remain in memory that `torch.jit.script` reads: none of the standard library.
+    """
+    for name in (*OFFERED, *NEEDED):
+        importlib.import_module(name)
+    linecache.clearcache()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_SCRIPTED) and getattr(module, "__file__", None):
+            linecache.getlines(str(module.__file__))
+
+
+def explain(error: ImportError) -> str:
+    """Say which module is missing and what there is instead."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        if error.name.startswith(_COMPILER):
+            return (
+                f"{error.name} is not offered in the sandbox, which compiles nothing: do without torch.compile, "
+                "flex_attention, torch.cond, while_loop and scan"
+            )
+        missing = f"{error.name} is not offered in the sandbox"
+    else:
+        missing = f"{str(error).partition(' (')[0]}, or it is not offered in the sandbox"
+    return f"{missing}; import only {', '.join(OFFERED)}"
