@@ -7,9 +7,9 @@ Whatever a candidate does comes back as a value: a failed gate, or a trial with 
 What children say is validated, and believed only where it is to their own disadvantage or of no consequence.
 
 Not covered: what a candidate does with its own training process. It can train more than the others, in `forward` or
-by patching the loop; the time limit of a training bounds that. It can also learn from what else lies in its memory:
-the docstrings and bytecode of the imported part of the standard library, some of which the default corpus of `bytes`
-holds out. Give such a task text of your own where that matters.
+by patching the loop; the time limit of a training bounds that. It can also learn from what its memory holds of the
+standard library: of the text of `bytes` the bytecode of what is imported, and 1% to 2% as string constants. Give the
+task text of your own where that matters.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
+from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.tasks import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
@@ -52,6 +53,7 @@ def warm_zygote() -> None:
     for layer in (nn.Linear(8, 8), nn.Embedding(8, 8), nn.RMSNorm(8)):
         layer.to("cpu")
     torch.optim.AdamW([nn.Parameter(torch.zeros(2, 2))], lr=1e-3, fused=True)
+    forget_docstrings()
 
 
 def warm_child() -> None:

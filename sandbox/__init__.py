@@ -19,7 +19,7 @@ Not covered:
 - anything inside the child's own process: a candidate can patch torch, forge its reply and read its inputs.
   So nothing that a job reports is evidence, and no secret belongs in an input.
 - threads and CPU between two looks of the watchdog (25 ms), and what contention does to the timing of others.
-- what the zygote has imported is in every child's memory: docstrings and bytecode of those modules too.
+- what the zygote has imported is in every child's memory, the bytecode and string constants of modules included.
 - nothing may be opened at all, so everything must be imported beforehand; T0 has rlimits alone.
 - CUDA: T2 reads Python's libraries there, since the driver opens files while it works and libraries share folders
   with the standard library. So text that lies in those folders is no secret on CUDA. The rules for its device files

@@ -238,6 +238,14 @@ def test_what_torch_imports_or_reads_late_is_there(laboratory):
     assert [report.message for report in laboratory.check(candidate(source)) if report.rejects] == []
 
 
+def test_no_docstring_of_the_standard_library_can_be_looked_up(laboratory):
+    line = "import collections, dataclasses, functools, typing, torch\n"
+    line += "places = [collections, functools, collections.Counter, dataclasses.field, functools.wraps, typing.cast]\n"
+    line += "assert not [place for place in places if place.__doc__], 'BREACH'\n"
+
+    assert all(report.passed for report in laboratory.check(candidate(SOURCE.replace("import torch\n", line))))
+
+
 def test_every_offered_module_can_be_imported(laboratory):
     lines = "".join(f"import {name}\n" for name in OFFERED if name != "__future__")
 
