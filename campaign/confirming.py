@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, train_all
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError, NotFound
-from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.laboratory import Laboratory
-from netwright.evaluator.statistics import Comparison, adjusted, compare, mean_interval, noise_floor
+from netwright.evaluator.statistics import Comparison, claims, mean_interval
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory
@@ -48,28 +49,33 @@ class Duel:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Everything that a confirmation found."""
+    """Everything that a confirmation found. `opened` counts the designs that the locked split was opened for so far."""
 
     campaign: str
     task_id: str
-    metric: str
     rung: int
     seeds: tuple[int, ...]
     rows: tuple[Confirmed, ...]
     duels: tuple[Duel, ...]
+    opened: int
 
-    def sentence(self, winner_id: str) -> str:
+    @property
+    def winners(self) -> tuple[Confirmed, ...]:
+        """The designs that were to be confirmed."""
+        return tuple(row for row in self.rows if row.role == "candidate")
+
+    def sentence(self, winner: Confirmed) -> str:
         """What may be claimed of a winner, in one sentence."""
-        duels = [duel for duel in self.duels if duel.winner_id == winner_id]
-        counts = {
-            outcome: sum(duel.comparison.outcome is outcome for duel in duels)
-            for outcome in (Outcome.BETTER, Outcome.NO_DIFFERENCE, Outcome.WORSE)
-        }
-        title = next(row.candidate.title for row in self.rows if row.candidate.id == winner_id)
+        duels = [duel for duel in self.duels if duel.winner_id == winner.candidate.id]
+        if not winner.losses:
+            return f"{winner.candidate.title}: nothing can be claimed, all of its {len(self.seeds)} trainings failed"
+        counts = Counter(duel.comparison.outcome for duel in duels if duel.comparison.delta_nats is not None)
+        failed = len(self.seeds) - len(winner.losses)
         return (
-            f"{title}: better than {counts[Outcome.BETTER]} of {len(duels)} rivals, no difference from "
-            f"{counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} "
-            f"(95% intervals, {len(self.seeds)} fresh seeds, locked test split, Holm-corrected)"
+            f"{winner.candidate.title}: better than {counts[Outcome.BETTER]} of {len(duels)} rivals, no difference "
+            f"from {counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} (locked test split, "
+            f"{len(winner.losses)} fresh seeds in pairs, 95% after Holm's correction"
+            + (f"; it failed on {failed} seeds, and so is called better than nobody)" if failed else ")")
         )
 
 
@@ -117,15 +123,15 @@ def confirm_candidates(
                 split=Split.TEST,
                 campaign_id=row.id,
             )
-    return Confirmation(
-        campaign=row.name,
-        task_id=task.spec.id,
-        metric=task.spec.metric,
-        rung=level,
-        seeds=fresh,
-        rows=_rows(cast, trials),
-        duels=_duels(cast, trials),
-    )
+        return Confirmation(
+            campaign=row.name,
+            task_id=task.spec.id,
+            rung=level,
+            seeds=fresh,
+            rows=_rows(cast, trials),
+            duels=_duels(memory, memory.experiments(row.id), cast, trials),
+            opened=_opened(memory, task.spec.id),
+        )
 
 
 def _cast(memory: Memory, row: Campaign, ids: Sequence[str]) -> list[tuple[Candidate, str]]:
@@ -133,14 +139,18 @@ def _cast(memory: Memory, row: Campaign, ids: Sequence[str]) -> list[tuple[Candi
     known = memory.experiments(row.id)
     winners = [memory.candidate(prefix) for prefix in ids] or [_best_design(row, known)]
     cast = {winner.id: (winner, "candidate") for winner in winners}
-    for experiment in known:
-        if experiment.candidate_id in {winner.id for winner in winners} and experiment.node >= 0:
-            for parent in experiment.parent_ids:
-                cast.setdefault(parent, (memory.candidate(parent), "parent"))
-    for name in baseline_names():
-        candidate = baseline(name)
-        cast[candidate.id] = (candidate, "baseline")
+    for winner in winners:
+        for parent in _parents(memory, known, winner):
+            cast.setdefault(parent.id, (parent, "parent"))
+        for rival in rivals_of(winner):
+            role = cast.get(rival.id, (rival, ""))[1]
+            cast[rival.id] = (rival, "candidate" if role == "candidate" else "baseline")
     return list(cast.values())
+
+
+def _parents(memory: Memory, known: Sequence[Experiment], winner: Candidate) -> list[Candidate]:
+    made = [each for each in known if each.candidate_id == winner.id and each.node >= 0]
+    return [memory.candidate(parent) for parent in dict.fromkeys(parent for each in made for parent in each.parent_ids)]
 
 
 def _best_design(row: Campaign, known: Sequence[Experiment]) -> Candidate:
@@ -160,7 +170,7 @@ def _rows(cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]) -> tup
 
 
 def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Confirmed:
-    mine = [trial for trial in trials if trial.candidate_id == candidate.id]
+    mine = _of(candidate, trials)
     done = [trial for trial in mine if trial.status is TrialStatus.DONE and trial.loss_nats is not None]
     losses = tuple(trial.loss_nats for trial in done if trial.loss_nats is not None)
     mean, interval = mean_interval(losses) if len(losses) >= 2 else (losses[0] if losses else None, None)
@@ -177,17 +187,23 @@ def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Conf
     )
 
 
-def _duels(cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]) -> tuple[Duel, ...]:
+def _duels(
+    memory: Memory, known: Sequence[Experiment], cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]
+) -> tuple[Duel, ...]:
     duels: list[Duel] = []
-    noise = noise_floor(trials)
     for winner in [candidate for candidate, role in cast if role == "candidate"]:
-        rivals = [candidate for candidate, role in cast if candidate.id != winner.id and role != "candidate"]
-        own = [trial for trial in trials if trial.candidate_id == winner.id]
-        compared = adjusted(
-            [compare(own, [t for t in trials if t.candidate_id == rival.id], noise) for rival in rivals]
-        )
-        duels += [
-            Duel(winner.id, rival.id, rival.title, comparison)
-            for rival, comparison in zip(rivals, compared, strict=True)
-        ]
+        rivals = {rival.id: rival for rival in (*_parents(memory, known, winner), *rivals_of(winner))}
+        rivals.pop(winner.id, None)
+        compared = claims(_of(winner, trials), {name: _of(rival, trials) for name, rival in rivals.items()})
+        duels += [Duel(winner.id, name, rival.title, compared[name]) for name, rival in rivals.items()]
     return tuple(duels)
+
+
+def _of(candidate: Candidate, trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.candidate_id == candidate.id]
+
+
+def _opened(memory: Memory, task_id: str) -> int:
+    """How many designs the locked split of this memory has been opened for: each look costs it some of its worth."""
+    seen = {trial.candidate_id for trial in memory.trials(task_id=task_id, split=Split.TEST)}
+    return sum(memory.candidate(candidate_id).origin != "baseline" for candidate_id in seen)

@@ -123,7 +123,7 @@ def confirm(
         list[str] | None, typer.Argument(metavar="[ID]...", help="Candidates. Default: the best one.")
     ] = None,
     campaign: Annotated[str | None, typer.Option(help="The campaign. Default: the latest.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds per architecture.")] = 3,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds per architecture.")] = 5,
     rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
     workers: Workers = None,
     home: Home = DEFAULT_HOME,
@@ -145,7 +145,7 @@ def confirm(
             on_progress=progress,
         )
     print_confirmation(confirmation, json=json)
-    return 0
+    return 0 if all(winner.losses for winner in confirmation.winners) else 1
 
 
 def report(

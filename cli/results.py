@@ -23,7 +23,7 @@ from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
 CONFIRMED_COLUMNS = ("architecture", "", "loss (nats)>", "interval>", "metrics>", "params>", "id")
-DUEL_COLUMNS = ("against", "difference (nats)>", "interval>", "verdict")
+DUEL_COLUMNS = ("against", "difference (nats)>", "interval>", "at>", "verdict", "")
 
 
 def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
@@ -171,9 +171,8 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
 
 def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
     """All architectures on the locked split, every duel of each winner, and what may be claimed."""
-    winners = [row.candidate.id for row in confirmation.rows if row.role == "candidate"]
     if json:
-        print_json(_as_json(confirmation, winners))
+        print_json(_as_json(confirmation))
         return
     seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
     title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
@@ -181,11 +180,16 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
     for row in confirmation.rows:
         for failure in row.failures:
             out.print(Text(f"{row.candidate.title}: {failure}", style="red"), soft_wrap=True)
-    for winner in winners:
+    for winner in confirmation.winners:
         out.print("")
-        duels = [duel for duel in confirmation.duels if duel.winner_id == winner]
+        duels = [duel for duel in confirmation.duels if duel.winner_id == winner.candidate.id]
         out.print(table(DUEL_COLUMNS, [_duel_cells(duel) for duel in duels]))
         out.print(Text(confirmation.sentence(winner), style="bold"), soft_wrap=True)
+    if confirmation.opened > len(confirmation.winners):
+        out.print(
+            f"the locked split has now been opened for {confirmation.opened} designs: the more, the less it proves",
+            soft_wrap=True,
+        )
 
 
 def _confirmed_cells(row: Confirmed) -> list[object]:
@@ -209,11 +213,13 @@ def _duel_cells(duel: Duel) -> list[object]:
         duel.rival_title,
         f"{comparison.delta_nats:+.4f}" if comparison.delta_nats is not None else None,
         f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else None,
+        f"{interval.level:.1%}" if interval else None,
         Text(comparison.outcome.value, style=styles.get(comparison.outcome, "")),
+        comparison.reason,
     ]
 
 
-def _as_json(confirmation: Confirmation, winners: list[str]) -> JsonDict:
+def _as_json(confirmation: Confirmation) -> JsonDict:
     return {
         "campaign": confirmation.campaign,
         "task": confirmation.task_id,
@@ -224,7 +230,8 @@ def _as_json(confirmation: Confirmation, winners: list[str]) -> JsonDict:
             for row in confirmation.rows
         ],
         "duels": [{**_fields(duel, without="comparison"), **_fields(duel.comparison)} for duel in confirmation.duels],
-        "claims": {winner: confirmation.sentence(winner) for winner in winners},
+        "claims": {winner.candidate.id: confirmation.sentence(winner) for winner in confirmation.winners},
+        "designs_that_opened_the_locked_split": confirmation.opened,
     }
 
 

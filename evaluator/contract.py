@@ -95,6 +95,15 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
         raise ValueError(str(finding)) from None
 
 
+def recipe_overrides(source: str) -> dict[str, Any]:
+    """Return what the source's RECIPE sets, as it stands there; {} where there is none that can be read."""
+    tree, _ = _parse(source)
+    try:
+        return _recipe_literal(tree) if tree is not None else {}
+    except _Finding:
+        return {}
+
+
 def title_and_hypothesis(source: str) -> tuple[str, str]:
     """Return the docstring's first line without its full stop, and the whole docstring; ("", "") without one."""
     tree, _ = _parse(source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -171,6 +171,42 @@ def adjusted(comparisons: Sequence[Comparison], level: float = 0.95) -> list[Com
         rejecting = rejecting and p_value <= alpha
         result[place] = _at_step(comparisons[place], 1.0 - step_alpha, p_value, rejecting)
     return result
+
+
+def compare_all(
+    candidate: Sequence[Trial],
+    rivals: Mapping[str, Sequence[Trial]],
+    noise: NoiseFloor | None,
+    level: float = 0.95,
+) -> dict[str, Comparison]:
+    """Compare with every rival at once: each by `compare`, all outcomes then by `adjusted`; keys as in `rivals`.
+
+    Whatever makes several claims about one candidate makes them by this function, so that they agree.
+
+    Raises:
+        ValueError: as `compare`.
+    """
+    single = [compare(candidate, trials, noise, level) for trials in rivals.values()]
+    return dict(zip(rivals, adjusted(single, level), strict=True))
+
+
+def claims(
+    candidate: Sequence[Trial], rivals: Mapping[str, Sequence[Trial]], level: float = 0.95
+) -> dict[str, Comparison]:
+    """What a confirmation may claim: paired by seed, no noise borrowed, corrected for the number of rivals.
+
+    Noise differs between architectures, so a floor pooled over them would promise too much for the noisy ones. A
+    candidate that failed on any of its seeds is better than nobody: the seeds that are left were not chosen by chance.
+    """
+    found = compare_all(candidate, rivals, None, level)
+    failed = sum(trial.status is not TrialStatus.DONE for trial in candidate)
+    if not failed:
+        return found
+    reason = f"it failed on {failed} of {len(candidate)} seeds"
+    return {
+        rival: replace(each, outcome=Outcome.NO_DIFFERENCE, reason=reason) if each.outcome is Outcome.BETTER else each
+        for rival, each in found.items()
+    }
 
 
 def _at_step(comparison: Comparison, level: float, p_value: float, rejected: bool) -> Comparison:

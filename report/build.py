@@ -10,13 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from netwright.evaluator.baselines import rivals_of
+from netwright.evaluator.statistics import Comparison
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
 from netwright.report.code import highlight
-from netwright.report.measures import Comparison, Confirmed, Measurements
-from netwright.types import Candidate, Score, Split, Trial, TrialStatus
+from netwright.report.measures import Confirmed, Measurements
+from netwright.types import Candidate, Split, Trial, TrialStatus
 
 LEADERS_SHOWN = 40
 CURVES_OF_BASELINES = 4
@@ -71,10 +73,6 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
     experiments = memory.experiments(campaign.id)
     tried = {each.candidate_id: each.candidate for each in experiments if each.candidate is not None}
     trials = [trial for trial in memory.trials(task_id=campaign.task.id) if trial.candidate_id in tried]
-    scores: dict[tuple[str, int], Score] = {}
-    for each in experiments:
-        if each.score is not None and each.candidate_id is not None:
-            scores[each.candidate_id, each.score.rung] = each.score
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
     return Story(
         campaign=campaign,
@@ -85,9 +83,9 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         failures=failures(memory, campaign.name),
         stats=stats(memory, campaign.name),
         lessons=lessons,
-        measurements=measures.measure(trials, scores),
+        measurements=measures.measure(trials),
         baselines=tuple(
-            each.candidate_id for each in experiments if each.action is None and each.candidate_id is not None
+            dict.fromkeys(each.candidate_id for each in experiments if each.action is None and each.candidate_id)
         ),
         candidates={name: candidate for name, candidate in tried.items() if name is not None},
     )
@@ -95,24 +93,25 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
 
 def _page(story: Story) -> dict[str, Any]:
     best = story.best
-    comparisons = (
-        measures.against(best.candidate_id, dict.fromkeys(story.baselines), story.measurements) if best else []
-    )
+    comparisons = measures.on_validation(best.candidate_id, story.baselines, story.trials) if best else {}
     confirmed = measures.confirmed(story.trials)
+    reference = _reference(confirmed, story)
+    locked = _on_test(reference, story) if reference else {}
+    settled = locked if best and reference and reference.candidate_id == best.candidate_id else {}
     return {
         "campaign": story.campaign,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "facts": _facts(story),
-        "outcome": words.outcome(best, comparisons, _settled(confirmed, story), story.title, story.stats),
-        "noise": words.noise(story.measurements),
-        "comparisons": [_comparison(each, story) for each in comparisons],
+        "outcome": words.outcome(best, comparisons, settled, story.title, story.stats),
+        "noise": words.noise(measures.first_noise(story.baselines, story.trials)),
+        "comparisons": [_comparison(rival, each, story) for rival, each in comparisons.items()],
         "leaders": [_leader(row, story) for row in story.leaders[:LEADERS_SHOWN]],
         "leaders_left_out": max(0, len(story.leaders) - LEADERS_SHOWN),
         "metric": story.campaign.task.metric,
         "extra_metrics": _extra_metrics(story),
         "progress": _progress(story),
         "curves": _curves(story),
-        "confirmed": _confirmed(confirmed, story),
+        "confirmed": _confirmed(confirmed, reference, locked, story),
         "lineage": lineage.draw(story.tree, _tree_losses(story), _first_losses(story)),
         "failures": story.failures,
         "lessons": story.lessons,
@@ -156,12 +155,11 @@ def _in_metric(story: Story, nats: float) -> float:
 
 
 def _leader(row: TopRow, story: Story) -> dict[str, Any]:
-    measured = measures.highest(story.measurements[row.candidate_id])
-    half = measured.half_width
+    error = row.standard_error
     return {
         "row": row,
         "value": f"{row.metric_value:.4f}",
-        "half": f"{_in_metric(story, half):.4f}" if half is not None else None,
+        "error": f"{_in_metric(story, error):.4f}" if error is not None else None,
         "nats": f"{row.loss_nats:.4f}",
         "parameters": words.count(row.parameters),
         "speed": words.count(row.tokens_per_second),
@@ -170,7 +168,9 @@ def _leader(row: TopRow, story: Story) -> dict[str, Any]:
 
 
 def _extra_metrics(story: Story) -> list[str]:
-    return sorted({name for trial in story.trials for name in trial.metrics})[:2]
+    """Metrics beside the task's own, which has a column already."""
+    own = story.campaign.task.metric.replace(" ", "_")
+    return sorted({name for trial in story.trials for name in trial.metrics} - {own})[:2]
 
 
 def _extra(row: TopRow, story: Story) -> list[str]:
@@ -187,13 +187,13 @@ def _extra(row: TopRow, story: Story) -> list[str]:
     return cells
 
 
-def _comparison(comparison: Comparison, story: Story) -> dict[str, Any]:
-    interval = comparison.interval
+def _comparison(rival_id: str, comparison: Comparison, story: Story) -> dict[str, Any]:
+    interval, delta = comparison.interval, comparison.delta_nats
     return {
-        "title": story.title(comparison.rival_id),
-        "short": comparison.rival_id[:10],
+        "title": story.title(rival_id),
+        "short": rival_id[:10],
         "rung": comparison.rung,
-        "delta": words.signed(_in_metric(story, comparison.delta_nats)),
+        "delta": "–" if delta is None else words.signed(_in_metric(story, delta)),
         "interval": "not known"
         if interval is None
         else f"{words.signed(_in_metric(story, interval.low))} to {words.signed(_in_metric(story, interval.high))}",
@@ -211,7 +211,7 @@ def _progress(story: Story) -> str | None:
         first = story.measurements.get(each.candidate_id, {}).get(0)
         if first is None:
             continue
-        value = _in_metric(story, first.loss_nats)
+        value = _in_metric(story, first)
         if each.action is None:
             levels[each.candidate_id] = charts.Level(label=words.name_in(each.candidate.title), y=value)
         elif each.action.kind == "expand":
@@ -246,40 +246,47 @@ def _curve(trials: Iterable[Trial], candidate_id: str, rung: int) -> tuple[tuple
     return ()
 
 
-def _confirmed(found: Sequence[Confirmed], story: Story) -> dict[str, Any] | None:
-    """Locked-split results, each also as a paired difference from the best design among them."""
+def _reference(found: Sequence[Confirmed], story: Story) -> Confirmed | None:
+    """The confirmed design that stood best on the validation split: choosing by the locked one would flatter it."""
+    designs = {each.candidate_id: each for each in found if each.candidate_id not in story.baselines}
+    ranked = [row.candidate_id for row in story.leaders if row.candidate_id in designs]
+    return next((designs[name] for name in [*ranked, *designs]), None)
+
+
+def _on_test(design: Confirmed, story: Story) -> dict[str, Comparison]:
+    """The design against its parents and the baselines, as `netwright confirm` compares it."""
+    own = [each for each in story.experiments if each.candidate_id == design.candidate_id and each.node >= 0]
+    parents = [parent for each in own for parent in each.parent_ids]
+    baselines = [rival.id for rival in rivals_of(story.candidates[design.candidate_id])]
+    rivals = list(dict.fromkeys([*parents, *baselines]))
+    return measures.on_test(design.candidate_id, rivals, design.rung, story.trials)
+
+
+def _confirmed(
+    found: Sequence[Confirmed], reference: Confirmed | None, locked: Mapping[str, Comparison], story: Story
+) -> dict[str, Any] | None:
+    """Locked-split results, and how the reference compares with each of its rivals among them."""
     if not found:
         return None
-    designs = [each for each in found if each.candidate_id not in story.baselines]
-    reference = designs[0].candidate_id if designs else found[0].candidate_id
-    rows = []
-    for each in found:
-        interval = each.interval
-        half = None if interval is None else _in_metric(story, (interval.high - interval.low) / 2)
-        rival = each.candidate_id != reference
-        delta = measures.paired(reference, each.candidate_id, each.rung, story.trials) if rival else None
-        rows.append(
-            {
-                "title": story.title(each.candidate_id),
-                "short": each.candidate_id[:10],
-                "is_baseline": each.candidate_id in story.baselines,
-                "value": f"{_in_metric(story, each.loss_nats):.4f}",
-                "half": None if half is None else f"{half:.4f}",
-                "seeds": len(each.seeds),
-                "delta": _comparison(delta, story) if delta else None,
-            }
-        )
-    return {"rows": rows, "reference": story.title(reference), "rung": found[0].rung}
+    return {
+        "rows": [_confirmed_row(each, locked.get(each.candidate_id), story) for each in found],
+        "reference": story.title(reference.candidate_id) if reference else None,
+        "rung": found[0].rung,
+    }
 
 
-def _settled(found: Sequence[Confirmed], story: Story) -> list[Comparison]:
-    """The best design against what was confirmed beside it; empty if it was not confirmed itself."""
-    best = story.best
-    if best is None or best.candidate_id not in {each.candidate_id for each in found}:
-        return []
-    rivals = [each for each in found if each.candidate_id in story.baselines]
-    pairs = [measures.paired(best.candidate_id, each.candidate_id, each.rung, story.trials) for each in rivals]
-    return [pair for pair in pairs if pair is not None]
+def _confirmed_row(each: Confirmed, comparison: Comparison | None, story: Story) -> dict[str, Any]:
+    interval = each.interval
+    half = None if interval is None else _in_metric(story, (interval.high - interval.low) / 2)
+    return {
+        "title": story.title(each.candidate_id),
+        "short": each.candidate_id[:10],
+        "is_baseline": each.candidate_id in story.baselines,
+        "value": f"{_in_metric(story, each.loss_nats):.4f}",
+        "half": None if half is None else f"{half:.4f}",
+        "seeds": len(each.seeds),
+        "delta": _comparison(each.candidate_id, comparison, story) if comparison else None,
+    }
 
 
 def _tree_losses(story: Story) -> dict[int, str]:
@@ -295,7 +302,7 @@ def _first_losses(story: Story) -> dict[int, float]:
     for row in story.tree:
         first = story.measurements.get(row.candidate_id or "", {}).get(0)
         if first is not None:
-            losses[row.node] = first.loss_nats
+            losses[row.node] = first
     return losses
 
 

@@ -97,7 +97,7 @@ def curves(lines: Sequence[Curve], *, unit: str) -> Markup:
     """Training losses over steps, the last point named at the right."""
     last = max(x for line in lines for x, _ in line.points)
     drawn = [_thinned(line) for line in lines]
-    settled = [y for line in drawn for x, y in line.points if x >= TRANSIENT * last]
+    settled = [y for line in drawn for x, y in line.points if x >= TRANSIENT * line.points[-1][0]]
     low, high = _range(settled, trim_high=False)
     drawn = [_below(line, high) for line in drawn]
     across, down = _scale(0.0, last, LEFT, WIDTH - RIGHT), _scale(low, high, HEIGHT - BOTTOM, TOP)

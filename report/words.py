@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from netwright.evaluator.statistics import Comparison, NoiseFloor
 from netwright.memory import Campaign
 from netwright.memory.overview import Stats
 from netwright.memory.query import TopRow
-from netwright.report.measures import Comparison, Measurements
 from netwright.types import Outcome
 
 
 def outcome(
     best: TopRow | None,
-    comparisons: Sequence[Comparison],
-    settled: Sequence[Comparison],
+    comparisons: Mapping[str, Comparison],
+    settled: Mapping[str, Comparison],
     title: Callable[[str], str],
     known: Stats,
 ) -> list[str]:
-    """What came out, in a few sentences; `settled` are the comparisons on the locked test split."""
+    """What came out, in a few sentences; comparisons are by rival, `settled` those on the locked test split."""
     if best is None:
         return [f"{_tried(known)}. There is no result to compare yet; the failures below say what happened."]
     reached = f"{best.metric_value:.4f} {best.metric}" if best.metric != "loss" else f"loss {best.loss_nats:.4f}"
@@ -43,16 +43,20 @@ def outcome(
     return sentences
 
 
-def _claims(comparisons: Sequence[Comparison], title: Callable[[str], str]) -> str:
+def _claims(comparisons: Mapping[str, Comparison], title: Callable[[str], str]) -> str:
     claims = []
+    known = {rival: each for rival, each in comparisons.items() if each.interval is not None}
     for kind, phrase in (
         (Outcome.BETTER, "it is better than {}"),
         (Outcome.NO_DIFFERENCE, "no different, beyond the noise, from {}"),
         (Outcome.WORSE, "worse than {}"),
     ):
-        rivals = [name_in(title(each.rival_id)) for each in comparisons if each.outcome is kind]
+        rivals = [name_in(title(rival)) for rival, each in known.items() if each.outcome is kind]
         if rivals:
             claims.append(phrase.format(listed(rivals)))
+    unknown = [name_in(title(rival)) for rival in comparisons if rival not in known]
+    if unknown:
+        claims.append(f"not to be judged against {listed(unknown)}: the noise is unknown")
     text = "; ".join(claims)
     return f"{text if text.startswith('it is') else f'it is {text}'}."
 
@@ -71,20 +75,13 @@ def _tried(known: Stats) -> str:
     return f"{tried}, {made - failed} could be trained"
 
 
-def noise(measurements: Measurements) -> str | None:
-    """How large the usual standard error is, so that small gaps are read rightly."""
-    errors = sorted(
-        measured.standard_error
-        for rungs in measurements.values()
-        for measured in rungs.values()
-        if measured.standard_error is not None
-    )
-    if not errors:
+def noise(floor: NoiseFloor | None) -> str | None:
+    """How far repeated trainings scatter, so that small gaps are read rightly."""
+    if floor is None:
         return None
-    middle = errors[len(errors) // 2]
     return (
-        f"A typical standard error here is {middle:.4f} nats: two designs that were measured so and differ by "
-        f"less than {2.77 * middle:.4f} nats cannot be told apart."
+        f"Baselines trained again with another seed scatter by {floor.sd_nats:.4f} nats (standard deviation, "
+        f"{floor.degrees_of_freedom} degrees of freedom): gaps of that size between single trainings are noise."
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any
 
 from netwright.errors import ConfigError
-from netwright.evaluator.contract import title_and_hypothesis
+from netwright.evaluator.contract import recipe_overrides, title_and_hypothesis
 from netwright.types import Candidate, Scope
 
 _NAMES = (
@@ -40,4 +41,23 @@ def baseline(name: str) -> Candidate:
         title=title,
         hypothesis=hypothesis,
         origin="baseline",
+    )
+
+
+def rivals_of(design: Candidate) -> tuple[Candidate, ...]:
+    """Return the baselines, and, for a design with a RECIPE of its own, each baseline with that recipe as well.
+
+    Otherwise a better learning rate would pass for a better architecture.
+    """
+    baselines = tuple(baseline(name) for name in _NAMES)
+    recipe = recipe_overrides(design.source)
+    return (*baselines, *(_with_recipe(each, recipe) for each in baselines)) if recipe else baselines
+
+
+def _with_recipe(candidate: Candidate, recipe: dict[str, Any]) -> Candidate:
+    return candidate.model_copy(
+        update={
+            "source": f"{candidate.source.rstrip()}\n\n\nRECIPE = {recipe!r}\n",
+            "title": f"{candidate.title}, the design's recipe",
+        }
     )

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from netwright.errors import ConfigError
-from netwright.evaluator.baselines import baseline, baseline_names
-from netwright.evaluator.contract import inspect_source
+from netwright.evaluator.baselines import baseline, baseline_names, rivals_of
+from netwright.evaluator.contract import inspect_source, recipe_overrides
 from netwright.evaluator.tasks import load_task
 from netwright.types import Scope
 
@@ -235,3 +235,15 @@ def test_a_baseline_of_any_size_meets_the_parameter_budget_within_two_percent(na
 def test_an_unknown_baseline_is_named_together_with_the_known_ones():
     with pytest.raises(ConfigError, match="no baseline 'nonesuch': the baselines are softmax_attention, linear"):
         baseline("nonesuch")
+
+
+def test_a_design_with_its_own_recipe_is_held_against_baselines_with_that_recipe() -> None:
+    plain = baseline("delta_net").model_copy(update={"origin": "grammar"})
+    tuned = plain.model_copy(update={"source": plain.source + '\nRECIPE = {"lr": 0.002}\n'})
+
+    rivals = rivals_of(tuned)
+
+    assert rivals_of(plain) == tuple(baseline(name) for name in baseline_names())
+    assert rivals[:7] == rivals_of(plain)
+    assert [recipe_overrides(rival.source) for rival in rivals[7:]] == [{"lr": 0.002}] * 7
+    assert all(inspect_source(rival.source, rival.scope)[-1].passed for rival in rivals)

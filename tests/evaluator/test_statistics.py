@@ -6,7 +6,9 @@ import pytest
 from netwright.evaluator.statistics import (
     NoiseFloor,
     adjusted,
+    claims,
     compare,
+    compare_all,
     holm,
     mean_interval,
     noise_floor,
@@ -309,3 +311,65 @@ def test_seven_baselines_at_once_yield_a_false_win_no_more_often_than_one_would(
         families += any(result.outcome is not Outcome.NO_DIFFERENCE for result in results)
 
     assert families / 400 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_comparing_with_all_rivals_is_comparing_with_each_and_adjusting():
+    ours = trials([1.0, 1.01])
+    rivals = {
+        "near": trials([1.03, 1.04], who="near"),
+        "far": trials([1.2, 1.21], who="far"),
+        "elsewhere": trials([0.5], who="elsewhere", rung=1),
+        "unpaired": trials([0.9], who="unpaired", first_seed=7),
+    }
+
+    together = compare_all(ours, rivals, FLOOR, level=0.9)
+
+    assert list(together) == list(rivals)
+    assert list(together.values()) == adjusted([compare(ours, each, FLOOR, 0.9) for each in rivals.values()], 0.9)
+    assert together["far"].outcome is Outcome.BETTER
+    assert together["unpaired"].outcome is Outcome.WORSE
+    assert together["elsewhere"].delta_nats is None
+
+
+def test_no_rivals_are_no_comparisons():
+    assert compare_all([trial(1.0)], {}, FLOOR) == {}
+
+
+def test_a_win_over_one_of_many_is_claimed_only_where_holm_rejects():
+    rng = np.random.default_rng(11)
+    lost = 0
+    for _ in range(300):
+        ours = [trial(1.0)]
+        rivals = {f"b{n}": [trial(loss, who=f"b{n}")] for n, loss in enumerate(rng.normal(1.03, 0.02, 6))}
+        alone = {name: compare(ours, each, FLOOR) for name, each in rivals.items()}
+        rejected = dict(zip(rivals, holm([each.p_value for each in alone.values()]), strict=True))
+
+        for name, each in compare_all(ours, rivals, FLOOR).items():
+            assert (each.outcome is not Outcome.NO_DIFFERENCE) == (rejected[name] <= 0.05)
+            lost += alone[name].outcome is not each.outcome
+
+    assert lost > 50
+
+
+# -- what a confirmation may claim -----------------------------------------------------------------------------
+
+
+def test_a_confirmation_borrows_no_noise_from_other_architectures():
+    calm = {who: trials([2.0, 2.001, 1.999], who=who) for who in "bcdefg"}
+    noisy, rival = trials([1.0, 1.4, 1.8]), trials([1.5, 1.5, 1.5], who="z")
+
+    found = claims(noisy, {"z": rival, **calm})
+
+    assert found["z"].outcome is Outcome.NO_DIFFERENCE
+    assert not any(each.borrowed_noise for each in found.values())
+
+
+def test_a_design_that_failed_on_a_seed_is_better_than_nobody():
+    failing = [*trials([1.0, 1.001, 1.002, 1.001]), trial(None, seed=4)]
+    rival = trials([2.0, 2.001, 2.002, 2.001, 2.0], who="b")
+
+    found = claims(failing, {"b": rival})["b"]
+
+    assert found.outcome is Outcome.NO_DIFFERENCE
+    assert found.reason == "it failed on 1 of 5 seeds"
+    assert claims(failing[:4], {"b": rival})["b"].outcome is Outcome.BETTER

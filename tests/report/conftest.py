@@ -142,6 +142,11 @@ def start(memory: Memory, task: TaskSpec) -> Callable[..., Teller]:
 
 
 @pytest.fixture
+def teller_of(memory: Memory) -> Callable[[Campaign], Teller]:
+    return lambda campaign: Teller(memory, campaign)
+
+
+@pytest.fixture
 def told(start: Callable[..., Teller]) -> Teller:
     """A whole campaign: seven baselines, 28 designs of which some fail, promotions, a confirmation."""
     teller = start()

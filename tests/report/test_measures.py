@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
+from netwright.evaluator.statistics import claims, compare_all, mean_interval, noise_floor
 from netwright.report import charts, measures, words
 from netwright.report.code import highlight
-from netwright.types import Interval, Score, Split, Trial, TrialStatus
+from netwright.types import Split, Trial, TrialStatus
 
 
 def trial(candidate: str, loss: float | None, seed: int = 1, split: Split = Split.VALIDATION, rung: int = 0):
@@ -22,58 +21,59 @@ def trial(candidate: str, loss: float | None, seed: int = 1, split: Split = Spli
     )
 
 
-def test_the_standard_error_comes_from_the_score_then_seeds_then_rows():
-    score = Score(value=-1.0, standard_error=0.3, rung=0, seeds=1)
-    trials = [trial("a", 1.0), trial("b", 1.0), trial("c", 1.0), trial("c", 1.2, seed=2), trial("d", None)]
+def test_a_mean_is_over_the_seeds_of_one_rung_of_the_open_split():
+    trials = [trial("a", 1.0), trial("a", 1.2, seed=2), trial("a", 0.5, rung=1), trial("a", 9.0, split=Split.TEST)]
 
-    known = measures.measure(trials, {("a", 0): score})
+    known = measures.measure([*trials, trial("d", None)])
 
-    assert known["a"][0].standard_error == 0.3
-    assert known["b"][0].standard_error == 0.05
-    assert known["c"][0].standard_error == pytest.approx(0.1)
-    assert "d" not in known
+    assert known == {"a": {0: pytest.approx(1.1), 1: 0.5}}
 
 
-def test_rivals_are_compared_at_the_highest_common_rung():
-    trials = [trial("a", 1.5), trial("a", 1.0, rung=1), trial("b", 1.2, rung=1), trial("b", 1.1), trial("c", 2.0)]
-    trials.append(trial("d", 1.0, rung=2))
-
-    found = measures.against("a", ["a", "b", "c", "d"], measures.measure(trials, {}))
-
-    assert [(each.rival_id, each.rung) for each in found] == [("b", 1), ("c", 0)]
-    assert found[0].delta_nats == pytest.approx(-0.2)
-    half = 1.959964 * math.hypot(0.05, 0.05)
-    assert (found[0].interval.low, found[0].interval.high) == pytest.approx((-0.2 - half, -0.2 + half))
+BASELINES = [trial("b", 1.2), trial("b", 1.22, seed=2), trial("c", 2.0), trial("c", 2.02, seed=2)]
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "outcome"),
-    [(-0.2, -0.1, "better"), (-0.1, 0.1, "no difference"), (0.1, 0.2, "worse")],
-)
-def test_an_outcome_needs_the_whole_interval(low, high, outcome):
-    assert measures.outcome_of(Interval(low=low, high=high)) == outcome
-    assert measures.outcome_of(None) == "no difference"
+def test_baselines_are_compared_at_the_highest_common_rung_by_the_noise_of_their_first_trainings():
+    trials = [*BASELINES, trial("a", 1.19), trial("a", 1.0, rung=1), trial("b", 1.1, rung=1), trial("d", 1.0, rung=2)]
+    strangers = [trial("e", 5.0), trial("e", 9.0, seed=2), trial("a", 7.0, 3, Split.TEST)]
+
+    found = measures.on_validation("a", ["a", "b", "c", "d"], trials + strangers)
+
+    noise = noise_floor(BASELINES)
+    mine = [each for each in trials if each.candidate_id == "a"]
+    rivals = {name: [each for each in trials if each.candidate_id == name] for name in ("b", "c")}
+    assert found == compare_all(mine, rivals, noise)
+    assert [(name, each.rung) for name, each in found.items()] == [("b", 1), ("c", 0)]
 
 
-def test_students_interval_is_the_textbook_one():
-    interval = measures.student_interval([1.0, 2.0, 3.0])
+def test_a_difference_within_the_scatter_of_repeated_trainings_is_none():
+    loud = [trial("b", 1.2), trial("b", 1.3, seed=2), trial("c", 2.0), trial("c", 2.1, seed=2)]
 
-    assert interval.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-5)
-    assert measures.student_interval([1.0]) is None
+    found = measures.on_validation("a", ["b", "c"], [*loud, trial("a", 1.1)])
+
+    assert [each.outcome for each in found.values()] == ["no difference", "better"]
 
 
-def test_confirmations_are_paired_by_seed_on_the_test_split_alone():
+def test_the_locked_split_is_judged_with_the_seeds_of_the_candidate_and_without_bystanders():
+    cast = [trial("a", loss, seed, Split.TEST) for seed, loss in enumerate((1.0, 1.2, 1.4))]
+    cast += [trial("b", loss, seed, Split.TEST) for seed, loss in enumerate((1.1, 1.3, 1.52))]
+    others = [trial("b", 0.1, 7, Split.TEST), trial("a", 9.0), trial("b", 0.1), trial("b", 0.1, rung=1)]
+    others += [trial("z", loss, seed, Split.TEST) for seed, loss in enumerate((1.0, 5.0, 9.0))]
+
+    found = measures.on_test("a", ["b", "c"], 0, cast + others)
+
+    assert found == claims(cast[:3], {"b": cast[3:]})
+    assert found["b"].delta_nats == pytest.approx(-0.32 / 3)
+
+
+def test_confirmed_are_those_with_a_result_on_the_locked_split_best_first():
     trials = [trial("a", loss, seed, Split.TEST) for seed, loss in enumerate((1.0, 1.2, 1.4))]
-    trials += [trial("b", loss, seed, Split.TEST) for seed, loss in enumerate((1.1, 1.3, 1.52))]
-    trials += [trial("a", 9.0), trial("b", 0.1), trial("b", 0.1, 7, Split.TEST)]
+    trials += [trial("b", 1.1, 5, Split.TEST), trial("a", 9.0), trial("c", 0.1), trial("d", None, 1, Split.TEST)]
 
     found = measures.confirmed(trials)
-    pair = measures.paired("a", "b", 0, trials)
 
-    assert [(each.candidate_id, len(each.seeds)) for each in found] == [("b", 4), ("a", 3)]
-    assert pair.delta_nats == pytest.approx(-0.32 / 3)
-    assert pair.outcome == "better"
-    assert measures.paired("a", "c", 0, trials) is None
+    assert [(each.candidate_id, each.seeds) for each in found] == [("b", (5,)), ("a", (0, 1, 2))]
+    assert found[0].interval is None
+    assert found[1].interval == mean_interval([1.0, 1.2, 1.4])[1]
 
 
 def test_ticks_are_round_and_inside():
@@ -88,6 +88,16 @@ def test_a_chart_of_one_design_and_equal_values_can_be_drawn():
     marks = [charts.Mark(x=1, y=1.5, label="only")]
 
     assert "<svg" in charts.best_so_far(marks, [charts.Level(label="b", y=1.5)], unit="loss")
+
+
+def test_a_curve_of_few_steps_and_high_losses_stays_in_the_picture():
+    short = charts.Curve(label="short", points=((1, 9.0), (2, 8.0)))
+    long = charts.Curve(label="long", points=tuple((step, 2.0) for step in range(1, 100)))
+
+    assert "short" in charts.curves([short, long], unit="loss")
+
+
+def test_curves_of_equal_values_can_be_drawn():
     flat = charts.Curve(label="flat", points=((1, 2.0), (2, 2.0)))
     assert "<svg" in charts.curves([flat, flat], unit="loss")
 

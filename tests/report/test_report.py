@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
+from netwright.campaign.confirming import FIRST_FRESH_SEED, confirm_candidates
+from netwright.config import CampaignConfig
+from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.tasks import load_task
+from netwright.report import words
 from netwright.report.build import build_report
+from netwright.types import Outcome, Split
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -130,20 +139,29 @@ def test_a_campaign_in_which_everything_failed_says_so(memory, start):
     assert "stalled" in page.text
 
 
-def test_an_unconfirmed_winner_is_called_unsettled(memory, start):
+@pytest.mark.parametrize(
+    ("repeated", "claim"),
+    [
+        (True, "it is no different, beyond the noise, from Attention."),
+        (False, "it is not to be judged against Attention: the noise is unknown."),
+    ],
+)
+def test_an_unconfirmed_winner_is_called_unsettled(memory, start, repeated, claim):
     teller = start(metric="loss")
-    baseline = teller.candidate("Attention", "baseline", 1)
+    attention = teller.candidate("Attention", "baseline", 1)
     design = teller.candidate("Lucky", "grammar", 2)
-    for candidate, loss in ((baseline, 1.50), (design, 1.49)):
+    for candidate, loss in ((attention, 1.50), (design, 1.49)):
         teller.trial(candidate, loss)
+    if repeated:
+        teller.trial(attention, 1.51, seed=2)
     score = {"value": -1.5, "standard_error": 0.02, "rung": 0, "seeds": 1}
-    teller.remember(node=-1, operator="baseline", candidate_id=baseline.id, score=score)
+    teller.remember(node=-1, operator="baseline", candidate_id=attention.id, score=score)
     action = {"index": 0, "kind": "expand", "operator": "draft"}
     teller.remember(node=0, action=action, operator="draft", candidate_id=design.id, score=score | {"value": -1.49})
 
     page = Page(build_report(memory))
 
-    assert "it is no different, beyond the noise, from Attention." in page.text
+    assert claim in page.text
     assert "only a confirmation with fresh seeds on the locked test split settles" in page.text
     assert "netwright confirm" in page.text
     assert "bits per byte" not in page.text
@@ -164,3 +182,55 @@ def test_a_large_campaign_keeps_a_readable_page(memory, start):
 
     assert "280 more:" in html
     assert len(html) < 400_000
+
+
+def plain(candidate):
+    """The same design without a recipe of its own, which would bring the baselines in once more."""
+    return candidate.model_copy(update={"source": candidate.source.replace('RECIPE = {"lr": 2e-3}\n', "")})
+
+
+def tell_confirmed(teller) -> str:
+    """Two designs, one made of the other, both confirmed; the id of the better one, which has fewer fresh seeds."""
+    losses = dict(zip(baseline_names(), (1.20, 1.02, 0.90, 1.01, 1.00, 0.99, 1.035), strict=True))
+    cast = [(baseline(name), loss, 5, -node) for node, (name, loss) in enumerate(losses.items(), 1)]
+    designs = [plain(teller.candidate(name, "grammar", n)) for n, name in enumerate(("Parent", "Child", "Bystander"))]
+    cast += [(designs[0], 1.05, 5, 0), (designs[1], 1.00, 3, 1), (designs[2], 1.30, 5, 2)]
+    for candidate, loss, seeds, node in cast:
+        teller.memory.put_candidate(candidate)
+        teller.trial(candidate, loss if node != 1 else 0.8)
+        for seed in range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds):
+            noisy = loss + teller.rng.gauss(0, 0.008 if node != 2 else 0.3)
+            teller.trial(candidate, noisy, rung=1, seed=seed, split=Split.TEST)
+        score = {"value": -loss if node != 1 else -0.8, "standard_error": 0.01, "rung": 0, "seeds": 1}
+        known = {"node": node, "candidate_id": candidate.id, "score": score}
+        if node < 0:
+            teller.remember(operator="baseline", **known)
+            continue
+        parents = (0,) if node == 1 else ()
+        operator = "refine" if parents else "draft"
+        action = {"index": node, "kind": "expand", "operator": operator, "parents": parents}
+        parent_ids = tuple(candidate.id for candidate, _, _, node in cast if node in parents)
+        teller.remember(action=action, operator=operator, parents=parents, parent_ids=parent_ids, **known)
+    return cast[-2][0].id
+
+
+def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, teller_of, tmp_path):
+    task = load_task("recall").spec
+    config = CampaignConfig(task="recall").model_dump(mode="json")
+    winner = tell_confirmed(teller_of(memory.start_campaign("real", task, 0, config)))
+
+    said = confirm_candidates(
+        tmp_path / "home", [], campaign_name="real", seeds=3, rung=1, workers=1, on_progress=lambda *_: None
+    )
+
+    section = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
+    rows = {row[1]: row[0] for row in re.finditer(r"<tr.*?<code>(\w+)</code>.*?</tr>", section, re.DOTALL)}
+    assert {duel.winner_id for duel in said.duels} == {winner}
+    assert {duel.comparison.outcome for duel in said.duels} == {Outcome.BETTER, Outcome.NO_DIFFERENCE, Outcome.WORSE}
+    for duel in said.duels:
+        told, interval = rows.pop(duel.rival_id[:10]), duel.comparison.interval
+        assert f'">{duel.comparison.outcome.value}</span>' in told
+        assert f">{words.signed(duel.comparison.delta_nats)}<" in told
+        assert f">{words.signed(interval.low)} to {words.signed(interval.high)}<" in told
+    assert len(rows) == 2
+    assert not any("chip" in row for row in rows.values())

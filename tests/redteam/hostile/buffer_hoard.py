@@ -1,6 +1,6 @@
 """Keeps eight megabytes of notes in a buffer, beside the parameters that are counted.
 
-Check: none
+Check: parameters
 Trial: bad weights
 """
 
