@@ -45,6 +45,11 @@ class Story:
         """The best design, baselines apart."""
         return next((row for row in self.leaders if not row.is_baseline), None)
 
+    def is_baseline(self, candidate_id: str) -> bool:
+        """Whether it is a baseline, be it with a design's recipe."""
+        known = self.candidates.get(candidate_id)
+        return known is not None and known.origin == "baseline"
+
     def title(self, candidate_id: str) -> str:
         """A candidate's title, or its short id where this campaign did not try it."""
         known = self.candidates.get(candidate_id)
@@ -71,8 +76,10 @@ def build_report(memory: Memory, campaign_name: str | None = None) -> str:
 
 def _read(memory: Memory, campaign: Campaign) -> Story:
     experiments = memory.experiments(campaign.id)
-    tried = {each.candidate_id: each.candidate for each in experiments if each.candidate is not None}
-    trials = [trial for trial in memory.trials(task_id=campaign.task.id) if trial.candidate_id in tried]
+    tried = {each.candidate.id: each.candidate for each in experiments if each.candidate is not None}
+    remembered = memory.trials(task_id=campaign.task.id)
+    candidates = _matched(tried, remembered) | tried
+    trials = [trial for trial in remembered if trial.candidate_id in candidates]
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
     return Story(
         campaign=campaign,
@@ -87,8 +94,15 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         baselines=tuple(
             dict.fromkeys(each.candidate_id for each in experiments if each.action is None and each.candidate_id)
         ),
-        candidates={name: candidate for name, candidate in tried.items() if name is not None},
+        candidates=candidates,
     )
+
+
+def _matched(tried: Mapping[str, Candidate], trials: Sequence[Trial]) -> dict[str, Candidate]:
+    """The baselines with a confirmed design's recipe: no campaign tries them, only a confirmation trains them."""
+    opened = {trial.candidate_id for trial in trials if trial.split is Split.TEST}
+    designs = [tried[name] for name in sorted(opened & tried.keys()) if tried[name].origin != "baseline"]
+    return {rival.id: rival for design in designs for rival in rivals_of(design) if rival.id in opened}
 
 
 def _page(story: Story) -> dict[str, Any]:
@@ -248,7 +262,7 @@ def _curve(trials: Iterable[Trial], candidate_id: str, rung: int) -> tuple[tuple
 
 def _reference(found: Sequence[Confirmed], story: Story) -> Confirmed | None:
     """The confirmed design that stood best on the validation split: choosing by the locked one would flatter it."""
-    designs = {each.candidate_id: each for each in found if each.candidate_id not in story.baselines}
+    designs = {each.candidate_id: each for each in found if not story.is_baseline(each.candidate_id)}
     ranked = [row.candidate_id for row in story.leaders if row.candidate_id in designs]
     return next((designs[name] for name in [*ranked, *designs]), None)
 
@@ -281,7 +295,7 @@ def _confirmed_row(each: Confirmed, comparison: Comparison | None, story: Story)
     return {
         "title": story.title(each.candidate_id),
         "short": each.candidate_id[:10],
-        "is_baseline": each.candidate_id in story.baselines,
+        "is_baseline": story.is_baseline(each.candidate_id),
         "value": f"{_in_metric(story, each.loss_nats):.4f}",
         "half": None if half is None else f"{half:.4f}",
         "seeds": len(each.seeds),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from netwright.campaign.confirming import FIRST_FRESH_SEED, confirm_candidates
 from netwright.config import CampaignConfig
-from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.baselines import baseline, baseline_names, rivals_of
 from netwright.evaluator.tasks import load_task
 from netwright.report import words
 from netwright.report.build import build_report
@@ -189,11 +190,11 @@ def plain(candidate):
     return candidate.model_copy(update={"source": candidate.source.replace('RECIPE = {"lr": 2e-3}\n', "")})
 
 
-def tell_confirmed(teller) -> str:
+def tell_confirmed(teller, made=plain) -> str:
     """Two designs, one made of the other, both confirmed; the id of the better one, which has fewer fresh seeds."""
     losses = dict(zip(baseline_names(), (1.20, 1.02, 0.90, 1.01, 1.00, 0.99, 1.035), strict=True))
     cast = [(baseline(name), loss, 5, -node) for node, (name, loss) in enumerate(losses.items(), 1)]
-    designs = [plain(teller.candidate(name, "grammar", n)) for n, name in enumerate(("Parent", "Child", "Bystander"))]
+    designs = [made(teller.candidate(name, "grammar", n)) for n, name in enumerate(("Parent", "Child", "Bystander"))]
     cast += [(designs[0], 1.05, 5, 0), (designs[1], 1.00, 3, 1), (designs[2], 1.30, 5, 2)]
     for candidate, loss, seeds, node in cast:
         teller.memory.put_candidate(candidate)
@@ -211,13 +212,24 @@ def tell_confirmed(teller) -> str:
         action = {"index": node, "kind": "expand", "operator": operator, "parents": parents}
         parent_ids = tuple(candidate.id for candidate, _, _, node in cast if node in parents)
         teller.remember(action=action, operator=operator, parents=parents, parent_ids=parent_ids, **known)
-    return cast[-2][0].id
+    tell_matched(teller, designs[1], list(losses.values()))
+    return designs[1].id
 
 
-def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, teller_of, tmp_path):
+def tell_matched(teller, winner, losses) -> None:
+    """The baselines with the winner's recipe, if it has one: only a confirmation trains them."""
+    for rival, loss in zip(rivals_of(winner)[len(losses) :], losses, strict=False):
+        teller.memory.put_candidate(rival)
+        for seed in range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + 3):
+            noisy = loss - 0.01 + teller.rng.gauss(0, 0.008)
+            teller.trial(rival, noisy, rung=1, seed=seed, split=Split.TEST)
+
+
+@pytest.mark.parametrize(("made", "rivals"), [(plain, 8), (lambda design: design, 15)], ids=["plain", "own recipe"])
+def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, teller_of, tmp_path, made, rivals):
     task = load_task("recall").spec
     config = CampaignConfig(task="recall").model_dump(mode="json")
-    winner = tell_confirmed(teller_of(memory.start_campaign("real", task, 0, config)))
+    winner = tell_confirmed(teller_of(memory.start_campaign("real", task, 0, config)), made)
 
     said = confirm_candidates(
         tmp_path / "home", [], campaign_name="real", seeds=3, rung=1, workers=1, on_progress=lambda *_: None
@@ -225,10 +237,12 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
 
     section = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
     rows = {row[1]: row[0] for row in re.finditer(r"<tr.*?<code>(\w+)</code>.*?</tr>", section, re.DOTALL)}
-    assert {duel.winner_id for duel in said.duels} == {winner}
+    assert [duel.winner_id for duel in said.duels] == [winner] * rivals
     assert {duel.comparison.outcome for duel in said.duels} == {Outcome.BETTER, Outcome.NO_DIFFERENCE, Outcome.WORSE}
     for duel in said.duels:
         told, interval = rows.pop(duel.rival_id[:10]), duel.comparison.interval
+        assert duel.rival_title in unescape(told)
+        assert ('"tag">baseline' in told) == (duel.rival_title != "Parent")
         assert f'">{duel.comparison.outcome.value}</span>' in told
         assert f">{words.signed(duel.comparison.delta_nats)}<" in told
         assert f">{words.signed(interval.low)} to {words.signed(interval.high)}<" in told
