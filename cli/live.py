@@ -71,7 +71,7 @@ def draw(board: Board) -> Group:
     headline = Text.assemble(
         (f"{board.name} ", "bold"),
         f"{board.phase}: {board.trained}/{board.config.budget.trials} trained, {board.promoted} promoted, ",
-        f"{duration(board.elapsed_seconds)} gone, about {duration(left)} to the last one, ",
+        f"{duration(board.elapsed_seconds)} gone, " + (f"about {duration(left)} to the last one, " if left else ""),
         f"slots {board.slot_use():.0%} busy",
     )
     slots = Table(box=None, pad_edge=False, show_header=True, header_style="dim")

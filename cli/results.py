@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,16 @@ def _print_best(rows: list[TopRow], best: TopRow, candidate: Candidate, path: Pa
 
 
 def _standing(best: TopRow, rival: TopRow) -> str:
-    """How the best design stands against the best baseline: the winner of many is flattered, so nothing is claimed."""
+    """How the best design stands against the best baseline; the winner of many is flattered, so nothing is claimed."""
     delta = best.loss_nats - rival.loss_nats
-    word = "below" if delta < 0 else "above"
+    error = math.hypot(best.standard_error or 0.0, rival.standard_error or 0.0)
+    if abs(delta) < 2 * error:
+        where = "within two standard errors of"
+    else:
+        where = f"{abs(delta):.4f} nats {'below' if delta < 0 else 'above'}"
     return (
-        f"its validation loss is {abs(delta):.4f} nats {word} that of the best baseline here ({rival.title}); the best "
-        f"of many is partly luck, so only `confirm` (fresh seeds, locked test split) can claim a win"
+        f"its validation loss is {where} that of the best baseline here ({rival.title}); the best of many is partly "
+        f"luck, so only `confirm` (fresh seeds, locked test split) can claim a win"
     )
 
 
