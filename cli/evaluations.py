@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.campaign.single import Evaluation, Row
-from netwright.cli.output import count, out, print_json, table
+from netwright.cli.output import count, out, print_json, say, table
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
 
@@ -28,7 +28,7 @@ def print_gates(candidate: Candidate, reports: Sequence[GateReport], *, json: bo
     out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
     for report in reports:
         if not report.passed:
-            out.print(Text(f"{report.gate}: {report.message}", style=_style(report)), soft_wrap=True)
+            say(Text(f"{report.gate}: {report.message}", style=_style(report)))
     seconds = sum(report.seconds for report in reports)
     word = Text("rejected", style="red") if rejected else Text("accepted", style="green")
     out.print(Text.assemble(word, f" after {seconds:.2f} s of gates"))
@@ -71,9 +71,9 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
         return
     for trial in row.trials:
         if trial.status is not TrialStatus.DONE:
-            out.print(Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"), soft_wrap=True)
+            say(Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"))
             if trial.last_output:
-                out.print(Text(trial.last_output, style="dim"), soft_wrap=True)
+                say(Text(trial.last_output, style="dim"))
     rows = sorted([row, *evaluation.baselines], key=_rank)
     out.print(_rows_table(rows, mark=row.candidate.id))
     if not evaluation.baselines:
@@ -159,9 +159,9 @@ def print_task(name: str, data: Path | None, *, json: bool) -> None:
     if json:
         print_json({"id": task.spec.id, **task.spec.model_dump(mode="json"), "details": task.details})
         return
-    out.print(Text(f"{name}: {task.spec.summary}", style="bold"), soft_wrap=True)
+    say(Text(f"{name}: {task.spec.summary}", style="bold"))
     out.print(table(("", ""), _facts(task.spec)))
-    out.print(Text(task.details), soft_wrap=True)
+    say(Text(task.details))
 
 
 def _facts(spec: TaskSpec) -> list[tuple[str, str]]:

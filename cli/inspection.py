@@ -13,7 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from netwright.cli.leaderboard import print_leaderboard
-from netwright.cli.output import count, duration, out, print_json, table
+from netwright.cli.output import count, duration, out, print_json, say, table
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
 from netwright.types import JsonDict
@@ -51,8 +51,8 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
         print_json(shown)
         return
     candidate = shown.candidate
-    out.print(Text.assemble((candidate["title"], "bold"), f"  {candidate['id']}"), soft_wrap=True)
-    out.print(Text(f"by {candidate['origin']}"), soft_wrap=True)
+    say(Text.assemble((candidate["title"], "bold"), f"  {candidate['id']}"))
+    say(Text(f"by {candidate['origin']}"))
     out.print(_coloured(candidate["source"], "python"))
     _section("gates", ("task", "gate", "verdict", "message"), [_gate_cells(gate) for gate in shown.gates])
     _section(
@@ -73,10 +73,10 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     )
     for trial in shown.trials:
         if trial["reason"]:
-            out.print(Text(f"seed {trial['seed']}: {trial['reason']}", style="red"), soft_wrap=True)
-            out.print(Text(trial["last_output"], style="dim"), soft_wrap=True)
+            say(Text(f"seed {trial['seed']}: {trial['reason']}", style="red"))
+            say(Text(trial["last_output"], style="dim"))
     for verdict in shown.verdicts:
-        out.print(Text.assemble((f"{verdict['outcome']}: ", "bold"), _judgement(verdict)), soft_wrap=True)
+        say(Text.assemble((f"{verdict['outcome']}: ", "bold"), _judgement(verdict)))
     _section("came from", ("campaign", "node>", "operator", "parent", "id"), [_node_cells(n) for n in shown.nodes])
     _section(
         "led to",
@@ -114,10 +114,8 @@ def _trial_cells(trial: JsonDict) -> list[object]:
 
 
 def _judgement(verdict: JsonDict) -> str:
-    parts = [verdict["words"], f"(against {verdict['rival_title']})" if verdict["rival_title"] else ""]
-    if verdict["changed"]:
-        parts.append(f"Changed: {verdict['changed']}.")
-    return " ".join(part for part in parts if part)
+    changed = f" Changed: {verdict['changed']}." if verdict["changed"] else ""
+    return f"{verdict['words']}{changed}"
 
 
 def _node_cells(node: JsonDict) -> list[object]:
@@ -155,9 +153,9 @@ def print_hits(home: Path, text: str, *, limit: int, json: bool) -> None:
     if not hits:
         out.print(Text(f"nothing speaks of {text!r}"))
     for hit in hits:
-        out.print(Text.assemble((hit.short or "-", "cyan"), "  ", (hit.title, "bold")), soft_wrap=True)
-        out.print(Text(f"    {' '.join(hit.snippet.split())}"), soft_wrap=True)
-        out.print(Text(f"    {hit.why}", style="dim"), soft_wrap=True)
+        say(Text.assemble((hit.short or "-", "cyan"), "  ", (hit.title, "bold")))
+        say(Text(f"    {' '.join(hit.snippet.split())}"))
+        say(Text(f"    {hit.why}", style="dim"))
 
 
 def print_diff(home: Path, first: str, second: str, *, json: bool) -> None:
@@ -229,9 +227,9 @@ def print_failures(home: Path, campaign: str | None, *, limit: int, json: bool) 
         out.print(Text(f"{group.stage} ({group.count})", style="bold"))
         for failure in group.failures[:limit]:
             who = f"{failure.short or '-':10}  {failure.title or ''}"
-            out.print(Text(f"  {who}: {failure.failure}"), soft_wrap=True)
+            say(Text(f"  {who}: {failure.failure}"))
             if failure.last_output:
-                out.print(Text(f"    {failure.last_output[-400:]}", style="dim"), soft_wrap=True)
+                say(Text(f"    {failure.last_output[-400:]}", style="dim"))
 
 
 def _finite(value: Any) -> Any:

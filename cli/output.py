@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from netwright.cli.options import terminal_width
 
@@ -23,6 +24,11 @@ class _Console(Console):
 
 out = _Console(width=terminal_width(), highlight=False, soft_wrap=False)
 err = _Console(stderr=True, highlight=False)
+
+
+def say(text: str | Text) -> None:
+    """A paragraph: wrapped at words in a terminal, one line where the output is read by a program."""
+    out.print(Text(text) if isinstance(text, str) else text, soft_wrap=not out.is_terminal)
 
 
 def print_json(document: Any) -> None:
@@ -52,8 +58,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 
 def _cell(value: object) -> Any:
-    from rich.text import Text
-
     if value is None:
         return "-"
     return value if isinstance(value, Text) else Text(str(value))

@@ -13,7 +13,7 @@ from netwright.campaign.confirming import Confirmation, Confirmed, Duel
 from netwright.campaign.opening import is_running
 from netwright.cli.evaluations import metrics_text
 from netwright.cli.leaderboard import print_leaderboard
-from netwright.cli.output import count, duration, out, print_json, table
+from netwright.cli.output import count, duration, out, print_json, say, table
 from netwright.config import CampaignConfig
 from netwright.evaluator.tasks import Task
 from netwright.memory.overview import Stats, stats
@@ -94,26 +94,27 @@ def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
         f"{sums.trials.get('done', 0)} trainings done",
         f"{failed} failed",
         f"{sum(sums.rejected_by_gate.values())} proposals rejected by gates",
-        f"slots {board.slot_use():.0%} busy training and scoring",
         f"isolation {board.tier}",
     ]
+    if board.busy_seconds:
+        parts.append(f"slots {board.slot_use():.0%} busy training and scoring")
     if sums.llm["calls"]:
         parts.append(
             f"{sums.llm['calls']} LLM calls, {sums.llm['prompt_tokens'] + sums.llm['completion_tokens']:,} tokens"
         )
-    out.print("; ".join(parts), soft_wrap=True)
+    say("; ".join(parts))
     if row.note:
-        out.print(Text(row.note, style="yellow"), soft_wrap=True)
+        say(Text(row.note, style="yellow"))
 
 
 def _print_best(rows: list[TopRow], best: TopRow, candidate: Candidate, path: Path | None) -> None:
     out.print("")
-    out.print(Text.assemble("best design  ", (best.title, "bold"), f"  {best.short}"), soft_wrap=True)
-    out.print(Text(candidate.hypothesis), soft_wrap=True)
-    out.print(Text(f"code: {path}"), soft_wrap=True)
+    say(Text.assemble("best design  ", (best.title, "bold"), f"  {best.short}"))
+    say(Text(candidate.hypothesis))
+    say(Text(f"code: {path}"))
     rival = next((row for row in rows if row.is_baseline and row.rung == best.rung), None)
     if rival:
-        out.print(Text(_standing(best, rival)), soft_wrap=True)
+        say(Text(_standing(best, rival)))
 
 
 def _standing(best: TopRow, rival: TopRow) -> str:
@@ -165,10 +166,10 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         Text.assemble((row.name, "bold"), f"  {row.status}, task {row.task.id}, {duration(row.elapsed_seconds)} so far")
     )
     if row.note:
-        out.print(Text(row.note, style="yellow"), soft_wrap=True)
+        say(Text(row.note, style="yellow"))
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
-    out.print(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}", soft_wrap=True)
+    say(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}")
     print_leaderboard(rows, 5)
     if row.status in ("interrupted", "failed"):
         out.print(f"go on with: netwright resume {row.name}")
@@ -184,17 +185,14 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
     out.print(table(CONFIRMED_COLUMNS, [_confirmed_cells(row) for row in confirmation.rows], title=title))
     for row in confirmation.rows:
         for failure in row.failures:
-            out.print(Text(f"{row.candidate.title}: {failure}", style="red"), soft_wrap=True)
+            say(Text(f"{row.candidate.title}: {failure}", style="red"))
     for winner in confirmation.winners:
         out.print("")
         duels = [duel for duel in confirmation.duels if duel.winner_id == winner.candidate.id]
         out.print(table(DUEL_COLUMNS, [_duel_cells(duel) for duel in duels]))
-        out.print(Text(confirmation.sentence(winner), style="bold"), soft_wrap=True)
+        say(Text(confirmation.sentence(winner), style="bold"))
     if confirmation.opened > len(confirmation.winners):
-        out.print(
-            f"the locked split has now been opened for {confirmation.opened} designs: the more, the less it proves",
-            soft_wrap=True,
-        )
+        say(f"the locked split has now been opened for {confirmation.opened} designs: the more, the less it proves")
 
 
 def _confirmed_cells(row: Confirmed) -> list[object]:
