@@ -158,6 +158,21 @@ def test_check_rejects_a_design_that_sees_the_future_with_exit_code_3(
     assert [gate["gate"] for gate in report["gates"] if not gate["passed"]] == ["causality"]
 
 
+def test_evaluate_scores_a_file_and_shows_it_beside_the_baselines(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "honest.py"
+    path.write_text(LEAKING.replace(" + x.mean(1, keepdim=True)", " * x"))
+
+    code = run(["evaluate", str(path), "--task", "recall", "--seeds", "1", "--home", str(tmp_path / "home"), "--json"])
+
+    assert code == 0
+    evaluation = json.loads(capfd.readouterr().out)
+    assert 2.0 < evaluation["loss_nats"] < 4.0
+    assert evaluation["trials"][0]["audit"]["max_logit_difference"] <= evaluation["trials"][0]["audit"]["tolerance"]
+    assert evaluation["baselines"] == []
+
+
 def test_dry_run_does_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = run(["run", "--dry-run", "--json", "--home", str(tmp_path / "home")])
 

@@ -1,0 +1,114 @@
+"""The order in which results are told, what a planner is shown of them, and what may not change halfway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.inbox import Inbox
+from netwright.campaign.opening import begin_or_continue, exclusive, is_running
+from netwright.config import CampaignConfig
+from netwright.errors import BusyError, ConfigError
+from netwright.evaluator.tasks import load_task
+from netwright.memory.records import ExperimentRecord
+from netwright.memory.store import Memory
+from netwright.types import Action, Candidate, Operator, Remembered, Scope, Score
+
+TASK = load_task("recall")
+
+
+def record(index: int) -> ExperimentRecord:
+    return ExperimentRecord(
+        node=index, action=Action(index=index, kind="expand", operator=Operator.DRAFT), operator=Operator.DRAFT
+    )
+
+
+def remembered(title: str, value: float | None, rung: int = 0) -> Remembered:
+    candidate = Candidate(source=title, scope=Scope.MIXER, title=title, hypothesis="", origin="grammar")
+    score = None if value is None else Score(value=value, standard_error=0.01, rung=rung, seeds=1)
+    failure = "" if score else "gate: causality: sees the future"
+    return Remembered(candidate=candidate, operator=Operator.DRAFT, score=score, verdict=None, failure=failure)
+
+
+def told(inbox: Inbox) -> list[int]:
+    nodes = []
+    while (taken := inbox.take()) is not None:
+        nodes.append(taken.node)
+    return nodes
+
+
+def test_an_ordered_inbox_waits_for_the_gap_to_close() -> None:
+    inbox = Inbox(ordered=True)
+    for index in (2, 0):
+        inbox.put(index, record(index))
+
+    assert told(inbox) == [0]
+    inbox.put(1, record(1))
+    assert told(inbox) == [1, 2]
+    assert inbox.told == 3
+
+
+def test_an_unordered_inbox_holds_nobody_up() -> None:
+    inbox = Inbox(ordered=False)
+    for index in (2, 0):
+        inbox.put(index, record(index))
+
+    assert told(inbox) == [2, 0]
+
+
+def test_a_planner_is_shown_the_best_the_failures_and_its_parents_and_nothing_that_came_later() -> None:
+    chronicle = Chronicle(TASK.spec, seed=0, mixer_parameters=1000)
+    chronicle.enter(-1, remembered("baseline", -1.0))
+    for node, value in enumerate((-1.2, -0.8, -0.9, -1.1, None)):
+        chronicle.enter(node, remembered(f"design {node}", value))
+    before = chronicle.snapshot()
+    chronicle.enter(5, remembered("later", -0.1))
+
+    context = before.context(Action(index=6, kind="expand", operator=Operator.REFINE, parents=(1,)))
+
+    assert [known.candidate.title for known in context.best] == ["design 1", "design 2", "design 3"]
+    assert [known.candidate.title for known in context.failures] == ["design 4"]
+    assert [known.candidate.title for known in context.parents] == ["design 1"]
+    assert [known.candidate.title for known in context.baselines] == ["baseline"]
+    assert context.seed != before.context(Action(index=7, kind="expand", operator=Operator.DRAFT)).seed
+
+
+def test_finalists_are_chosen_by_their_first_score_whatever_was_promoted() -> None:
+    chronicle = Chronicle(TASK.spec, seed=0, mixer_parameters=None)
+    for node, value in ((-1, -1.0), (-2, -0.5), (0, -1.2), (1, -0.8), (2, None)):
+        chronicle.enter(node, remembered(str(node), value))
+    chronicle.enter(0, remembered("0", -0.1, rung=1))
+
+    assert chronicle.finalists(designs=1, baselines=1) == (1, -2)
+    assert chronicle.finalists(designs=5, baselines=5) == (1, 0, -2, -1)
+
+
+def test_another_number_of_slots_does_not_change_what_is_in_flight(tmp_path: Path) -> None:
+    with Memory.open(tmp_path) as memory:
+        first = begin_or_continue(memory, CampaignConfig(task="recall", workers=2), TASK)
+
+        again = begin_or_continue(memory, CampaignConfig(task="recall", workers=8), TASK)
+
+    assert first.config["in_flight"] == again.config["in_flight"] == 4
+    assert again.config["workers"] == 8
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"search": {"policy": "random"}}, {"llm": {"url": "http://a/v1"}}])
+def test_a_campaign_cannot_change_what_its_results_depend_on(tmp_path: Path, change: dict[str, object]) -> None:
+    with Memory.open(tmp_path) as memory:
+        begin_or_continue(memory, CampaignConfig(task="recall"), TASK)
+
+        with pytest.raises(ConfigError, match="was begun with another"):
+            begin_or_continue(memory, CampaignConfig.model_validate({"task": "recall", **change}), TASK)
+
+
+def test_a_campaign_is_running_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
+    with exclusive(tmp_path, "one"):
+        assert is_running(tmp_path, "one")
+        with pytest.raises(BusyError, match="'one' is being run"), exclusive(tmp_path, "one"):
+            pass
+
+    assert not is_running(tmp_path, "one")
+    assert not is_running(tmp_path, "another")
