@@ -109,7 +109,7 @@ def confirm_candidates(
         cast = _cast(memory, row, ids)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
         with (
-            exclusive(home, f"{row.name}.confirm"),
+            exclusive(home, row.name, doing="confirmed"),
             open_sandbox(slots=workers, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
         ):
             trials = train_all(

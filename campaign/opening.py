@@ -41,12 +41,12 @@ def open_sandbox(*, slots: int, accept_no_sandbox: bool = False) -> Sandbox:
 
 
 @contextmanager
-def exclusive(home: Path, name: str) -> Iterator[None]:
-    """Hold campaign `name` of this home. The lock goes with the process, however it ends.
+def exclusive(home: Path, name: str, *, doing: str = "run") -> Iterator[None]:
+    """Hold campaign `name` of this home for being `doing`. The lock goes with the process, however it ends.
 
     Raises: BusyError; StoreError when the home cannot be written.
     """
-    path = _lock_file(home, name)
+    path = _lock_file(home, name, doing)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
@@ -55,7 +55,7 @@ def exclusive(home: Path, name: str) -> Iterator[None]:
     with handle:
         if not _locked(handle):
             raise BusyError(
-                f"campaign {name!r} is being run by another process; wait for it, watch it with "
+                f"campaign {name!r} is being {doing} by another process; wait for it, watch it with "
                 f"`netwright status {name}`, or start another with --name"
             )
         yield
@@ -64,14 +64,14 @@ def exclusive(home: Path, name: str) -> Iterator[None]:
 def is_running(home: Path, name: str) -> bool:
     """Whether some process holds campaign `name` now, whatever the memory says of it."""
     try:
-        with _lock_file(home, name).open("r") as handle:
+        with _lock_file(home, name, "run").open("r") as handle:
             return not _locked(handle)
     except OSError:
         return False
 
 
-def _lock_file(home: Path, name: str) -> Path:
-    return home / "locks" / f"{name}.lock"
+def _lock_file(home: Path, name: str, doing: str) -> Path:
+    return home / "locks" / f"{name}.{doing}.lock"
 
 
 def _locked(handle: IO[str]) -> bool:
