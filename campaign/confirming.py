@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.campaign.opening import exclusive, open_sandbox
-from netwright.campaign.single import Progress, check_rung, train_all
+from netwright.campaign.single import Progress, check_rung, mean_metrics, train_all
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import rivals_of
@@ -174,14 +174,13 @@ def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Conf
     done = [trial for trial in mine if trial.status is TrialStatus.DONE and trial.loss_nats is not None]
     losses = tuple(trial.loss_nats for trial in done if trial.loss_nats is not None)
     mean, interval = mean_interval(losses) if len(losses) >= 2 else (losses[0] if losses else None, None)
-    names = sorted({name for trial in done for name in trial.metrics})
     return Confirmed(
         candidate=candidate,
         role=role,
         losses=losses,
         mean=mean,
         interval=interval,
-        metrics={name: sum(trial.metrics[name] for trial in done) / len(done) for name in names},
+        metrics=mean_metrics(done),
         parameters=done[0].parameters if done else None,
         failures=tuple(f"{trial.status.value}: {trial.reason}" for trial in mine if trial not in done),
     )

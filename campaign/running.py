@@ -23,7 +23,7 @@ from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
-from netwright.search.policy import make_policy
+from netwright.search.policy import Policy, make_policy
 
 Watcher = Callable[[Board, asyncio.Event], Any]
 
@@ -36,9 +36,8 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    policy = make_policy(config.search.policy, seed=config.seed, rungs=1)  # a wrong name fails before any work
-    del policy
     task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+    policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     with (
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
@@ -51,7 +50,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         status: CampaignStatus = "failed"
         note = ""
         try:
-            note = asyncio.run(_session(memory, row, lab, board, watch))
+            note = asyncio.run(_session(memory, row, lab, policy, board, watch))
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -66,7 +65,9 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         return row, board
 
 
-async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board, watch: Watcher | None) -> str:
+async def _session(
+    memory: Memory, row: Campaign, lab: Laboratory, policy: Policy, board: Board, watch: Watcher | None
+) -> str:
     """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
     import langsmith
@@ -90,7 +91,7 @@ async def _session(memory: Memory, row: Campaign, lab: Laboratory, board: Board,
         Parts(
             memory=memory,
             row=row,
-            policy=make_policy(config.search.policy, seed=config.seed, rungs=len(row.task.rungs)),
+            policy=policy,
             expander=expander,
             slots=slots,
             board=board,

@@ -14,7 +14,7 @@ from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baseline, baseline_names
 from netwright.evaluator.contract import title_and_hypothesis
 from netwright.evaluator.laboratory import Laboratory
-from netwright.evaluator.statistics import noise_floor, score_of
+from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
 from netwright.evaluator.tasks import Task, load_task
 from netwright.memory.store import Memory
 from netwright.types import Candidate, GateReport, Scope, Score, Split, TaskSpec, Trial, TrialStatus
@@ -117,7 +117,7 @@ def evaluate_file(
             )
         return Evaluation(
             task=task.spec,
-            row=_row(memory, task.spec.id, candidate, trials, rung),
+            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec.id, rung))),
             gates=gates,
             baselines=known_baselines(memory, task.spec.id, rung),
         )
@@ -156,19 +156,28 @@ def check_rung(task: Task, rung: int) -> None:
 
 def known_baselines(memory: Memory, task_id: str, rung: int) -> tuple[Row, ...]:
     """The baselines that the memory has trials of at `rung`, best first."""
-    by_name = {
-        name: memory.trials(task_id=task_id, candidate_id=baseline(name).id, split=Split.VALIDATION, rung=rung)
-        for name in baseline_names()
-    }
-    rows = [_row(memory, task_id, baseline(name), trials, rung) for name, trials in by_name.items() if trials]
+    noise = _noise(memory, task_id, rung)
+    rows = []
+    for name in baseline_names():
+        candidate = baseline(name)
+        trials = memory.trials(task_id=task_id, candidate_id=candidate.id, split=Split.VALIDATION, rung=rung)
+        if trials:
+            rows.append(Row(candidate, tuple(trials), score_of(trials, noise)))
     return tuple(sorted(rows, key=lambda row: -row.score.value if row.score else float("inf")))
 
 
-def _row(memory: Memory, task_id: str, candidate: Candidate, trials: Sequence[Trial], rung: int) -> Row:
-    names = {baseline(name).id for name in baseline_names()}
+def _noise(memory: Memory, task_id: str, rung: int) -> NoiseFloor | None:
+    baselines = {baseline(name).id for name in baseline_names()}
     known = memory.trials(task_id=task_id, split=Split.VALIDATION, rung=rung)
-    noise = noise_floor([trial for trial in known if trial.candidate_id in names])
-    return Row(candidate, tuple(trials), score_of(trials, noise))
+    return noise_floor(trial for trial in known if trial.candidate_id in baselines)
+
+
+def mean_metrics(trials: Sequence[Trial]) -> dict[str, float]:
+    """The mean of every metric over the trials that are done and have it."""
+    done = [trial for trial in trials if trial.status is TrialStatus.DONE]
+    names = sorted({name for trial in done for name in trial.metrics})
+    values = {name: [trial.metrics[name] for trial in done if name in trial.metrics] for name in names}
+    return {name: sum(known) / len(known) for name, known in values.items()}
 
 
 def train_all(

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from netwright.campaign.single import Evaluation, Row
+from netwright.campaign.single import Evaluation, Row, mean_metrics
 from netwright.cli.output import count, out, print_json, say, table
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
@@ -110,14 +110,6 @@ def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
             ]
         )
     return table(ROW_COLUMNS, cells)
-
-
-def mean_metrics(trials: Sequence[Trial]) -> dict[str, float]:
-    """The mean of every metric over the trials that are done."""
-    done = [trial for trial in trials if trial.status is TrialStatus.DONE]
-    names = sorted({name for trial in done for name in trial.metrics})
-    values = {name: [trial.metrics[name] for trial in done if name in trial.metrics] for name in names}
-    return {name: sum(known) / len(known) for name, known in values.items()}
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

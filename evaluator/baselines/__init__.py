@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -25,6 +26,7 @@ def baseline_names() -> tuple[str, ...]:
     return _NAMES
 
 
+@cache
 def baseline(name: str) -> Candidate:
     """Return the candidate in the file `name.py`: title and hypothesis are its docstring.
 

@@ -185,6 +185,8 @@ def test_a_frame_arrives_even_if_the_reader_is_gone_before_the_sender_looks_agai
     with Preempted(fileno=sender.detach()) as preempted:
         wire.send_frame(preempted, {"job": 1}, [0])
 
+    assert reader.fileno() == -1
+
 
 def test_frames_are_reassembled_from_any_pieces():
     frames = wire.encode({"a": 1}) + wire.encode({"b": "ä"})
