@@ -101,11 +101,13 @@ class TaskSpec(Frozen):
     test_rows: int
     corpus: str = ""
     options: JsonDict = Field(default_factory=dict)
+    causal: bool = True
+    """Whether outputs may depend on earlier inputs only; else a row may be read as a whole."""
 
     @property
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
-        text = self.model_dump_json(exclude={"summary"})
+        text = self.model_dump_json(exclude={"summary", "causal"} if self.causal else {"summary"})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -153,10 +155,15 @@ class TrialStatus(StrEnum):
 
     DONE = "done"
     DIVERGED = "diverged"
+    COMPILE_TIMEOUT = "compile timeout"
+    BUILD_TIMEOUT = "build timeout"
+    FIRST_STEP_TIMEOUT = "first step timeout"
     TIMEOUT = "timeout"
+    TOO_MUCH_CPU = "too much CPU time"
     OUT_OF_MEMORY = "out of memory"
     TOO_MUCH_OUTPUT = "too much output"
     TOO_MANY_THREADS = "too many threads"
+    TOO_MANY_FILES = "too many files"
     CRASHED = "crashed"
     BAD_WEIGHTS = "bad weights"
     BAD_LOGITS = "bad logits"
@@ -193,6 +200,35 @@ class Usage(Frozen):
     tier: str = ""
 
 
+class JobLog(Frozen):
+    """One sandboxed process of a trial, as it was seen from outside: what confined it, how it ended, what it took.
+
+    `purpose` is "train", "rows" (scored on the real rows) or "twins" (on the spliced ones). `cause` is how it ended
+    and `exit_code` its status or minus the signal, None if it was never seen. `layers` are the (name, detail) pairs
+    of its confinement and `policy` the hash of their rules. `stages` are (name, seconds) in order. `bytes_in` and
+    `bytes_out` count what was handed over and what came back. `left_behind` counts processes that it had started
+    and that were killed after it.
+    """
+
+    purpose: str
+    cause: str
+    reason: str = ""
+    exit_code: int | None = None
+    tier: str
+    layers: tuple[tuple[str, str], ...] = ()
+    policy: str = ""
+    warm: bool = False
+    start_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    kill_seconds: float | None = None
+    peak_memory_bytes: int = 0
+    stages: tuple[tuple[str, float], ...] = ()
+    bytes_in: int = 0
+    bytes_out: int = 0
+    left_behind: int = 0
+
+
 class Trial(Frozen):
     """One training run of one candidate at one rung with one seed, scored by the trusted side.
 
@@ -221,6 +257,7 @@ class Trial(Frozen):
     weights: str | None = None
     reason: str = ""
     last_output: str = ""
+    jobs: tuple[JobLog, ...] = ()
 
 
 class Interval(Frozen):

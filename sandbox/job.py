@@ -18,10 +18,13 @@ class ExitCause(StrEnum):
 
     OK = "ok"
     ERROR = "error"
+    STAGE_TIMEOUT = "stage timeout"
     TIMEOUT = "timeout"
+    TOO_MUCH_CPU = "too much CPU time"
     OUT_OF_MEMORY = "out of memory"
     TOO_MUCH_OUTPUT = "too much output"
     TOO_MANY_THREADS = "too many threads"
+    TOO_MANY_FILES = "too many files"
     CRASHED = "crashed"
     CANCELLED = "cancelled"
 
@@ -30,12 +33,15 @@ class ExitCause(StrEnum):
 class Limits:
     """What a job may use, enforced from outside; passing any of them ends it.
 
-    `wall_seconds` count from the moment the child has the job. `memory_bytes` is resident memory, including
+    `wall_seconds` count from the moment the child has the job. `stage_seconds` names the job's stages in their order
+    and bounds each: a stage begins when the job says so, or at once for the first. A job that lies about its stages
+    is still bounded by `wall_seconds`. `memory_bytes` is resident memory, including
     what is shared with the zygote (250 to 300 MB with torch). `output_bytes` is stdout and stderr together,
     `reply_bytes` one frame, `event_bytes` all events together.
     """
 
     wall_seconds: float = 60.0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
     memory_bytes: int = 3 << 30
     threads: int = 16
     output_bytes: int = 64 << 10
@@ -75,7 +81,11 @@ class JobResult:
     sentence with numbers ("" if OK). `last_output` is the tail of stdout and stderr. `start_seconds` runs
     from the request to the child having the job; waiting for a free slot is not in it. `cpu_seconds` counts
     from the same moment. `warm` says whether a finished spare was waiting. `seconds_to_kill` is from SIGKILL
-    to the process being reaped. `isolation_seconds` is what its confinement took, before the job came.
+    to the process being reaped. `isolation_seconds` is what its confinement took, before the job came. `layers` are
+    the (name, detail) pairs of that confinement, and `policy` is the hash of its rules. `stages` are (name, seconds)
+    of the stages that were reached, by the trusted side's clock; `exit_code` is minus the signal for a process that
+    was killed. `bytes_in` and `bytes_out` count payload, inputs, frames, output and results. `left_behind` counts
+    processes that the job had started and that were killed after it.
     """
 
     cause: ExitCause
@@ -91,3 +101,10 @@ class JobResult:
     tier: str
     seconds_to_kill: float | None
     isolation_seconds: float = 0.0
+    layers: tuple[tuple[str, str], ...] = ()
+    policy: str = ""
+    stages: tuple[tuple[str, float], ...] = ()
+    exit_code: int | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    left_behind: int = 0
