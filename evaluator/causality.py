@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netwright.evaluator.seeding import seed_all
 from netwright.types import Scope, TaskSpec
 
 EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -91,7 +92,7 @@ class StatefulRun:
         self._buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
 
     def __call__(self, x: Tensor) -> Tensor:
-        torch.manual_seed(7)
+        seed_all(7)
         with torch.no_grad():
             for buffer, saved in self._buffers:
                 buffer.copy_(saved)
@@ -168,7 +169,7 @@ def gradient_effect(module: nn.Module, x: Tensor, positions: Sequence[int]) -> T
 
     `x` is (B, T, D) with one of `positions` per row.
     """
-    torch.manual_seed(7)
+    seed_all(7)
     inputs = x.clone().requires_grad_(True)
     # A candidate may work in place on what it is given, which autograd forbids for a leaf.
     y = module(inputs * 1.0)
@@ -263,7 +264,7 @@ def bait(subject: Subject, generator: torch.Generator, *, steps: int, length: in
     if not parameters:
         return
     optimizer = torch.optim.Adam(parameters, lr=1e-2)
-    torch.manual_seed(7)
+    seed_all(7)
     for _ in range(steps):
         x = subject.draw(4, length, generator, torch.float32)
         y = module(x.clone())

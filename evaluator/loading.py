@@ -22,6 +22,7 @@ from netwright.evaluator import offered
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.contract import CLASS_NAMES
 from netwright.evaluator.scoring import BUFFERS_KEY
+from netwright.evaluator.seeding import seed_all
 from netwright.types import TaskSpec
 
 CANDIDATE_FILE = "candidate.py"
@@ -52,7 +53,7 @@ def load_factory(source: str, spec: TaskSpec) -> type[nn.Module]:
 
 def seeded_network(spec: TaskSpec, factory: type[nn.Module], *, seed: int, dropout: float = 0.0) -> nn.Module:
     """Build the task's network; equal seeds give equal weights, unsaved buffers and plain tensors alike."""
-    torch.manual_seed(seed)
+    seed_all(seed)
     return build_network(spec, factory, dropout=dropout)
 
 

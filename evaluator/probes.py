@@ -23,6 +23,7 @@ from netwright.evaluator.findings import PASS, Finding, causality_message, leak_
 from netwright.evaluator.loading import load_factory, persistent_state, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.evaluator.scoring import buffer_bytes_max, buffer_message
+from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sizing import parameters_max
 from netwright.types import GateReport, JsonDict, Recipe, TaskSpec
 
@@ -102,7 +103,7 @@ class Probe:
         if not torch.isfinite(StatefulRun(self.network.eval())(tokens)).all():
             return Finding("the untrained network gives NaN or infinity in eval mode: scale its weights down")
         self.network.train()
-        torch.manual_seed(_SEED)
+        seed_all(_SEED)
         logits = self.network(tokens)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten())
         if not torch.isfinite(logits).all():

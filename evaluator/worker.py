@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
 from netwright.evaluator.docstrings import forget_docstrings
+from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.tasks import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
@@ -124,7 +125,7 @@ def _train(job: ChildJob) -> JsonDict:
     audited = _audit_rows(job, spec)
     factory = loading.load_factory(payload["source"], spec)
     network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
-    torch.manual_seed(seed)
+    seed_all(seed)
     outcome = training.train(
         network,
         batches,
@@ -172,7 +173,7 @@ def _score(job: ChildJob) -> JsonDict:
     network = loading.seeded_network(spec, factory, seed=payload["seed"])
     loading.unpack_weights(network, bytes(job.inputs["weights"]))
     network.to(device).eval()
-    torch.manual_seed(payload["seed"])
+    seed_all(payload["seed"])
     sheet = np.frombuffer(job.inputs["tokens"], dtype=np.int32).reshape(payload["rows"], spec.max_len)
     logits = np.frombuffer(job.outputs["logits"], dtype=np.float32)
     logits = logits.reshape(payload["rows"], spec.max_len, spec.vocab_size)
