@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netwright.evaluator.contract import inspect_source, recipe_of
-from netwright.evaluator.limits import LIMITS, LaboratoryLimits
+from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report, shortened
 from netwright.evaluator.trial import (
     LAST_OUTPUT_CHARACTERS,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from netwright.sandbox.job import SharedInput
     from netwright.sandbox.runner import Sandbox
 
-__all__ = ["LIMITS", "Laboratory", "LaboratoryLimits", "Progress"]
+__all__ = ["LIMITS", "AuditStrength", "Laboratory", "LaboratoryLimits", "Progress"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +70,9 @@ class Laboratory:
         *,
         device: str = "cpu",
         limits: LaboratoryLimits = LIMITS,
+        audit: AuditStrength = AUDIT,
     ) -> None:
-        self.task, self.device, self.limits = task, device, limits
+        self.task, self.device, self.limits, self.audit = task, device, limits, audit
         self.spec = task.spec
         self._sandbox, self._key = sandbox, key
         self._lock = threading.Lock()
@@ -97,7 +98,7 @@ class Laboratory:
 
         recipe = recipe_of(candidate.source, self.spec.recipe)
         payload = {"source": candidate.source, "spec": dump(self.spec), "recipe": dump(recipe)}
-        job = Job(entry=_CHECK_ENTRY, payload=payload, limits=self.limits.check)
+        job = Job(entry=_CHECK_ENTRY, payload=payload, limits=self.limits.check())
         result = self._sandbox.run(job, on_event=listen, cancel=cancel)
         _log.info("candidate checked id=%s cause=%s", candidate.id[:12], result.cause)
         reply = parse_reply(result.reply, CheckReply) if result.cause is ExitCause.OK else None
@@ -125,6 +126,7 @@ class Laboratory:
             spec=self.spec,
             device=self.device,
             limits=self.limits,
+            audit=self.audit,
             run=lambda job, listen: self._sandbox.run(job, on_event=listen, cancel=cancel),
             data=self._training_input(),
             rows=self.held_out(split),

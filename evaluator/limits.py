@@ -1,36 +1,91 @@
-"""What a candidate may use at each stage: all limits in one place."""
+"""What a candidate may use at each stage, and how hard its answers are audited: all limits in one place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from netwright.sandbox.job import Limits
+from netwright.types import Split, TrialStatus
+
+COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES = "compile", "build", "first step", "training", "answers", "gates"
+"""The stages of a job, as `ChildJob.stage` announces them. Every job begins in the first."""
+STAGE_TIMEOUTS = {
+    COMPILE: TrialStatus.COMPILE_TIMEOUT,
+    BUILD: TrialStatus.BUILD_TIMEOUT,
+    FIRST_STEP: TrialStatus.FIRST_STEP_TIMEOUT,
+}
+"""The statuses of trials that ended because a stage took too long; in any later stage it is a plain timeout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LaboratoryLimits:
-    """Limits of the three kinds of job.
+    """Limits of the three kinds of job: gates (`check`), training and scoring.
+
+    `compile_seconds` bound `compile()` of the source, which a nested or folded constant can make endless,
+    `build_seconds` the execution of the module and the making of the network, `first_step_seconds` the first batch
+    forward and back: three stages that end a hopeless candidate long before its whole time is over.
 
     Training may take `train_base_seconds` plus a second per `train_tokens_per_second` tokens. Softmax attention
     trains at about 45,000 tokens/s on one idle core; a machine four times slower with twice as many busy processes
     as cores leaves an eighth of that, 5,600/s. At 6,000/s with 15 s beside it every rung of 256,000 tokens or more
     still fits there: 58 s of 46 s needed, and 143 s of 137 s for three times the tokens. The limit also bounds
-    what a process that lies about its steps could gain, hence no more than that.
+    what a process that lies about its steps could gain, hence no more than that; the stages are within it.
+
+    `memory_bytes`, `threads` and `output_bytes` (stdout and stderr together) hold for every job.
     """
 
-    check: Limits = Limits(wall_seconds=20.0, threads=8)
-    score: Limits = Limits(wall_seconds=60.0, threads=8)
+    compile_seconds: float = 2.0
+    build_seconds: float = 10.0
+    first_step_seconds: float = 20.0
+    check_seconds: float = 20.0
+    score_seconds: float = 60.0
     train_base_seconds: float = 15.0
     train_tokens_per_second: float = 6_000.0
-    train_memory_bytes: int = 3 << 30
-    train_threads: int = 8
+    memory_bytes: int = 3 << 30
+    threads: int = 8
+    output_bytes: int = 64 << 10
+
+    def check(self) -> Limits:
+        """What running the gates may use."""
+        return self._limits(self.check_seconds, {GATES: self.check_seconds})
 
     def train(self, tokens: int) -> Limits:
+        """What training on so many tokens may use."""
+        seconds = self.train_base_seconds + tokens / self.train_tokens_per_second
+        return self._limits(seconds, {FIRST_STEP: self.first_step_seconds, TRAINING: seconds})
+
+    def score(self) -> Limits:
+        """What answering one question sheet may use."""
+        return self._limits(self.score_seconds, {ANSWERS: self.score_seconds})
+
+    def _limits(self, seconds: float, rest: dict[str, float]) -> Limits:
         return Limits(
-            wall_seconds=self.train_base_seconds + tokens / self.train_tokens_per_second,
-            memory_bytes=self.train_memory_bytes,
-            threads=self.train_threads,
+            wall_seconds=seconds,
+            stage_seconds={COMPILE: self.compile_seconds, BUILD: self.build_seconds, **rest},
+            memory_bytes=self.memory_bytes,
+            threads=self.threads,
+            output_bytes=self.output_bytes,
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditStrength:
+    """How many second sheets, each for a fresh process, audit a trial's answers: a screening and all that decides.
+
+    A screening is rung 0 of the validation split, where a result decides no more than whether to look again. Rungs
+    above it and the test split decide. A peek at the next token, at one position of one row of length T, shows only
+    if that row is cut right there: it escapes n sheets with probability (1 - 1/T)^n, which is 0.97 for T = 128 and
+    n = 4. Peeks at k places of different rows escape with that to the power k: one in each of 256 rows with 0.0003,
+    where one sheet has 0.13.
+    """
+
+    screening_sheets: int = 1
+    final_sheets: int = 4
+
+    def sheets(self, rung: int, split: Split) -> int:
+        """Return how many second sheets a trial is audited with."""
+        return self.screening_sheets if rung == 0 and split is Split.VALIDATION else self.final_sheets
+
+
 LIMITS = LaboratoryLimits()
+AUDIT = AuditStrength()

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from netwright.evaluator.sizing import parameters_max
-from netwright.types import Audit, Split, TaskSpec
+from netwright.types import Audit, TaskSpec
 
 IntRows = npt.NDArray[np.int32]
 FloatRows = npt.NDArray[np.float32]
@@ -31,15 +31,6 @@ Order = npt.NDArray[np.int64]
 
 AUDIT_TOLERANCE_FP32 = 2e-3
 UNSCORED = -100
-TWIN_SHEETS = 4
-"""How many sheets of twins, each for a fresh process, audit what decides: rungs above the first, the test split.
-
-A peek at the next token, at one position of one row of length T, shows only if that row is cut right there: it
-escapes n sheets with probability (1 - 1/(T-1))^n, which is 0.97 for T = 128 and n = 4. Peeks at k places of
-different rows escape with that to the power k: one in each of 256 rows with 0.0003, where one sheet has 0.13.
-"""
-TWIN_SHEETS_SCREENING = 1
-"""At rung 0 of the validation split, where a result decides no more than whether to look again."""
 BUFFER_SHARE = 0.05
 """Room for persistent buffers, as a share of the bytes of the parameter budget.
 
@@ -101,12 +92,6 @@ class WeightReport:
 
     parameters: int
     buffer_bytes: int
-
-
-def twin_sheets(rung: int, split: Split) -> int:
-    """Return how many sheets of twins a trial is audited with."""
-    screening = rung == 0 and split is Split.VALIDATION
-    return TWIN_SHEETS_SCREENING if screening else TWIN_SHEETS
 
 
 def make_twins(inputs: IntRows, targets: IntRows, rng: np.random.Generator) -> Twins:

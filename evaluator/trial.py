@@ -17,7 +17,7 @@ import numpy as np
 
 from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of
-from netwright.evaluator.limits import LaboratoryLimits
+from netwright.evaluator.limits import AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
 from netwright.evaluator.tasks.base import Batch
@@ -65,6 +65,7 @@ class Bench:
     spec: TaskSpec
     device: str
     limits: LaboratoryLimits
+    audit: AuditStrength
     run: Callable[[Job, Callable[[JsonDict], None] | None], JobResult]
     data: Mapping[str, SharedInput]
     rows: Batch
@@ -145,7 +146,7 @@ class TrialRun:
 
     def _score(self) -> None:
         batch = self.bench.rows
-        sheets = scoring.twin_sheets(self.rung, self.split)
+        sheets = self.bench.audit.sheets(self.rung, self.split)
         twins = [scoring.make_twins(batch.inputs, batch.targets, self.bench.twins) for _ in range(sheets)]
         logits_a = self._ask(twins[0].sheet_a, twins[0].order_a)
         audits = [self._audited(logits_a, sheet) for sheet in twins]
@@ -183,7 +184,7 @@ class TrialRun:
             payload=self._payload() | {"rows": rows},
             inputs={"weights": self.weights, "tokens": sheet.tobytes()},
             outputs={"logits": scoring.logits_bytes(rows, length, self.spec.vocab_size)},
-            limits=self.bench.limits.score,
+            limits=self.bench.limits.score(),
         )
         result = self.bench.run(job, None)
         self.scorings.append(result)

@@ -234,7 +234,8 @@ class Trial(Frozen):
 
     `loss_nats` is the mean over the scored tokens of the split and `loss_standard_error` its sampling error over
     rows; both are None unless `status` is done. `curve` holds (step, training loss in nats) pairs and, like
-    `telemetry`, is the candidate's own claim: advisory, never part of a score.
+    `telemetry`, is the candidate's own claim: advisory, never part of a score. `repeat` is 0 for the trial itself and
+    n for its n-th repetition from the same source and seed, which only shows whether the trial can be repeated.
     """
 
     candidate_id: str
@@ -242,6 +243,7 @@ class Trial(Frozen):
     rung: int
     seed: int
     split: Split = Split.VALIDATION
+    repeat: int = 0
     status: TrialStatus
     loss_nats: float | None = None
     loss_standard_error: float | None = None

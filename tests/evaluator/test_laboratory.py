@@ -90,8 +90,7 @@ def test_a_candidate_that_sees_the_future_is_rejected(laboratory):
 
 
 def test_a_check_that_never_ends_names_the_gate_and_keeps_what_passed(sandbox, task):
-    limits = LaboratoryLimits()
-    hasty = dataclasses.replace(limits, check=dataclasses.replace(limits.check, wall_seconds=1.5))
+    hasty = LaboratoryLimits(check_seconds=1.5)
     source = SOURCE.replace("position =", "while x.shape[0] == 3: pass\n        position =")
 
     reports = Laboratory(sandbox, task, KEY, limits=hasty).check(candidate(source))

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save
 
 from netwright.evaluator import scoring
-from netwright.types import Audit, Recipe, Rung, Scope, Split, TaskSpec
+from netwright.types import Audit, Recipe, Rung, Scope, TaskSpec
 
 SPEC = TaskSpec(
     name="recall",
@@ -217,13 +217,6 @@ def test_whatever_a_file_calls_a_buffer_it_holds_no_more(claimed):
 def test_wide_numbers_count_as_the_bytes_they_take():
     with pytest.raises(scoring.BadWeights, match="160 parameters"):
         scoring.read_weights(weight_file(a=np.zeros(80, np.float64)), SPEC)
-
-
-def test_what_decides_is_audited_with_more_sheets_than_a_screening():
-    screening = scoring.twin_sheets(0, Split.VALIDATION)
-
-    assert screening == 1
-    assert scoring.twin_sheets(1, Split.VALIDATION) == scoring.twin_sheets(0, Split.TEST) == scoring.TWIN_SHEETS > 1
 
 
 def test_the_worst_sheet_speaks_for_all():

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netwright.evaluator import scoring
-from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.laboratory import AuditStrength, Laboratory
 from netwright.evaluator.replies import WorkReply
 from netwright.evaluator.scoring_failure import claimed_failure
 from netwright.evaluator.tasks import Task, load_task
@@ -108,7 +107,7 @@ def test_a_scoring_error_names_a_line_only_where_the_source_has_it():
     assert claimed_failure(forged, SOURCE).startswith("ValueError; ")
 
 
-@pytest.mark.parametrize(("rung", "sheets"), [(0, 1), (1, scoring.TWIN_SHEETS)])
+@pytest.mark.parametrize(("rung", "sheets"), [(0, 1), (1, 4)])
 def test_a_higher_rung_is_audited_with_more_sheets_each_in_a_fresh_process(laboratory, monkeypatch, rung, sheets):
     jobs = []
     run = laboratory._sandbox.run
@@ -124,5 +123,8 @@ def test_a_higher_rung_is_audited_with_more_sheets_each_in_a_fresh_process(labor
     assert len(asked) == len(set(asked)) == 1 + sheets
 
 
-def test_the_test_split_is_audited_as_a_higher_rung_is():
-    assert scoring.twin_sheets(0, Split.TEST) == scoring.TWIN_SHEETS
+def test_what_decides_is_audited_with_more_sheets_than_a_screening():
+    audit = AuditStrength(screening_sheets=2, final_sheets=7)
+
+    assert audit.sheets(0, Split.VALIDATION) == 2
+    assert audit.sheets(1, Split.VALIDATION) == audit.sheets(0, Split.TEST) == audit.sheets(1, Split.TEST) == 7

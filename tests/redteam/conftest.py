@@ -11,7 +11,6 @@ import pytest
 
 from netwright.evaluator.laboratory import Laboratory, LaboratoryLimits
 from netwright.evaluator.tasks import Task, load_task
-from netwright.sandbox.job import Limits
 from netwright.sandbox.runner import Sandbox
 from netwright.types import Recipe, Rung
 
@@ -55,14 +54,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
-    small = {"threads": 16, "memory_bytes": _GIB}
-    limits = LaboratoryLimits(
-        check=Limits(wall_seconds=20.0, **small),
-        score=Limits(wall_seconds=20.0, **small),
-        train_base_seconds=20.0,
-        train_memory_bytes=_GIB,
-        train_threads=16,
-    )
+    limits = LaboratoryLimits(score_seconds=20.0, train_base_seconds=20.0, memory_bytes=_GIB, threads=16)
     return Laboratory(sandbox, tiny_task, KEY, limits=limits)
 
 
@@ -75,8 +67,9 @@ def library_laboratory(sandbox: Sandbox) -> Laboratory:
 @pytest.fixture(scope="session")
 def impatient_laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
     """For candidates that never end."""
-    short = Limits(wall_seconds=1.0)
-    limits = LaboratoryLimits(check=short, score=short, train_base_seconds=1.0, train_tokens_per_second=1e9)
+    limits = LaboratoryLimits(
+        check_seconds=1.0, score_seconds=1.0, train_base_seconds=1.0, train_tokens_per_second=1e9
+    )
     return Laboratory(sandbox, tiny_task, KEY, limits=limits)
 
 
