@@ -1,12 +1,11 @@
 """The score, computed on the trusted side from what fresh, untrusted processes answered.
 
-    rows ──permute──▶ process A ──logits──▶ loss, accuracy, standard error
-    rows with other futures ──permute──▶ process B ──logits──▶ same prefixes? loss at the cuts     (per sheet)
+    sheet A (the rows) ─────────────▶ process A ──logits──▶ loss, accuracy, standard error
+    sheet B (twins or rearranged) ──▶ process B ──logits──▶ the same answers? loss at the cuts     (per second sheet)
 
-A candidate's weights and logits are bytes here: they are copied, parsed without pickle, checked for size,
-shape and finiteness, and only then used. The loss is computed from raw logits by a full log-softmax, so
-neither a patched loss nor an unnormalised "probability" means anything. No process sees both a row and
-its twin.
+`sheets` says what the processes are asked. A candidate's weights and logits are bytes here: they are copied, parsed
+without pickle, checked for size, shape and finiteness, and only then used. The loss is computed from raw logits by a
+full log-softmax, so neither a patched loss nor an unnormalised "probability" means anything.
 """
 
 from __future__ import annotations
@@ -22,15 +21,14 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
+from netwright.evaluator.sheets import IntRows, Order, Sheets
 from netwright.evaluator.sizing import parameters_max
+from netwright.evaluator.tasks.base import UNSCORED
 from netwright.types import Audit, TaskSpec
 
-IntRows = npt.NDArray[np.int32]
 FloatRows = npt.NDArray[np.float32]
-Order = npt.NDArray[np.int64]
 
 AUDIT_TOLERANCE_FP32 = 2e-3
-UNSCORED = -100
 BUFFER_SHARE = 0.05
 """Room for persistent buffers, as a share of the bytes of the parameter budget.
 
@@ -40,7 +38,6 @@ They come back from training as the parameters do, so whatever stands in them is
 HEADER_BYTES_MAX = 32 << 10
 """Of a weight file: some 300 tensors' names, types and shapes. More would be a place to keep notes."""
 BUFFERS_KEY = "buffers"
-_DONORS_TRIED = 4
 _CHUNK_POSITIONS = 4096
 
 
@@ -53,27 +50,20 @@ class BadLogits(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Twins:
-    """The two question sheets of one scoring.
+class Answers:
+    """What a process answered: logits (M, T, V) in its sheet's order, and where each of the N rows stands first."""
 
-    `real` holds the rows of the split and `spliced` the same rows with another row's future from
-    `cuts[i]` on, both (N, T) and in the split's order. Process A is given `real[order_a]`, process B
-    `spliced[order_b]`.
-    """
+    logits: FloatRows
+    order: Order
+    places: Order
 
-    real: IntRows
-    spliced: IntRows
-    cuts: Order
-    order_a: Order
-    order_b: Order
 
-    @property
-    def sheet_a(self) -> IntRows:
-        return np.ascontiguousarray(self.real[self.order_a])
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The largest |difference| of logits that should be equal, and in how many rows it is beyond rounding."""
 
-    @property
-    def sheet_b(self) -> IntRows:
-        return np.ascontiguousarray(self.spliced[self.order_b])
+    size: float
+    rows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,68 +84,30 @@ class WeightReport:
     buffer_bytes: int
 
 
-def make_twins(inputs: IntRows, targets: IntRows, rng: np.random.Generator) -> Twins:
-    """Splice every row of `inputs` (N, T) with another row's future after a random cut in 1..T-1.
-
-    The position before the cut is a scored one wherever the row has any, so that the twins also give a
-    loss that no future can have helped. Donors are real rows: nothing in the input tells a twin from a
-    row.
-    """
-    n_rows, length = inputs.shape
-    if n_rows < 2 or length < 2:
-        raise ValueError(f"twins need at least 2 rows of 2 tokens, got {n_rows} rows of {length}")
-    cuts = _draw_cuts(targets, rng)
-    donors = _draw_donors(inputs, cuts, rng)
-    future = np.arange(length)[None, :] >= cuts[:, None]
-    return Twins(
-        real=inputs,
-        spliced=np.where(future, inputs[donors], inputs).astype(np.int32),
-        cuts=cuts,
-        order_a=rng.permutation(n_rows),
-        order_b=rng.permutation(n_rows),
-    )
-
-
-def _draw_cuts(targets: IntRows, rng: np.random.Generator) -> Order:
-    """Draw for each row the first position of the foreign future."""
-    n_rows, length = targets.shape
-    chance = rng.random((n_rows, length - 1))
-    scored = targets[:, :-1] != UNSCORED
-    return np.asarray(np.argmax(chance + scored, axis=1) + 1, dtype=np.int64)
-
-
-def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Order:
-    """Draw for each row another row, one with a different token at the cut if a few tries find it."""
-    n_rows = len(inputs)
-    rows = np.arange(n_rows)
-    tries = (rows[:, None] + rng.integers(1, n_rows, size=(n_rows, _DONORS_TRIED))) % n_rows
-    differs = inputs[tries, cuts[:, None]] != inputs[rows, cuts][:, None]
-    return np.asarray(tries[rows, np.argmax(differs, axis=1)], dtype=np.int64)
-
-
 def logits_bytes(rows: int, length: int, vocab_size: int) -> int:
-    """Return the size of a sheet's answers: float32 logits (N, T, V)."""
+    """Return the size of a sheet's answers: float32 logits (M, T, V)."""
     return rows * length * vocab_size * 4
 
 
-def read_logits(data: bytes, order: Order, spec: TaskSpec) -> FloatRows:
-    """Return the answers (N, T, V) in the split's order. Raises BadLogits unless every number is finite."""
+def read_answers(data: bytes, order: Order, spec: TaskSpec) -> Answers:
+    """Return the answers to a sheet in this order. Raises BadLogits unless every number is finite."""
     shape = (len(order), spec.max_len, spec.vocab_size)
     expected = logits_bytes(*shape)
     if len(data) != expected:
         raise BadLogits(f"expected {expected} bytes of logits of shape {shape}, got {len(data)}")
-    answers = np.frombuffer(data, dtype="<f4").reshape(shape)
-    finite = np.isfinite(answers.reshape(-1, shape[1] * shape[2])).all(axis=1)
+    logits = np.frombuffer(data, dtype="<f4").reshape(shape)
+    # NaN and infinity survive the search for the extremes, which needs no array of flags.
+    low, high = logits.min(axis=(1, 2)), logits.max(axis=(1, 2))
+    finite = np.isfinite(low) & np.isfinite(high)
     if not finite.all():
         n_bad = int((~finite).sum())
         raise BadLogits(f"{n_bad} of {len(order)} rows of logits hold NaN or infinity: keep outputs finite")
-    restored = np.empty(shape, dtype=np.float32)
-    restored[order] = answers
-    return restored
+    _, places = np.unique(order, return_index=True)
+    return Answers(logits=logits, order=order, places=places)
 
 
-def score_logits(logits: FloatRows, targets: IntRows) -> Loss:
-    """Return the cross-entropy of `logits` (N, T, V) against `targets` (N, T), where -100 is not scored.
+def score_answers(answers: Answers, targets: IntRows) -> Loss:
+    """Return the cross-entropy of the answers against `targets` (N, T), where -100 is not scored.
 
     The standard error treats rows as independent draws and the mean as a ratio of row sums (Cochran 1977,
     6.4).
@@ -163,7 +115,7 @@ def score_logits(logits: FloatRows, targets: IntRows) -> Loss:
     rows, positions = np.nonzero(targets != UNSCORED)
     if not len(rows):
         raise ValueError("no position of the held-out rows is scored")
-    nats, hits = _nats_at(logits, rows, positions, targets[rows, positions])
+    nats, hits = _nats_at(answers.logits, answers.places[rows], positions, targets[rows, positions])
     counts = np.bincount(rows, minlength=len(targets)).astype(np.float64)
     sums = np.bincount(rows, weights=nats, minlength=len(targets))
     mean = float(sums.sum() / counts.sum())
@@ -197,19 +149,25 @@ def _nats_at(
     return nats, hits
 
 
-def audit(logits_a: FloatRows, logits_b: FloatRows, twins: Twins, targets: IntRows) -> Audit:
-    """Compare the answers of both processes before the cuts, where both were asked the same."""
-    worst, _ = worst_difference(logits_a, logits_b, twins.cuts)
-    at_cut = np.full_like(targets, UNSCORED)
-    rows, positions = np.arange(len(targets)), twins.cuts - 1
-    at_cut[rows, positions] = targets[rows, positions]
-    scored = (at_cut != UNSCORED).any()
-    return Audit(
-        rows=len(targets),
-        max_logit_difference=worst,
-        tolerance=AUDIT_TOLERANCE_FP32,
-        cut_loss_nats=score_logits(logits_b, at_cut).nats if scored else None,
+def audit(answers_a: Answers, answers_b: Answers, sheets: Sheets, targets: IntRows) -> tuple[Audit, Difference]:
+    """Compare the answers of both processes before the cuts, where both were asked the same, and of rows asked twice.
+
+    The loss at the cuts is that of twins alone, where B was not given what it had to answer.
+    """
+    found = worst_difference(
+        between_processes(answers_a, answers_b, sheets.cuts), between_repeats(answers_a), between_repeats(answers_b)
     )
+    at_cut = np.full_like(targets, UNSCORED)
+    rows, positions = np.arange(len(targets)), sheets.cuts - 1
+    at_cut[rows, positions] = targets[rows, positions]
+    asked = sheets.causal and bool((at_cut != UNSCORED).any())
+    result = Audit(
+        rows=len(targets),
+        max_logit_difference=found.size,
+        tolerance=AUDIT_TOLERANCE_FP32,
+        cut_loss_nats=score_answers(answers_b, at_cut).nats if asked else None,
+    )
+    return result, found
 
 
 def worst_audit(audits: Sequence[Audit]) -> Audit:
@@ -219,15 +177,32 @@ def worst_audit(audits: Sequence[Audit]) -> Audit:
     return worst.model_copy(update={"cut_loss_nats": sum(at_cuts) / len(at_cuts) if at_cuts else None})
 
 
-def worst_difference(logits_a: FloatRows, logits_b: FloatRows, cuts: Order) -> tuple[float, int]:
-    """Return the largest |difference| of two answers (N, T, V) before the cuts, and in how many rows."""
-    worst = np.empty(len(cuts), dtype=np.float64)
+def between_processes(answers_a: Answers, answers_b: Answers, cuts: Order) -> Difference:
+    """Compare each row's answers before its cut."""
+    pairs = zip(answers_a.places, answers_b.places, cuts, strict=True)
+    return _largest([(answers_a.logits[a, :cut], answers_b.logits[b, :cut]) for a, b, cut in pairs])
+
+
+def between_repeats(answers: Answers) -> Difference:
+    """Compare the answers to rows that stand on a sheet more than once, at all positions."""
+    firsts = answers.places[answers.order]
+    again = np.flatnonzero(firsts != np.arange(len(firsts)))
+    return _largest([(answers.logits[firsts[place]], answers.logits[place]) for place in again])
+
+
+def worst_difference(*found: Difference) -> Difference:
+    """Return the largest of several differences."""
+    return max(found, key=lambda difference: difference.size)
+
+
+def _largest(pairs: Sequence[tuple[FloatRows, FloatRows]]) -> Difference:
+    worst = np.zeros(len(pairs), dtype=np.float64)
     with np.errstate(over="ignore"):
-        for row, cut in enumerate(cuts):
-            worst[row] = np.abs(logits_a[row, :cut] - logits_b[row, :cut]).max()
+        for row, (first, second) in enumerate(pairs):
+            worst[row] = np.abs(first - second).max()
     # Two finite float32 can differ by more than float32 holds.
     capped = np.minimum(worst, float(np.finfo(np.float32).max))
-    return float(capped.max()), int((capped > AUDIT_TOLERANCE_FP32).sum())
+    return Difference(size=float(capped.max(initial=0.0)), rows=int((capped > AUDIT_TOLERANCE_FP32).sum()))
 
 
 def weight_bytes_max(spec: TaskSpec) -> int:

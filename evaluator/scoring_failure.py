@@ -10,8 +10,9 @@ from __future__ import annotations
 import builtins
 import re
 
+from netwright.evaluator.limits import STAGES
 from netwright.evaluator.replies import WorkReply
-from netwright.sandbox.job import JobResult
+from netwright.sandbox.job import ExitCause, JobResult
 
 _FRAME = re.compile(r"  candidate\.py:(\d{1,6}) in ")
 _KIND = re.compile(r"(?:\w+\.)*(\w+)(?::|$)")
@@ -26,7 +27,15 @@ def job_failure(result: JobResult) -> str:
     """Return the sentence for a scoring job that did not end well."""
     told = result.reply.get("error") if result.reply else None
     kind = f" ({told})" if told in _KNOWN_KINDS else ""
-    return f"{result.cause}{kind} after {result.wall_seconds:.1f} s with {result.peak_memory_bytes >> 20} MiB"
+    stage = (
+        f" ({reached[-1][0]})" if result.cause is ExitCause.STAGE_TIMEOUT and (reached := known_stages(result)) else ""
+    )
+    return f"{result.cause}{kind}{stage} after {result.wall_seconds:.1f} s with {result.peak_memory_bytes >> 20} MiB"
+
+
+def known_stages(result: JobResult) -> tuple[tuple[str, float], ...]:
+    """Return the stages that a job went through, without names that are none of ours: a child announces them."""
+    return tuple((name, seconds) for name, seconds in result.stages if name in STAGES)
 
 
 def claimed_failure(reply: WorkReply, source: str) -> str:

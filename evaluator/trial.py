@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,14 @@ import numpy as np
 
 from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of
-from netwright.evaluator.limits import AuditStrength, LaboratoryLimits
+from netwright.evaluator.job_logs import scoring_log, training_log
+from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
+from netwright.evaluator.sheets import IntRows, Order, Sheets, make_sheets
 from netwright.evaluator.tasks.base import Batch
 from netwright.sandbox.job import ExitCause, Job, JobResult, SharedInput
-from netwright.types import Audit, Candidate, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
+from netwright.types import Audit, Candidate, JobLog, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
 
 TRAIN_ENTRY = "netwright.evaluator.worker:train_candidate"
 SCORE_ENTRY = "netwright.evaluator.worker:score_candidate"
@@ -30,6 +33,9 @@ LAST_OUTPUT_CHARACTERS = 2000
 _STATUS = {
     ExitCause.ERROR: TrialStatus.CRASHED,
     ExitCause.TIMEOUT: TrialStatus.TIMEOUT,
+    ExitCause.STAGE_TIMEOUT: TrialStatus.TIMEOUT,
+    ExitCause.TOO_MUCH_CPU: TrialStatus.TOO_MUCH_CPU,
+    ExitCause.TOO_MANY_FILES: TrialStatus.TOO_MANY_FILES,
     ExitCause.OUT_OF_MEMORY: TrialStatus.OUT_OF_MEMORY,
     ExitCause.TOO_MUCH_OUTPUT: TrialStatus.TOO_MUCH_OUTPUT,
     ExitCause.TOO_MANY_THREADS: TrialStatus.TOO_MANY_THREADS,
@@ -43,6 +49,8 @@ _CLAIMED_STATUS = {
     "bad weights": TrialStatus.BAD_WEIGHTS,
     "leak": TrialStatus.LEAK,
 }
+_ASKED_AT_ONCE = 2
+"""How many sheets of one trial are answered at the same time, where the sandbox has slots for them."""
 _NO_REPLY = "the process answered with something that is no reply"
 
 
@@ -59,7 +67,7 @@ class Bench:
     """What a laboratory lends to a trial.
 
     `run` calls the sandbox, `data` is the training data as a job's input, `rows` are the held-out rows, and `twins`
-    is randomness that no candidate can foresee.
+    is randomness that no candidate can foresee. `audit` says how many second sheets the rows are audited with.
     """
 
     spec: TaskSpec
@@ -84,7 +92,7 @@ class TrialRun:
     cancel: threading.Event | None
     facts: dict[str, Any] = field(default_factory=dict)
     training: JobResult | None = None
-    scorings: list[JobResult] = field(default_factory=list)
+    scorings: dict[int, JobResult] = field(default_factory=dict)
     scoring_seconds: float = 0.0
     weights: bytes = b""
 
@@ -141,17 +149,23 @@ class TrialRun:
             seed=self.seed,
             split=self.split,
             usage=self._usage(),
+            jobs=self._job_logs(),
             **self.facts,
         )
 
     def _score(self) -> None:
-        batch = self.bench.rows
-        sheets = self.bench.audit.sheets(self.rung, self.split)
-        twins = [scoring.make_twins(batch.inputs, batch.targets, self.bench.twins) for _ in range(sheets)]
-        logits_a = self._ask(twins[0].sheet_a, twins[0].order_a)
-        audits = [self._audited(logits_a, sheet) for sheet in twins]
-        self.facts["audit"] = scoring.worst_audit(audits)
-        loss = scoring.score_logits(logits_a, batch.targets)
+        batch, causal = self.bench.rows, self.spec.causal
+        count = self.bench.audit.sheets(self.rung, self.split)
+        sheets = [make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=causal) for _ in range(count)]
+        with ThreadPoolExecutor(max_workers=_ASKED_AT_ONCE, thread_name_prefix="scoring") as asking:
+            answering = asking.submit(self._ask, 0, sheets[0].sheet_a, sheets[0].order_a)
+            auditing = [asking.submit(self._audit, n, each, answering) for n, each in enumerate(sheets, start=1)]
+            try:
+                answers = answering.result()
+                self._pass_judgement([each.result() for each in auditing])
+            finally:
+                asking.shutdown(cancel_futures=True)
+        loss = scoring.score_answers(answers, batch.targets)
         metrics = {"accuracy": loss.accuracy}
         if self.spec.metric == "bits per byte":
             metrics["bits_per_byte"] = loss.nats / math.log(2)
@@ -162,22 +176,33 @@ class TrialRun:
             "metrics": metrics,
         }
 
-    def _audited(self, logits_a: scoring.FloatRows, twins: scoring.Twins) -> Audit:
-        """Put one sheet of twins to a fresh process and compare; ends the trial where the answers differ."""
-        logits_b = self._ask(twins.sheet_b, twins.order_b)
-        audit = scoring.audit(logits_a, logits_b, twins, self.bench.rows.targets)
-        if not audit.passed:
-            self.facts["audit"] = audit
-            _, n_rows = scoring.worst_difference(logits_a, logits_b, twins.cuts)
-            raise Ended(
-                TrialStatus.LEAK,
-                f"logits changed by up to {audit.max_logit_difference:.3g} (at most {audit.tolerance:g} is rounding) "
-                f"in {n_rows} of {audit.rows} rows when only later inputs and the order of rows changed: outputs "
-                "may depend on nothing but earlier inputs of the same row",
-            )
-        return audit
+    def _audit(
+        self, place: int, sheets: Sheets, answering: Future[scoring.Answers]
+    ) -> tuple[Audit, scoring.Difference]:
+        """Put a second sheet to a fresh process and compare its answers with those of the first."""
+        answers_b = self._ask(place, sheets.sheet_b, sheets.order_b)
+        return scoring.audit(answering.result(), answers_b, sheets, self.bench.rows.targets)
 
-    def _ask(self, sheet: scoring.IntRows, order: scoring.Order) -> scoring.FloatRows:
+    def _pass_judgement(self, found: Sequence[tuple[Audit, scoring.Difference]]) -> None:
+        """Keep the worst audit; ends the trial where answers differ."""
+        self.facts["audit"] = worst = scoring.worst_audit([audit for audit, _ in found])
+        if worst.passed:
+            return
+        n_rows = scoring.worst_difference(*(difference for _, difference in found)).rows
+        changed, allowed = (
+            ("later inputs and the order of rows", "earlier inputs of the same row")
+            if self.spec.causal
+            else ("the order, the company and the repetition of rows", "the row itself")
+        )
+        raise Ended(
+            TrialStatus.LEAK,
+            f"logits changed by up to {worst.max_logit_difference:.3g} (at most {worst.tolerance:g} is rounding) "
+            f"in {n_rows} of {worst.rows} rows when only {changed} changed: outputs may depend on nothing but "
+            f"{allowed}",
+        )
+
+    def _ask(self, place: int, sheet: IntRows, order: Order) -> scoring.Answers:
+        """Have a fresh process answer a sheet; `place` 0 is that of the rows that are scored."""
         rows, length = sheet.shape
         job = Job(
             entry=SCORE_ENTRY,
@@ -186,11 +211,10 @@ class TrialRun:
             outputs={"logits": scoring.logits_bytes(rows, length, self.spec.vocab_size)},
             limits=self.bench.limits.score(),
         )
-        result = self.bench.run(job, None)
-        self.scorings.append(result)
+        self.scorings[place] = result = self.bench.run(job, None)
         self._check_scoring(result)
         try:
-            return scoring.read_logits(result.outputs["logits"], order, self.spec)
+            return scoring.read_answers(result.outputs["logits"], order, self.spec)
         except scoring.BadLogits as error:
             raise Ended(TrialStatus.BAD_LOGITS, str(error)) from None
 
@@ -210,7 +234,7 @@ class TrialRun:
 
     def _training_reply(self, result: JobResult) -> TrainReply:
         if result.cause is not ExitCause.OK:
-            raise Ended(_STATUS[result.cause], f"{why(result)} (while training)", result.last_output)
+            raise Ended(_status(result), f"{why(result)} (while training)", result.last_output)
         reply = parse_reply(result.reply, TrainReply)
         if reply is None:
             raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
@@ -231,7 +255,7 @@ class TrialRun:
 
     def _check_scoring(self, result: JobResult) -> None:
         if result.cause is not ExitCause.OK:
-            raise Ended(_STATUS[result.cause], f"{job_failure(result)} (while scoring)")
+            raise Ended(_status(result), f"{job_failure(result)} (while scoring)")
         reply = parse_reply(result.reply, WorkReply)
         if reply is None:
             raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
@@ -251,10 +275,14 @@ class TrialRun:
             raise Ended(TrialStatus.BAD_WEIGHTS, str(error)) from None
         self.facts["parameters"] = report.parameters
 
+    def _job_logs(self) -> tuple[JobLog, ...]:
+        scored = [scoring_log("twins" if place else "rows", result) for place, result in sorted(self.scorings.items())]
+        return (*([training_log(self.training)] if self.training else []), *scored)
+
     def _usage(self) -> Usage:
-        jobs = [job for job in (self.training, *self.scorings) if job is not None]
         if self.training is None:
             return Usage()
+        jobs = [self.training, *self.scorings.values()]
         return Usage(
             wall_seconds=self.training.wall_seconds + self.scoring_seconds,
             cpu_seconds=sum(job.cpu_seconds for job in jobs),
@@ -264,6 +292,12 @@ class TrialRun:
             warm=self.training.warm,
             tier=str(self.training.tier),
         )
+
+
+def _status(result: JobResult) -> TrialStatus:
+    if result.cause is ExitCause.STAGE_TIMEOUT and result.stages:
+        return STAGE_TIMEOUTS.get(result.stages[-1][0], TrialStatus.TIMEOUT)
+    return _STATUS[result.cause]
 
 
 def dump(record: TaskSpec | Recipe) -> JsonDict:

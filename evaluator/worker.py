@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.seeding import seed_all
+from netwright.evaluator.sheets import ROWS_PER_CALL
 from netwright.evaluator.tasks import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
 if TYPE_CHECKING:
     from netwright.sandbox.child import ChildJob
 
-ROWS_PER_CALL = 32
 _AUDIT_ROWS = 4
 
 

@@ -172,10 +172,11 @@ class TrialStatus(StrEnum):
 
 
 class Audit(Frozen):
-    """What the spliced twins showed: the same prefixes with other futures, in two fresh processes.
+    """What two fresh processes showed that were asked the same: equal prefixes with other futures, in another order.
 
-    `max_logit_difference` is over all prefix positions of all rows; `tolerance` is what honest arithmetic may show.
-    `cut_loss_nats` is the loss at the cut positions, from the process whose input did not contain the answers.
+    `max_logit_difference` is over all positions at which both were asked the same, and over rows asked twice;
+    `tolerance` is what honest arithmetic may show. `cut_loss_nats` is the loss at the cut positions, from the process
+    whose input did not contain the answers; None where rows may be read as a whole, and nothing is cut.
     """
 
     rows: int

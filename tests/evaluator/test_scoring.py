@@ -8,6 +8,8 @@ import torch
 from safetensors.numpy import save
 
 from netwright.evaluator import scoring
+from netwright.evaluator.sheets import Sheets, make_sheets
+from netwright.evaluator.tasks import UNSCORED
 from netwright.types import Audit, Recipe, Rung, Scope, TaskSpec
 
 SPEC = TaskSpec(
@@ -35,9 +37,8 @@ def rows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:])
 
 
-def twins(targets: np.ndarray | None = None) -> scoring.Twins:
-    inputs, following = rows()
-    return scoring.make_twins(inputs, following if targets is None else targets, np.random.default_rng(1))
+def make(*, causal: bool = True) -> Sheets:
+    return make_sheets(*rows(), np.random.default_rng(1), causal=causal)
 
 
 def answer(sheet: np.ndarray, model) -> bytes:
@@ -55,53 +56,27 @@ def cheating(row: np.ndarray) -> np.ndarray:
     return 20.0 * np.eye(11)[np.append(row[1:], 0)]
 
 
-def scored(model_a, model_b=None):
-    pair = twins()
+def read(logits: np.ndarray) -> scoring.Answers:
+    """Answers (N, T, V) to a sheet that holds the rows in their own order."""
+    spec = SPEC.model_copy(update={"max_len": logits.shape[1], "vocab_size": logits.shape[2]})
+    return scoring.read_answers(logits.astype("<f4").tobytes(), np.arange(len(logits)), spec)
+
+
+def scored(model_a, model_b=None, *, causal: bool = True):
+    sheets = make(causal=causal)
     _, targets = rows()
-    logits_a = scoring.read_logits(answer(pair.sheet_a, model_a), pair.order_a, SPEC)
-    logits_b = scoring.read_logits(answer(pair.sheet_b, model_b or model_a), pair.order_b, SPEC)
-    return scoring.score_logits(logits_a, targets), scoring.audit(logits_a, logits_b, pair, targets)
-
-
-def test_twins_keep_the_prefix_and_take_another_real_rows_future():
-    pair = twins()
-
-    assert pair.cuts.min() >= 1
-    assert pair.cuts.max() <= 8
-    for real, spliced, cut in zip(pair.real, pair.spliced, pair.cuts, strict=True):
-        assert (real[:cut] == spliced[:cut]).all()
-        assert any((other[cut:] == spliced[cut:]).all() for other in pair.real if other is not real)
-    assert np.mean([r[c] != s[c] for r, s, c in zip(pair.real, pair.spliced, pair.cuts, strict=True)]) > 0.95
-
-
-def test_cuts_follow_scored_positions_where_a_row_has_any():
-    targets = np.full((ROWS, 9), scoring.UNSCORED, dtype=np.int32)
-    targets[:-1, [2, 5]] = 1
-
-    cuts = twins(targets).cuts
-
-    assert set(cuts[:-1]) == {3, 6}
-
-
-def test_both_processes_get_the_rows_in_different_orders():
-    pair = twins()
-
-    assert not (pair.order_a == pair.order_b).all()
-    assert sorted(pair.order_a) == sorted(pair.order_b) == list(range(ROWS))
-    assert (pair.sheet_a[0] == pair.real[pair.order_a[0]]).all()
-
-
-def test_one_row_has_no_twin():
-    with pytest.raises(ValueError, match="at least 2 rows"):
-        scoring.make_twins(np.zeros((1, 9), np.int32), np.zeros((1, 9), np.int32), np.random.default_rng(0))
+    answers_a = scoring.read_answers(answer(sheets.sheet_a, model_a), sheets.order_a, SPEC)
+    answers_b = scoring.read_answers(answer(sheets.sheet_b, model_b or model_a), sheets.order_b, SPEC)
+    audit, _ = scoring.audit(answers_a, answers_b, sheets, targets)
+    return scoring.score_answers(answers_a, targets), audit
 
 
 def test_the_loss_is_torchs_cross_entropy():
     logits = np.random.default_rng(2).normal(size=(ROWS, 9, 11)).astype(np.float32) * 5
     _, targets = rows()
-    targets[:, ::3] = scoring.UNSCORED
+    targets[:, ::3] = UNSCORED
 
-    loss = scoring.score_logits(logits, targets)
+    loss = scoring.score_answers(read(logits), targets)
 
     expected = torch.nn.functional.cross_entropy(
         torch.from_numpy(logits).double().flatten(0, 1), torch.from_numpy(targets).long().flatten()
@@ -114,7 +89,7 @@ def test_adding_a_constant_to_all_logits_changes_nothing():
     logits = np.random.default_rng(3).integers(-8, 8, size=(ROWS, 9, 11)).astype(np.float32)
     _, targets = rows()
 
-    plain, raised = (scoring.score_logits(logits + np.float32(shift), targets) for shift in (0, 1024))
+    plain, raised = (scoring.score_answers(read(logits + np.float32(shift)), targets) for shift in (0, 1024))
 
     assert raised.nats == pytest.approx(plain.nats, abs=1e-9)
 
@@ -125,7 +100,7 @@ def test_huge_finite_logits_give_a_finite_loss():
     logits[..., 1] = np.finfo(np.float32).min
     targets = np.ones((ROWS, 9), dtype=np.int32)
 
-    assert math.isfinite(scoring.score_logits(logits, targets).nats)
+    assert math.isfinite(scoring.score_answers(read(logits), targets).nats)
 
 
 def test_the_standard_error_is_that_of_the_rows():
@@ -134,14 +109,14 @@ def test_the_standard_error_is_that_of_the_rows():
     targets = np.ones((4, 2), dtype=np.int32)
     good, bad = math.log(1 + math.exp(-2)), math.log(2)
 
-    loss = scoring.score_logits(logits, targets)
+    loss = scoring.score_answers(read(logits), targets)
 
     assert loss.standard_error == pytest.approx(np.std([good, good, bad, bad], ddof=1) / 2)
     assert loss.accuracy == 0.5
 
 
 def test_equal_logits_for_all_tokens_are_no_hit():
-    assert scoring.score_logits(np.zeros((2, 2, 3), np.float32), np.zeros((2, 2), np.int32)).accuracy == 0.0
+    assert scoring.score_answers(read(np.zeros((2, 2, 3))), np.zeros((2, 2), np.int32)).accuracy == 0.0
 
 
 def test_an_honest_model_passes_the_audit_with_no_difference():
@@ -166,12 +141,45 @@ def test_a_leak_in_a_single_row_fails_the_audit():
     assert not audit.passed or not any((r[0], r[1]) == (3, 9) for r in rows()[0])
 
 
-def test_an_answer_that_depends_on_the_order_of_rows_fails_the_audit():
+def test_a_model_that_reads_the_row_as_a_whole_fails_the_audit_of_a_causal_task_alone():
+    _, strict = scored(lambda row: causal(row) + row.mean())
+    _, free = scored(lambda row: causal(row) + row.mean(), causal=False)
+
+    assert (strict.passed, free.passed) == (False, True)
+    assert free.max_logit_difference == 0.0
+    assert free.cut_loss_nats is None
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+def test_an_answer_that_depends_on_the_order_of_rows_fails_the_audit(is_causal):
     calls = iter(range(10_000))
 
-    _, audit = scored(lambda row: causal(row) + (next(calls) % ROWS) * 0.01 * np.eye(11)[0])
+    _, audit = scored(
+        lambda row: causal(row) + (next(calls) % ROWS) * 0.01 * np.eye(11)[0],
+        causal=is_causal,
+    )
 
     assert not audit.passed
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+def test_an_answer_that_changes_when_a_row_is_asked_again_fails_the_audit(is_causal):
+    seen: set[bytes] = set()
+
+    def remembering(row):
+        again = row.tobytes() in seen
+        seen.add(row.tobytes())
+        return causal(row) + again * np.eye(11)[0]
+
+    sheets = make(causal=is_causal)
+    answers = scoring.read_answers(answer(sheets.sheet_a, remembering), sheets.order_a, SPEC)
+    honest = scoring.read_answers(answer(sheets.sheet_b, causal), sheets.order_b, SPEC)
+
+    audit, found = scoring.audit(answers, honest, sheets, rows()[1])
+
+    assert not audit.passed
+    assert found == scoring.between_repeats(answers)
+    assert found.rows == len(sheets.order_a) - ROWS > 0
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
@@ -180,12 +188,12 @@ def test_logits_that_are_not_finite_are_refused(poison):
     logits[3, 2, 1] = poison
 
     with pytest.raises(scoring.BadLogits, match="1 of 40 rows"):
-        scoring.read_logits(logits.tobytes(), np.arange(ROWS), SPEC)
+        scoring.read_answers(logits.tobytes(), np.arange(ROWS), SPEC)
 
 
 def test_logits_of_another_size_are_refused():
     with pytest.raises(scoring.BadLogits, match="expected 15840 bytes"):
-        scoring.read_logits(bytes(100), np.arange(ROWS), SPEC)
+        scoring.read_answers(bytes(100), np.arange(ROWS), SPEC)
 
 
 def weight_file(buffers: list[str] | None = None, **tensors: np.ndarray) -> bytes:
