@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from netwright.errors import IsolationError
 from netwright.sandbox import kernel, wire
-from netwright.sandbox.isolation import Tier, isolate, opens_files
+from netwright.sandbox.isolation import RECIPES, Tier, isolate, opens_files
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TRACEBACK_CHARACTERS = 4000
 ADDRESS_SPACE_BYTES = 5 << 30
 LONGEST_SECONDS = 1e9
+SPARE_THREADS = 8
+"""Beyond the limit on threads, so that the trusted side sees that it was passed before the kernel refuses more."""
 _JOB_FD = 3
 
 
@@ -40,6 +42,7 @@ class Setup:
 
     zygote_pid: int
     tier: Tier
+    policy: str
     device: str
     libraries: Sequence[str]
     entries: Mapping[str, Entry]
@@ -65,6 +68,10 @@ class ChildJob:
     def emit(self, event: JsonDict) -> None:
         """Send one event to the trusted side while the job runs."""
         self._send({"kind": "event", "event": event})
+
+    def stage(self, name: str) -> None:
+        """Say that the next stage of the job begins, for limits of its own (`Limits.stage_seconds`)."""
+        self._send({"kind": "stage", "stage": name})
 
     def _send(self, message: JsonDict) -> None:
         with self._lock:
@@ -108,13 +115,19 @@ def _accept(channel: wire.Channel, order: JsonDict, descriptors: list[int]) -> C
     return ChildJob(channel, order["payload"], inputs, outputs)
 
 
-def _bound(order: JsonDict, device: str) -> None:
-    """Backstops within the kernel; the trusted side watches and kills long before them."""
+def _bound(order: JsonDict, setup: Setup) -> None:
+    """Backstops within the kernel; the trusted side watches and kills long before them.
+
+    Processes are counted per user, so a limit on them means something only to a user of one's own.
+    """
     seconds = int(min(order["wall_seconds"] * order["threads"] + 5, LONGEST_SECONDS))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    if device == "cpu":
+    if setup.device == "cpu":
         most = order["memory_bytes"] + ADDRESS_SPACE_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if RECIPES[setup.tier].own_user:
+        threads = order["threads"] + SPARE_THREADS
+        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
 
 
 def _failure(error: BaseException) -> JsonDict:
@@ -149,12 +162,13 @@ def _serve(channel: wire.Channel, setup: Setup) -> None:
         _stop_looking_for_modules()
     if setup.warm:
         setup.warm()
-    wire.send_frame(channel.sock, {"kind": "ready", "isolation_seconds": seconds, "layers": layers})
+    ready = {"tier": setup.tier, "policy": setup.policy, "layers": layers, "isolation_seconds": seconds}
+    wire.send_frame(channel.sock, {"kind": "ready", **ready})
     received = channel.receive()
     if received is None:
         return
     order, descriptors = received
-    _bound(order, setup.device)
+    _bound(order, setup)
     job = _accept(channel, order, descriptors)
     job._send({"kind": "started", "at": time.monotonic(), "cpu_seconds": time.process_time()})
     answer = _perform(setup.entries[order["entry"]], job)

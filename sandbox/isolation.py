@@ -3,59 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
 import resource
 import signal
-import site
 import socket
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from netwright.errors import IsolationError
-from netwright.sandbox import kernel, landlock, seccomp
-from netwright.sandbox.landlock import DRIVE, READ, READ_WRITE, Rule
+from netwright.sandbox import kernel, landlock, layers, seccomp
 
 _log = logging.getLogger(__name__)
-
-SCRATCH_FILE_BYTES = 256 << 20
-OPEN_FILES = 256
-LOCKED_BYTES = 64 << 10
 
 
 class Tier(StrEnum):
     """How confined a child is.
 
     T2 is rlimits, Landlock and seccomp: no file is opened at all, which both walls forbid. On CUDA alone, whose
-    driver opens files while it works, T2 reads Python's libraries, guarded by Landlock. T1 lacks Landlock: one wall
-    less. T0 is rlimits alone and never chosen unless asked for.
+    driver opens files while it works, T2 reads Python's libraries, guarded by Landlock. T3 is T2 as a user of its
+    own in namespaces of its own: the kernel counts its threads, and whatever goes by user reaches nobody. T1 lacks
+    Landlock: one wall less. T0 is rlimits alone and never chosen unless asked for.
     """
 
     T0 = "T0"
     T1 = "T1"
     T2 = "T2"
+    T3 = "T3"
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The layers of one tier beyond the rlimits, PDEATHSIG and session that every tier has."""
 
+    own_user: bool
     landlock: bool
     seccomp: bool
     file_bytes: int
 
 
 RECIPES = {
-    Tier.T2: Recipe(landlock=True, seccomp=True, file_bytes=0),
-    Tier.T1: Recipe(landlock=False, seccomp=True, file_bytes=0),
-    Tier.T0: Recipe(landlock=False, seccomp=False, file_bytes=SCRATCH_FILE_BYTES),
+    Tier.T3: Recipe(own_user=True, landlock=True, seccomp=True, file_bytes=0),
+    Tier.T2: Recipe(own_user=False, landlock=True, seccomp=True, file_bytes=0),
+    Tier.T1: Recipe(own_user=False, landlock=False, seccomp=True, file_bytes=0),
+    Tier.T0: Recipe(own_user=False, landlock=False, seccomp=False, file_bytes=layers.SCRATCH_FILE_BYTES),
 }
+_TIERS_OF = {"cpu": (Tier.T3, Tier.T2, Tier.T1), "cuda": (Tier.T2, Tier.T1)}
+"""In the order in which they are tried. Under CUDA another user could not read the libraries that it needs."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class IsolationReport:
 
 
 _REMEDIES = {
+    "own user": "needs root with CAP_SYS_ADMIN and CAP_SETUID, or unprivileged user namespaces "
+    "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)",
     "landlock": "needs Linux 5.13 or newer with `landlock` in the kernel's lsm= list, and a container "
     "profile that permits landlock_create_ruleset (recent Docker does)",
     "seccomp": "needs Linux on x86-64 or aarch64 with CONFIG_SECCOMP_FILTER",
@@ -95,116 +97,83 @@ def require_linux() -> None:
         )
 
 
-def library_paths(extra: Iterable[str] = ()) -> tuple[str, ...]:
-    """List the folders that imports need: standard library, site-packages, netwright, `extra`, system."""
-    import netwright
-
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [f"{prefix}/lib" for prefix in (sys.prefix, sys.base_prefix) if prefix not in ("/", "/usr")]
-    folders += site.getsitepackages()
-    folders += [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
-    for home in netwright.__path__:  # an editable install links to folders beside it
-        folders += [home, *(entry.path for entry in os.scandir(home) if entry.is_dir())]
-    folders += ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"]
-    return landlock.topmost([*folders, *extra])
-
-
-def rules(libraries: Sequence[str], device: str) -> tuple[Rule, ...]:
-    """Make the Landlock rules of T2 for the calling process; `libraries` as made by `library_paths`.
-
-    None on CPU: everything was imported before. Text that a candidate is scored on may lie in any folder, and the
-    standard library is such text.
-    """
-    if device == "cpu":
-        return ()
-    own = f"/proc/{os.getpid()}"
-    readable = [
-        *libraries,
-        own,
-        "/proc/cpuinfo",
-        "/proc/meminfo",
-        "/sys/devices/system/cpu",
-        "/sys/devices/system/node",
-    ]
-    allowed = [Rule(path, READ) for path in (*readable, "/dev/urandom", "/dev/random")]
-    allowed += [Rule("/dev/null", READ_WRITE), Rule("/dev/zero", READ_WRITE)]
-    nodes = [entry.path for entry in os.scandir("/dev") if entry.name.startswith("nvidia")]
-    allowed += [Rule(path, DRIVE) for path in nodes]
-    allowed += [Rule("/sys", READ), Rule("/proc/driver", READ), Rule(f"{own}/task", READ_WRITE)]
-    return tuple(allowed)
-
-
-def _limit(file_bytes: int) -> str:
-    wanted = (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_MEMLOCK, LOCKED_BYTES),
-        (resource.RLIMIT_RTPRIO, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-    )
-    refused = []
-    for kind, most in wanted:
-        hard = resource.getrlimit(kind)[1]
-        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
-            resource.setrlimit(kind, (value, value))
-        except (OSError, ValueError):  # gVisor does not know all of them
-            refused.append(str(kind))
-    return f"kernel refused rlimit {', '.join(refused)}" if refused else "core, file size, open files, locked memory"
-
-
-def _no_new_privileges() -> str:
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    return "set-uid programs gain nothing"
-
-
-def _drop_capabilities() -> str:
-    kernel.drop_capabilities()
-    return "none left, also for root"
-
-
 def opens_files(tier: Tier, device: str) -> bool:
     """Whether the filter lets a process of the tier open files: on CUDA, where Landlock decides which."""
     return RECIPES[tier].landlock and device == "cuda"
 
 
-def _layers(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str, Callable[[], str]]]:
+Step = tuple[str, Callable[[], str]]
+
+
+def _steps(tier: Tier, libraries: Sequence[str], device: str) -> list[Step]:
     recipe = RECIPES[tier]
-    steps: list[tuple[str, Callable[[], str]]] = [
-        ("no_new_privs", _no_new_privileges),
-        ("rlimits", lambda: _limit(recipe.file_bytes if device == "cpu" else SCRATCH_FILE_BYTES)),
-        ("capabilities", _drop_capabilities),
+    file_bytes = recipe.file_bytes if device == "cpu" else layers.SCRATCH_FILE_BYTES
+    steps: list[Step] = [("own user", layers.own_user)] if recipe.own_user else []
+    steps += [
+        ("no_new_privs", layers.no_new_privileges),
+        ("rlimits", lambda: layers.limit(file_bytes)),
+        ("capabilities", layers.drop_capabilities),
     ]
     if recipe.landlock:
-        steps.append(("landlock", lambda: landlock.restrict(rules(libraries, device))))
+        steps.append(("landlock", lambda: landlock.restrict(layers.rules(libraries, device))))
     if recipe.seccomp:
         steps.append(("seccomp", lambda: seccomp.install(opens_files=opens_files(tier, device), device=device)))
     return steps
 
 
-def isolate(tier: Tier, libraries: Sequence[str], device: str) -> tuple[tuple[str, bool, str], ...]:
-    """Confine the calling, single-threaded process for good and say what was done.
+def isolate(tier: Tier, libraries: Sequence[str], device: str) -> tuple[tuple[str, str], ...]:
+    """Confine the calling, single-threaded process for good and say what was done, as (layer, detail).
 
     Raises IsolationError that names the layer if any cannot be had: nothing untrusted may run then.
     """
     done = []
-    for name, step in _layers(tier, libraries, device):
+    for name, step in _steps(tier, libraries, device):
         try:
-            done.append((name, True, step()))
+            done.append((name, step()))
         except OSError as error:
             raise IsolationError(f"tier {tier} cannot be had: {name} failed with {error.strerror}") from error
     return tuple(done)
+
+
+def policy_hash(tier: Tier, device: str) -> str:
+    """Name the rules of a tier by a hash: two results with equal hashes were confined by the same rules.
+
+    Covers the system call filter, the rlimits and which layers there are. Paths differ from machine to machine and
+    are left out.
+    """
+    rules = {"tier": tier, "device": device, "recipe": asdict(RECIPES[tier]), "rlimits": layers.RLIMITS}
+    if RECIPES[tier].seccomp and kernel.MACHINE in seccomp.ARCHITECTURES:
+        opens = opens_files(tier, device)
+        filtered = seccomp.program(machine=kernel.MACHINE, pid=0, opens_files=opens, device=device)
+        rules["seccomp"] = b"".join(filtered).hex()
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _open_passwords() -> None:
     os.close(os.open("/etc/passwd", os.O_RDONLY))
 
 
+def _fork_beyond_the_limit() -> None:
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def _see_a_network() -> None:
+    if [name for _, name in socket.if_nameindex() if name != "lo"]:
+        return
+    raise OSError
+
+
 _ATTEMPTS: dict[str, tuple[tuple[str, Callable[[], object]], ...]] = {
+    "own user": (
+        ("started a process beyond its limit", _fork_beyond_the_limit),
+        ("saw a network", _see_a_network),
+    ),
     "landlock": (("opened /etc/passwd", _open_passwords),),
     "seccomp": (
         ("opened /etc/passwd", _open_passwords),
+        ("looked at /etc/passwd", lambda: os.stat("/etc/passwd")),
         ("made a socket", lambda: socket.socket().close()),
         ("forked", lambda: os.fork() or os._exit(0)),
     ),
@@ -212,12 +181,12 @@ _ATTEMPTS: dict[str, tuple[tuple[str, Callable[[], object]], ...]] = {
 
 
 def _survey_tier(tier: Tier, libraries: Sequence[str], device: str) -> list[tuple[str, bool, str]]:
-    """Enter `tier` as far as possible, trying after each layer what it forbids: both walls have to stand alone.
+    """Enter `tier` as far as possible, trying after each layer what it forbids: every wall has to stand alone.
 
     Runs in a process that is thrown away.
     """
     found: list[tuple[str, bool, str]] = []
-    for name, step in _layers(tier, libraries, device):
+    for name, step in _steps(tier, libraries, device):
         try:
             found.append((name, True, step()))
         except OSError as error:
@@ -226,7 +195,7 @@ def _survey_tier(tier: Tier, libraries: Sequence[str], device: str) -> list[tupl
         for feat, attempt in _ATTEMPTS.get(name, ()):
             with contextlib.suppress(OSError):
                 attempt()
-                found.append((name, False, f"is set but a confined process {feat}"))
+                found[-1] = (name, False, f"is set but a confined process {feat}")
     return found
 
 
@@ -247,32 +216,38 @@ def _in_throwaway_child(work: Callable[[], object]) -> Any:
 
 
 def survey(libraries: Sequence[str], device: str) -> IsolationReport:
-    """Find the best tier by enforcing it in a throwaway child. For single-threaded callers (it forks)."""
-    layers: list[tuple[str, bool, str]] = []
-    for tier in (Tier.T2, Tier.T1):
+    """Find the best tier by enforcing it in a throwaway child. For single-threaded callers (it forks).
+
+    The report's layers are those of the first attempt, the tier above all others.
+    """
+    told: list[tuple[str, bool, str]] = []
+    for tier in _TIERS_OF[device]:
         found = _in_throwaway_child(lambda tier=tier: _survey_tier(tier, libraries, device))  # type: ignore[misc]
-        layers = layers or [(str(name), bool(ok), str(detail)) for name, ok, detail in found]
+        told = told or [(str(name), bool(ok), str(detail)) for name, ok, detail in found]
         if all(ok for _, ok, _ in found):
-            return _report(tier, layers)
-    return _report(Tier.T0, layers)
+            return _report(tier, told)
+    return _report(Tier.T0, told)
 
 
-def _report(tier: Tier, layers: list[tuple[str, bool, str]]) -> IsolationReport:
+def _report(tier: Tier, told: list[tuple[str, bool, str]]) -> IsolationReport:
     missing = tuple(
         f"{name}: {detail}; it {_REMEDIES[name]}" if name in _REMEDIES else f"{name}: {detail}"
-        for name, ok, detail in layers
+        for name, ok, detail in told
         if not ok
     )
     try:
         version = landlock.abi()
     except OSError:
         version = 0
-    return IsolationReport(tier, version, tuple(layers), missing)
+    return IsolationReport(tier, version, tuple(told), missing)
 
 
 def demand(report: IsolationReport, wanted: Tier | None) -> Tier:
-    """Choose `wanted`, or T2 where nothing less was accepted. Raises IsolationError if it cannot be had."""
-    tier = wanted or Tier.T2
+    """Choose `wanted`, or the best there is where nothing less than T2 was accepted.
+
+    Raises IsolationError if it cannot be had.
+    """
+    tier = wanted or max(report.tier, Tier.T2)
     if tier > report.tier:
         raise IsolationError(
             f"isolation {tier} cannot be had here, only {report.tier}: {'; '.join(report.missing)}; "

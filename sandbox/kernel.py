@@ -18,6 +18,11 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+CLONE_NEWUTS = 0x0400_0000
+CLONE_NEWIPC = 0x0800_0000
+CLONE_NEWUSER = 0x1000_0000
+CLONE_NEWNET = 0x4000_0000
+
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _LAST_KNOWN_CAPABILITY = 40
@@ -53,13 +58,23 @@ def syscall(what: str, number: int, *arguments: object) -> int:
     return _checked(int(_libc.syscall(ctypes.c_long(number), *words)), what)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good, also those that root would keep. Raises OSError."""
+def unshare(flags: int) -> None:
+    """Give the calling, single-threaded process namespaces of its own (CLONE_NEW*). Raises OSError."""
+    _checked(int(_libc.unshare(ctypes.c_int(flags))), "unshare")
+
+
+def drop_bounding_set() -> None:
+    """Let no later exec regain a capability; the ones held stay."""
     for capability in range(_LAST_KNOWN_CAPABILITY + 1):
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:
             break  # EPERM without CAP_SETPCAP (nothing to lose then), EINVAL past the kernel's last
+
+
+def drop_capabilities() -> None:
+    """Give up every capability for good, also those that root would keep. Raises OSError."""
+    drop_bounding_set()
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header, empty = CapabilityHeader(_LINUX_CAPABILITY_VERSION_3, 0), CapabilitySets()
     syscall("capset", _CAPSET[MACHINE], ctypes.byref(header), ctypes.byref(empty))

@@ -257,7 +257,9 @@ class Pool:
             child.forked.set()
         elif kind == "exited":
             child = self._alive.pop(message["id"])
-            child.exit = Exit(message["code"], message["cpu_seconds"], message["peak_memory_bytes"])
+            child.exit = Exit(
+                message["code"], message["cpu_seconds"], message["peak_memory_bytes"], message["strangers"]
+            )
             child.exited.set()
         elif kind == "fork failed":
             self._lose(self._alive.pop(message["id"]), f"the zygote could not fork: {message['text']}")

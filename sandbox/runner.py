@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from netwright.errors import SandboxError
 from netwright.sandbox import wire
-from netwright.sandbox.isolation import IsolationReport, Tier
+from netwright.sandbox.cores import Cores
+from netwright.sandbox.isolation import IsolationReport, Tier, demand
 from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
 from netwright.sandbox.pool import Pool
 from netwright.sandbox.spare import Child, ZygoteConfig
@@ -71,12 +72,12 @@ def _order(job: Job) -> JsonDict:
 
 
 class Sandbox:
-    """Runs jobs in single-use children of a warm zygote, at most `slots` at a time. Thread-safe.
+    """Runs jobs in single-use children of a warm zygote, at most `slots` at a time, each on one core. Thread-safe.
 
     `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and
-    `warm_child` one that runs in each spare after isolation. With `isolation=None` nothing less than T2 will
-    do; a tier that is named is used as it is. `python_path` lists more folders to import from, which children
-    may read. Use it as a context manager.
+    `warm_child` one that runs in each spare after isolation. With `isolation=None` it is the best tier that can be
+    had, and nothing less than T2 will do; a tier that is named is used as it is. `python_path` lists more folders to
+    import from, which children may read. Use it as a context manager.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Sandbox:
         python_path: Sequence[str] = (),
     ) -> None:
         self._entries = frozenset(entries)
-        self._tier = isolation or Tier.T2
+        self._wanted = isolation
+        self._cores = Cores()
         config = ZygoteConfig(
             entries=tuple(entries),
             warm_zygote=warm_zygote,
@@ -132,6 +134,11 @@ class Sandbox:
         if self._report is None:
             raise SandboxError("the sandbox is not started: call start() or use it as a context manager")
         return self._report
+
+    @property
+    def tier(self) -> Tier:
+        """What jobs are confined by. Raises SandboxError before `start`."""
+        return demand(self.isolation, self._wanted)
 
     @property
     def zygote_pid(self) -> int:
@@ -194,12 +201,12 @@ class Sandbox:
     def _attempt(
         self, job: Job, on_event: Callable[[JsonDict], None] | None, cancel: threading.Event | None
     ) -> JobResult:
-        requested = time.monotonic()
-        with contextlib.closing(_Descriptors(job)) as descriptors:
+        requested, order = time.monotonic(), _order(job)
+        with contextlib.closing(_Descriptors(job)) as descriptors, self._cores.one() as core:
             child, warm = self._pool.take()
-            watch = Watch(child, job.limits, on_event, lambda: self._is_stopped(cancel), self._pool.refill)
+            watch = Watch(child, job.limits, core, on_event, lambda: self._is_stopped(cancel), self._pool.refill)
             try:
-                ending = watch.follow(_order(job), descriptors.all)
+                ending = watch.follow(order, descriptors.all)
                 if not watch.handed_over:
                     return self._never_started()
                 ended = time.monotonic()
@@ -224,9 +231,16 @@ class Sandbox:
             peak_memory_bytes=max(child.exit.peak_memory_bytes, watch.peak_memory_bytes),
             start_seconds=started - requested,
             warm=warm,
-            tier=self._tier,
+            tier=watch.confinement.tier,
             seconds_to_kill=seconds_to_kill,
-            isolation_seconds=watch.isolation_seconds,
+            isolation_seconds=watch.confinement.seconds,
+            layers=watch.confinement.layers,
+            policy=watch.confinement.policy,
+            stages=watch.stage_seconds(ended),
+            exit_code=child.exit.code if ending.cause is ExitCause.CRASHED else None,
+            bytes_in=watch.bytes_in + sum(size for _, size in order["inputs"]),
+            bytes_out=watch.bytes_out + sum(map(len, outputs.values())),
+            left_behind=child.exit.left_behind,
         )
 
     def _kill(self, child: Child) -> float:
@@ -248,6 +262,6 @@ class Sandbox:
             peak_memory_bytes=0,
             start_seconds=0.0,
             warm=False,
-            tier=self._tier,
+            tier="",
             seconds_to_kill=None,
         )

@@ -1,7 +1,7 @@
 """A seccomp-BPF filter out of the policy's data, for x86-64 and aarch64.
 
 The program checks the architecture (else the process is killed: no i386 or x32 calls), then the number, then
-arguments. Source: seccomp(2), linux/filter.h.
+arguments, and refuses what is left. Source: seccomp(2), linux/filter.h.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _rule(rule: policy.ArgumentRule, number: int, pid: int) -> list[bytes]:
     matches = [_op(_JUMP_ANY_BIT, rule.bit, 0, 1)] if rule.bit else []
     values = (*rule.values, pid) if rule.own_pid else rule.values
     matches += [_op(_JUMP_EQUAL, value, 0, 1) for value in values]
-    on_match, otherwise = _op(_RETURN, _ALLOW), _refuse(errno.EPERM)
+    on_match, otherwise = _op(_RETURN, _ALLOW), _refuse(policy.REFUSAL)
     if rule.never:
         on_match, otherwise = otherwise, on_match
     body = [_op(_LOAD_WORD, _ARGUMENTS + 8 * rule.argument)]
@@ -68,15 +68,20 @@ def _rule(rule: policy.ArgumentRule, number: int, pid: int) -> list[bytes]:
     return [_op(_JUMP_EQUAL, number, 0, len(body)), *body]
 
 
+def _answer(number: int, verdict: bytes) -> list[bytes]:
+    return [_op(_JUMP_EQUAL, number, 0, 1), verdict]
+
+
 @functools.cache
 def _constant_part(machine: str, opens_files: bool, device: str) -> tuple[bytes, ...]:
     audit_arch, numbers = ARCHITECTURES[machine]
     program = _head(audit_arch)
-    ruled = {rule.call for rule in policy.argument_rules(device)}
-    for group in policy.denied_groups(opens_files=opens_files, device=device):
+    for group in policy.allowed_groups(opens_files=opens_files, device=device):
         for call in group.calls:
-            if call in numbers and call not in ruled:
-                program += [_op(_JUMP_EQUAL, numbers[call], 0, 1), _refuse(group.error)]
+            if call in numbers:  # aarch64 never had open, stat, poll and the like
+                program += _answer(numbers[call], _op(_RETURN, _ALLOW))
+    for call in policy.HIDDEN_ARGUMENTS:
+        program += _answer(numbers[call], _refuse(errno.ENOSYS))
     return tuple(program)
 
 
@@ -85,9 +90,8 @@ def program(*, machine: str, pid: int, opens_files: bool, device: str) -> Sequen
     _, numbers = ARCHITECTURES[machine]
     instructions = list(_constant_part(machine, opens_files, device))
     for rule in policy.argument_rules(device):
-        if rule.call in numbers:
-            instructions += _rule(rule, numbers[rule.call], pid)
-    return [*instructions, _op(_RETURN, _ALLOW)]
+        instructions += _rule(rule, numbers[rule.call], pid)
+    return [*instructions, _refuse(policy.REFUSAL)]
 
 
 def install(*, opens_files: bool, device: str) -> str:

@@ -48,11 +48,15 @@ class ZygoteConfig:
 
 @dataclass(frozen=True)
 class Exit:
-    """The end of a child as the zygote saw it; `code` is minus the signal that killed it, None if unseen."""
+    """The end of a child as the zygote saw it; `code` is minus the signal that killed it, None if unseen.
+
+    `left_behind` counts the processes that were found orphaned and were killed after it.
+    """
 
     code: int | None
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    left_behind: int = 0
 
 
 class Child:

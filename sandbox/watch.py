@@ -9,11 +9,14 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
+from netwright.sandbox.cores import pin
 from netwright.sandbox.job import ExitCause, Limits
+from netwright.sandbox.layers import OPEN_FILES
 from netwright.sandbox.spare import Child
 
 if TYPE_CHECKING:
@@ -26,7 +29,25 @@ SEND_SECONDS = 10.0
 SETUP_FRAME_BYTES = 32 << 10
 KEPT_OUTPUT_BYTES = 4096
 _CHUNK_BYTES = 1 << 16
-_NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
+_TELLTALES = {
+    ExitCause.OUT_OF_MEMORY: (
+        *("MemoryError:", "OutOfMemoryError:", "can't allocate memory", "Cannot allocate memory"),
+        "not enough memory",
+    ),
+    ExitCause.TOO_MANY_THREADS: ("can't start new thread", "Thread creation failed"),
+    ExitCause.TOO_MANY_FILES: ("[Errno 24]", "Too many open files"),
+}
+"""What libraries say when the kernel refuses more: a limit was reached before the trusted side saw it."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a child did to itself before it heard of a job."""
+
+    tier: str = ""
+    policy: str = ""
+    layers: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
 
 
 class ChildLost(Exception):
@@ -61,7 +82,7 @@ def usage_now(pid: int) -> tuple[int, int]:
 
 
 class Watch:
-    """Follows one child from the sending of its job to its end.
+    """Follows one child, on its `core`, from the sending of its job to its end.
 
     `on_start` is called once the child has its job. `stopped` is asked at every look.
     """
@@ -70,12 +91,14 @@ class Watch:
         self,
         child: Child,
         limits: Limits,
+        core: int,
         on_event: Callable[[JsonDict], None] | None,
         stopped: Callable[[], bool],
         on_start: Callable[[], None],
     ) -> None:
         self._child = child
         self._limits = limits
+        self._core = core
         self._on_event = on_event
         self._stopped = stopped
         self._on_start = on_start
@@ -88,9 +111,17 @@ class Watch:
         self.handed_over = False
         self.started: float | None = None
         self.cpu_seconds_at_start = 0.0
-        self.isolation_seconds = 0.0
+        self.confinement = Confinement()
         self.peak_memory_bytes = 0
         self.tail = b""
+        self.stages: list[tuple[str, float]] = []
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    def stage_seconds(self, end: float) -> tuple[tuple[str, float], ...]:
+        """Return how long each stage took that was reached, where the job ended at `end`."""
+        bounds = [*self.stages, ("", end)]
+        return tuple((name, max(0.0, until - begun)) for (name, begun), (_, until) in pairwise(bounds))
 
     def follow(self, order: JsonDict, descriptors: Sequence[int]) -> Ending:
         """Hand the job over and block until it ends. Raises ChildLost, IsolationError, SandboxError."""
@@ -109,9 +140,10 @@ class Watch:
 
     def _hand_over(self, order: JsonDict, descriptors: Sequence[int]) -> None:
         self.handed_over = True
+        pin(self._child.pid, self._core)
         self._child.sock.settimeout(SEND_SECONDS)
         try:
-            wire.send_frame(self._child.sock, order, descriptors)
+            self.bytes_in += wire.send_frame(self._child.sock, order, descriptors)
         except OSError as error:
             if not self._child.has_last_words:
                 raise self._lost() from error
@@ -147,6 +179,7 @@ class Watch:
             return False
         self.tail = (self.tail + text)[-KEPT_OUTPUT_BYTES:]
         self._output_bytes += len(text)
+        self.bytes_out += len(text)
         if self._output_bytes > self._limits.output_bytes:
             raise Ended(
                 ExitCause.TOO_MUCH_OUTPUT,
@@ -159,6 +192,7 @@ class Watch:
         """Act on what there is; False if there is nothing more now or ever."""
         try:
             chunk = self._child.sock.recv(_CHUNK_BYTES)
+            self.bytes_out += len(chunk) if self.started is not None else 0
             for body in self._reader.feed(chunk):
                 self._hear(wire.decode(body), len(body))
         except (BlockingIOError, ConnectionResetError):
@@ -181,25 +215,44 @@ class Watch:
             self._count_event(size)
             if self._on_event:
                 self._on_event(frame["event"])
+        elif kind == "stage":
+            self._enter_stage(str(frame.get("stage")))
         elif kind == "reply" and isinstance(frame.get("reply"), dict):
             raise Ended(ExitCause.OK, reply=frame["reply"])
         elif kind == "error":
-            raise _raised(frame)
+            raise _raised(frame, self._limits)
         else:
             raise Ended(ExitCause.CRASHED, f"broke the protocol: a frame of kind {str(kind)[:40]!r}")
 
     def _hear_setup(self, kind: object, frame: JsonDict) -> None:
         """Frames before any untrusted code runs in the child."""
         if kind == "ready":
-            self.isolation_seconds = float(frame["isolation_seconds"])
+            layers = tuple((str(name), str(detail)) for name, detail in frame["layers"])
+            seconds = float(frame["isolation_seconds"])
+            self.confinement = Confinement(str(frame["tier"]), str(frame["policy"]), layers, seconds)
         elif kind == "started":
             self.started = float(frame["at"])  # one monotonic clock for all processes
             self.cpu_seconds_at_start = float(frame["cpu_seconds"])
             self._reader.limit = self._limits.reply_bytes
+            self.stages = [(name, self.started) for name in list(self._limits.stage_seconds)[:1]]
             self._on_start()
         elif kind == "fatal":
             error = IsolationError if frame["layer"] == "isolation" else SandboxError
             raise error(f"a sandboxed process could not be set up: {frame['error']}: {frame['traceback']}")
+
+    def _enter_stage(self, name: str) -> None:
+        """Begin a later stage. What is no stage, or over, is not believed: the present one goes on."""
+        names = list(self._limits.stage_seconds)
+        if self.stages and name in names[names.index(self.stages[-1][0]) + 1 :]:
+            self.stages.append((name, time.monotonic()))
+
+    def _check_stage(self, now: float) -> None:
+        if not self.stages:
+            return
+        name, begun = self.stages[-1]
+        most = self._limits.stage_seconds[name]
+        if now - begun > most:
+            raise Ended(ExitCause.STAGE_TIMEOUT, f"stage {name!r} still running after {most:g} s")
 
     def _count_event(self, size: int) -> None:
         self._events += 1
@@ -225,6 +278,7 @@ class Watch:
         limits = self._limits
         if now - self.started > limits.wall_seconds:
             raise Ended(ExitCause.TIMEOUT, f"still running after {limits.wall_seconds:g} s")
+        self._check_stage(now)
         memory, threads = usage_now(self._child.pid)
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
         if memory > limits.memory_bytes:
@@ -249,13 +303,18 @@ class Watch:
         return ChildLost(self._child.lost or f"a spare ended with code {code} before it had its job")
 
 
-def _raised(frame: JsonDict) -> Ended:
+def _raised(frame: JsonDict, limits: Limits) -> Ended:
     reply = {name: str(frame.get(name, ""))[-4000:] for name in ("error", "message", "traceback")}
     sentence = f"raised {reply['error']}: {reply['message']}"[:500]
-    no_memory = reply["error"] in ("MemoryError", "OutOfMemoryError") or any(
-        phrase in reply["message"] for phrase in _NO_MEMORY
-    )
-    return Ended(ExitCause.OUT_OF_MEMORY if no_memory else ExitCause.ERROR, sentence, reply)
+    said = f"{reply['error']}: {reply['message']}"
+    causes = (cause for cause, phrases in _TELLTALES.items() if any(phrase in said for phrase in phrases))
+    cause = next(causes, ExitCause.ERROR)
+    allowed = {
+        ExitCause.OUT_OF_MEMORY: f"; at most {limits.memory_bytes >> 20} MiB are allowed",
+        ExitCause.TOO_MANY_THREADS: f"; at most {limits.threads} are allowed",
+        ExitCause.TOO_MANY_FILES: f"; at most {OPEN_FILES} are allowed",
+    }
+    return Ended(cause, sentence + allowed.get(cause, ""), reply)
 
 
 def _crashed(code: int | None) -> Ended:
@@ -264,7 +323,7 @@ def _crashed(code: int | None) -> Ended:
     if code >= 0:
         return Ended(ExitCause.CRASHED, f"exited with status {code} without a reply")
     if -code == signal.SIGXCPU:
-        return Ended(ExitCause.TIMEOUT, "used up its CPU time on several threads")
+        return Ended(ExitCause.TOO_MUCH_CPU, "used up its CPU time on several threads")
     name = signal.Signals(-code).name
     hint = " from outside, perhaps the kernel out of memory" if -code == signal.SIGKILL else ""
     return Ended(ExitCause.CRASHED, f"was killed by {name}{hint}")

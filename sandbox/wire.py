@@ -47,12 +47,13 @@ def decode(body: bytes) -> JsonDict:
     return message
 
 
-def send_frame(sock: socket.socket, message: JsonDict, descriptors: Sequence[int] = ()) -> None:
-    """Send one frame, blocking. Raises OSError when the other side is gone."""
+def send_frame(sock: socket.socket, message: JsonDict, descriptors: Sequence[int] = ()) -> int:
+    """Send one frame, blocking; return its size in bytes. Raises OSError when the other side is gone."""
     frame = encode({**message, "descriptors": len(descriptors)})
     sent = socket.send_fds(sock, [frame], descriptors) if descriptors else 0
     if sent < len(frame):  # sending nothing would fail if the other side has read all and is gone by now
         sock.sendall(memoryview(frame)[sent:])
+    return len(frame)
 
 
 class FrameReader:

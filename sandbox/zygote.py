@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from netwright.errors import IsolationError
-from netwright.sandbox import child, isolation, kernel, wire
+from netwright.sandbox import child, isolation, kernel, layers, wire
 from netwright.sandbox.isolation import Tier
 
 if TYPE_CHECKING:
@@ -51,7 +51,18 @@ def _load(config: JsonDict, tier: Tier, libraries: tuple[str, ...]) -> child.Set
             f"the zygote has {count} threads after importing and warming up; its children would hang: "
             "set the number of threads to 1 in the warm_zygote hook"
         )
-    return child.Setup(os.getpid(), tier, config["device"], libraries, entries, warm_child)
+    policy = isolation.policy_hash(tier, config["device"])  # also assembles the filter, once for all children
+    return child.Setup(os.getpid(), tier, policy, config["device"], libraries, entries, warm_child)
+
+
+def _own_children() -> set[int]:
+    """List the processes whose parent is this single-threaded one, what its dead children left to it included."""
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return set(map(int, file.read().split()))
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return set(_processes_of(pid))
 
 
 def _processes_of(parent: int) -> list[int]:
@@ -139,11 +150,9 @@ class Zygote:
         )
 
     def _kill_strangers(self) -> int:
-        """Kill processes that a child started and orphaned; only tier T0 lets it start any."""
-        if self._setup.tier is not Tier.T0:
-            return 0
+        """Kill processes that a child started and orphaned. Only tier T0 lets it start any; this makes sure."""
         killed = 0
-        while strangers := set(_processes_of(os.getpid())) - set(self._ids):
+        while strangers := _own_children() - set(self._ids):
             for pid in strangers:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -180,7 +189,7 @@ def _prepare(channel: wire.Channel) -> child.Setup | None:
     begun = time.perf_counter()
     try:
         sys.path[:0] = config["python_path"]
-        libraries = isolation.library_paths(config["python_path"])
+        libraries = layers.library_paths(config["python_path"])
         report = isolation.survey(libraries, config["device"])
         wire.send_frame(channel.sock, {"kind": "isolation", "report": report.to_json()})
         tier = isolation.demand(report, Tier(config["isolation"]) if config["isolation"] else None)
@@ -199,7 +208,7 @@ def _prepare(channel: wire.Channel) -> child.Setup | None:
 def main(arguments: list[str]) -> None:
     """Print a report (`--probe DEVICE`), or serve on descriptor arguments[0] for process arguments[1]."""
     if arguments[0] == "--probe":
-        report = isolation.survey(isolation.library_paths(), arguments[1])
+        report = isolation.survey(layers.library_paths(), arguments[1])
         sys.stdout.write(json.dumps(report.to_json()))
         return
     _tie_to(int(arguments[1]))

@@ -8,6 +8,7 @@ import errno
 import importlib.machinery
 import importlib.util
 import os
+import platform
 import signal
 import socket
 import sys
@@ -86,15 +87,22 @@ def environment(job):
 
 
 def descriptors(job):
-    """Every open descriptor with its file, "" where the kernel does not say."""
-    found = {}
-    for number in range(256):
-        try:
-            os.fstat(number)
-            found[str(number)] = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-    return {"open": found}
+    """Every open descriptor with its kind."""
+    return {"open": {str(number): found[0] for number in range(256) if (found := fstat(number))}}
+
+
+KINDS = {0o020000: "character device", 0o010000: "pipe", 0o140000: "socket", 0o100000: "file"}
+
+
+def fstat(number):
+    """Kind and size of what is open, None if nothing is. By the bare call: glibc asks newfstatat, which is refused."""
+    fields = (ctypes.c_uint64 * 18)()
+    try:
+        syscall({"x86_64": 5, "aarch64": 80}[platform.machine()], number, ctypes.byref(fields))
+    except OSError:
+        return None
+    mode = fields[3] & 0xFFFFFFFF if platform.machine() == "x86_64" else fields[2] & 0xFFFFFFFF
+    return KINDS[mode & 0o170000], fields[6]
 
 
 def reopens(job):
@@ -114,7 +122,9 @@ def reads_source(job):
         "bytecode": lambda: os.open(importlib.util.cache_from_source(os.__file__), os.O_RDONLY),
         "inspect": lambda: inspect.getsource(inspect),
         "linecache": lambda: linecache.getlines(os.__file__)[0],
-        "cached lines": lambda: [name for name in linecache.cache if name.endswith(".py")][0],
+        "cached lines": lambda: [
+            name for name, known in linecache.cache.items() if name.endswith(".py") and len(known) > 1
+        ][0],
     }
     refused = {}
     for name, way in ways.items():
@@ -243,22 +253,30 @@ def pins_itself(job):
     return attempt(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))
 
 
+def sees_cores(job):
+    return {"cores": len(os.sched_getaffinity(0))}
+
+
+def looks_at(job):
+    path = job.payload["path"]
+    ways = {
+        "stat": lambda: os.stat(path),
+        "lstat": lambda: os.lstat(path),
+        "access": lambda: os.access(path, os.F_OK) or syscall({"x86_64": 21, "aarch64": 48}[platform.machine()], 0),
+        "readlink": lambda: os.readlink(path),
+        "statvfs": lambda: os.statvfs(path),
+    }
+    return {name: attempt(way)["refused"] for name, way in ways.items()}
+
+
 def unshares(job):
     return attempt(lambda: syscall(272, 0x10000000))
 
 
 def resizes_output(job):
     """An output is reachable only as memory; try to resize what its mapping holds open."""
-    sizes = {number: descriptor_size(number) for number in range(4, 64)}
-    found = [number for number, size in sizes.items() if size == 4096]
+    found = [number for number in range(4, 64) if (known := fstat(number)) and known[1] == 4096]
     return {"found": {str(n): attempt(lambda n=n: os.ftruncate(n, 0))["refused"] for n in found}}
-
-
-def descriptor_size(number):
-    try:
-        return os.fstat(number).st_size
-    except OSError:
-        return -1
 
 
 def writes_input(job):
@@ -298,6 +316,22 @@ def segfaults(job):
     ctypes.string_at(0)
 
 
+def opens_too_many(job):
+    """Duplicates a descriptor until there are no more."""
+    import fcntl
+
+    while True:
+        fcntl.fcntl(3, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+def passes_stages(job):
+    """Announce stages as told, then sleep."""
+    for name, seconds in job.payload["stages"]:
+        job.stage(name)
+        time.sleep(seconds)
+    return {}
+
+
 def loops_in_c(job):
     """One bytecode that holds the GIL for minutes."""
     return {"n": sum(range(10**12))}
@@ -311,7 +345,7 @@ def ignores_sigterm(job):
 
 
 def stops_itself(job):
-    os.kill(os.getpid(), signal.SIGSTOP)
+    signal.raise_signal(signal.SIGSTOP)
     return {}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from netwright.errors import SandboxError
 from netwright.sandbox import ExitCause, Job, Limits, Sandbox, wire
+from netwright.sandbox.isolation import policy_hash
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +95,59 @@ def test_a_thread_bomb_is_killed(bench):
     assert "at most 16 are allowed" in result.reason
 
 
+def test_too_many_open_files_are_an_end_of_their_own(bench):
+    result = bench.run("opens_too_many")
+
+    assert result.cause is ExitCause.TOO_MANY_FILES
+    assert "at most 256 are allowed" in result.reason
+
+
+STAGES = {"compile": 0.3, "build": 0.3, "training": 20.0}
+
+
+def test_a_stage_that_takes_too_long_ends_the_job_and_is_named(bench):
+    stages = [("build", 0.1), ("training", 0.1)]
+    limits = Limits(stage_seconds=STAGES)
+
+    in_time = bench.run("passes_stages", limits, stages=stages)
+    at_first = bench.run("sleeps", limits)
+    in_between = bench.run("passes_stages", limits, stages=[("build", 20.0)])
+
+    assert in_time.cause is ExitCause.OK
+    assert [name for name, _ in in_time.stages] == list(STAGES)
+    assert all(seconds >= 0.1 for _, seconds in in_time.stages[1:])
+    assert (at_first.cause, at_first.stages[-1][0]) == (ExitCause.STAGE_TIMEOUT, "compile")
+    assert in_between.cause is ExitCause.STAGE_TIMEOUT
+    assert in_between.reason == "stage 'build' still running after 0.3 s"
+
+
+@pytest.mark.parametrize("stages", [[("build", 0), ("compile", 0.5)], [("build", 0), ("bonus", 0.5)], [("build", 0.5)]])
+def test_a_job_cannot_go_back_to_a_stage_nor_invent_one(bench, stages):
+    result = bench.run("passes_stages", Limits(stage_seconds=STAGES), stages=stages)
+
+    assert (result.cause, result.stages[-1][0]) == (ExitCause.STAGE_TIMEOUT, "build")
+
+
+def test_what_went_in_and_came_out_is_counted(bench):
+    job = Job(
+        entry="sandbox_entries:honest", payload={"numbers": []}, inputs={"text": b"x" * 1000}, outputs={"text": 2000}
+    )
+
+    result = bench.sandbox.run(job)
+
+    assert 1000 < result.bytes_in < 1500
+    assert 2000 < result.bytes_out < 2500
+
+
+def test_how_it_was_confined_and_how_it_ended_is_known(bench):
+    ended, crashed = bench.run("sleeps", seconds=0), bench.run("segfaults")
+
+    assert ended.policy == crashed.policy == policy_hash(bench.sandbox.tier, "cpu")
+    assert {"no_new_privs", "rlimits", "capabilities", "landlock", "seccomp"} <= {name for name, _ in ended.layers}
+    assert (ended.exit_code, crashed.exit_code) == (None, -11)
+    assert ended.left_behind == 0
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -125,7 +179,7 @@ def test_the_measurements_are_the_parents(bench):
     assert result.cpu_seconds < 0.1
     assert result.peak_memory_bytes > 5 << 20
     assert 0 < result.start_seconds < 5
-    assert result.tier == "T2"
+    assert result.tier == bench.sandbox.tier
 
 
 def test_a_warm_spare_is_used_once_there_is_one(bench):
