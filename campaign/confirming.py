@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, mean_metrics, train_all
@@ -83,6 +84,7 @@ def confirm_candidates(
     home: Path,
     ids: Sequence[str],
     *,
+    sandbox_flags: Mapping[str, Any],
     campaign_name: str | None,
     seeds: int,
     rung: int | None,
@@ -91,13 +93,15 @@ def confirm_candidates(
 ) -> Confirmation:
     """Confirm `ids` (default: the campaign's best design) against their parents and all baselines.
 
-    Trials that an earlier confirmation finished are taken from the memory, so an interrupted one can be repeated.
+    `sandbox_flags` are laid over the campaign's own sandbox settings. Trials that an earlier confirmation finished
+    are taken from the memory, so an interrupted one can be repeated.
 
     Raises: NotFound, ConfigError, BusyError; KeyboardInterrupt with everything finished remembered.
     """
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
+        contained = config.sandbox.laid_over(sandbox_flags)
         task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
         if task.spec.id != row.task.id:
             raise ConfigError(
@@ -110,11 +114,12 @@ def confirm_candidates(
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
         with (
             exclusive(home, row.name, doing="confirmed"),
-            open_sandbox(slots=workers, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
+            open_sandbox(contained, slots=workers) as sandbox,
         ):
+            audit = config.audit.strength
             trials = train_all(
                 memory,
-                Laboratory(sandbox, task, memory.evaluation_key),
+                Laboratory(sandbox, task, memory.evaluation_key, limits=contained.limits, audit=audit),
                 [candidate for candidate, _ in cast],
                 seeds=fresh,
                 rung=level,

@@ -11,33 +11,44 @@ from typing import IO, TYPE_CHECKING
 
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board
-from netwright.config import CampaignConfig, LlmConfig
+from netwright.config import CampaignConfig, LlmConfig, SandboxConfig
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
-from netwright.sandbox.isolation import Tier, probe
+from netwright.sandbox.isolation import IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
 
 if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
 
 
-def open_sandbox(*, slots: int, accept_no_sandbox: bool = False) -> Sandbox:
+def open_sandbox(config: SandboxConfig, *, slots: int) -> Sandbox:
     """A sandbox for a laboratory, to be entered with `with`.
 
-    `accept_no_sandbox` lets a machine that cannot isolate run candidates with resource limits only; where it can
-    isolate, it still does.
+    Where no sandbox is accepted, a machine that cannot isolate runs candidates with resource limits only; one that
+    can isolate still does, unless T0 is asked for by name.
     """
-    weakest = Tier.T0 if accept_no_sandbox and probe().tier is Tier.T0 else None
+    tier = config.tier
+    if tier is None and config.accept_no_sandbox and config.kind == "process" and probe().tier is Tier.T0:
+        tier = Tier.T0
     return Sandbox(
         slots=slots,
         entries=Laboratory.ENTRIES,
         warm_zygote=Laboratory.WARM_ZYGOTE,
         warm_child=Laboratory.WARM_CHILD,
-        isolation=weakest,
+        isolation=tier,
     )
+
+
+def confinement(config: SandboxConfig, report: IsolationReport) -> tuple[Tier, str]:
+    """The tier that `config` leads to where `report` was made, and its layers in one line."""
+    tier = config.tier or report.tier
+    if tier is Tier.T0:
+        return tier, "resource limits only, candidate code is NOT isolated"
+    where = "" if config.kind == "process" else f"in {config.kind} ({config.image}): "
+    return tier, where + ", ".join(name for name, enforced, _ in report.layers if enforced)
 
 
 @contextmanager
@@ -153,12 +164,16 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
     return Agents(planner, LlmCritic(endpoint, ledger), endpoint)
 
 
-def open_board(row: Campaign, tier: Tier) -> Board:
-    """The board of a campaign, with the time that earlier sessions took."""
-    return Board(
+def open_board(row: Campaign, report: IsolationReport) -> Board:
+    """The board of a campaign, with the time that earlier sessions took; its first news is what isolates."""
+    config = CampaignConfig.model_validate(row.config)
+    tier, layers = confinement(config.sandbox, report)
+    board = Board(
         name=row.name,
         task=row.task,
-        config=CampaignConfig.model_validate(row.config),
+        config=config,
         tier=tier.value,
         elapsed_before=row.elapsed_seconds,
     )
+    board.news.append(f"isolation {tier}: {layers}")
+    return board

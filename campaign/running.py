@@ -38,15 +38,16 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     """
     task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
+    limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
         # One more than there are training slots: gates have a lane of their own.
-        open_sandbox(slots=config.workers + 1, accept_no_sandbox=config.accept_no_sandbox) as sandbox,
+        open_sandbox(config.sandbox, slots=config.workers + 1) as sandbox,
     ):
         row = begin_or_continue(memory, config, task)
-        board = open_board(row, sandbox.isolation.tier)
-        lab = Laboratory(sandbox, task, memory.evaluation_key)
+        board = open_board(row, sandbox.isolation)
+        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=limits, audit=config.audit.strength)
         status: CampaignStatus = "failed"
         note = ""
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from netwright.campaign.opening import open_sandbox
+from netwright.campaign.opening import confinement, open_sandbox
+from netwright.config import SandboxConfig
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baseline, baseline_names
 from netwright.evaluator.contract import title_and_hypothesis
@@ -30,6 +32,21 @@ class Row:
     candidate: Candidate
     trials: tuple[Trial, ...]
     score: Score | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the gates said of a candidate at `tier`; `seconds` run from the request to the last report."""
+
+    candidate: Candidate
+    gates: tuple[GateReport, ...]
+    tier: str
+    layers: str
+    seconds: float
+
+    @property
+    def rejected(self) -> bool:
+        return any(report.rejects for report in self.gates)
 
 
 @dataclass(frozen=True)
@@ -67,14 +84,16 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
     return Candidate(source=source, scope=scope, title=title or path.stem, hypothesis=hypothesis, origin="file")
 
 
-def check_file(
-    path: Path, task_name: str, data: Path | None, *, accept_no_sandbox: bool = False
-) -> tuple[Candidate, tuple[GateReport, ...]]:
+def check_file(path: Path, task_name: str, data: Path | None, sandbox_config: SandboxConfig) -> Check:
     """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
+    begun = time.monotonic()
     task = load_task(task_name, data=data)
     candidate = read_candidate(path, task.spec.scope)
-    with open_sandbox(slots=1, accept_no_sandbox=accept_no_sandbox) as sandbox:
-        return candidate, Laboratory(sandbox, task, b"").check(candidate)
+    with open_sandbox(sandbox_config, slots=1) as sandbox:
+        lab = Laboratory(sandbox, task, b"", limits=sandbox_config.limits)
+        tier, layers = confinement(sandbox_config, sandbox.isolation)
+        gates = lab.check(candidate)
+        return Check(candidate, gates, tier.value, layers, time.monotonic() - begun)
 
 
 def evaluate_file(
@@ -82,11 +101,11 @@ def evaluate_file(
     path: Path,
     task_name: str,
     data: Path | None,
+    sandbox_config: SandboxConfig,
     *,
     seeds: int,
     rung: int,
     workers: int,
-    accept_no_sandbox: bool,
     on_progress: Progress,
 ) -> Evaluation:
     """Check, train and score the candidate in `path`; trials that the memory has are not run again.
@@ -98,9 +117,9 @@ def evaluate_file(
     candidate = read_candidate(path, task.spec.scope)
     with (
         Memory.open(home) as memory,
-        open_sandbox(slots=workers, accept_no_sandbox=accept_no_sandbox) as sandbox,
+        open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = Laboratory(sandbox, task, memory.evaluation_key)
+        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
         memory.put_candidate(candidate)
         gates = memory.gates(candidate.id, task.spec.id) or lab.check(candidate)
         memory.put_gates(candidate.id, task.spec.id, gates)
@@ -127,11 +146,11 @@ def evaluate_baselines(
     home: Path,
     task_name: str,
     data: Path | None,
+    sandbox_config: SandboxConfig,
     *,
     seeds: int,
     rung: int,
     workers: int,
-    accept_no_sandbox: bool,
     on_progress: Progress,
 ) -> tuple[Row, ...]:
     """Train every baseline at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it; best first."""
@@ -140,9 +159,9 @@ def evaluate_baselines(
     candidates = [baseline(name) for name in baseline_names()]
     with (
         Memory.open(home) as memory,
-        open_sandbox(slots=workers, accept_no_sandbox=accept_no_sandbox) as sandbox,
+        open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = Laboratory(sandbox, task, memory.evaluation_key)
+        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return known_baselines(memory, task.spec.id, rung)
 

@@ -13,8 +13,10 @@ from netwright.cli.options import (
     Data,
     Home,
     Json,
-    NoSandbox,
+    SandboxFlags,
+    TaskOrConfigured,
     Workers,
+    contained,
     workers_or_cores,
 )
 
@@ -30,9 +32,11 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@contained
 def run(
+    sandbox: SandboxFlags,
     file: File = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; see `netwright tasks`.")] = None,
+    task: TaskOrConfigured = None,
     data: Data = None,
     trials: Annotated[int | None, typer.Option(min=1, help="End after so many trained candidates.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
@@ -43,7 +47,6 @@ def run(
     llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
-    no_sandbox: NoSandbox = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -66,7 +69,7 @@ def run(
             "name": name,
             "llm.url": llm,
             "llm.model": model,
-            "accept_no_sandbox": no_sandbox or None,
+            **{f"sandbox.{key}": value for key, value in sandbox.items()},
         },
     )
     if dry_run:
@@ -79,7 +82,8 @@ def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     from netwright.config import CampaignConfig
     from netwright.memory.store import Memory
 
-    with Memory.open(home, create=False, read_only=True) as memory:
+    # For writing: a memory of an older netwright is brought forward by this command.
+    with Memory.open(home, create=False) as memory:
         row = memory.campaign(name)
     if row.status == "finished":
         typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True)
@@ -118,7 +122,9 @@ def status(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     print_status(home, name, json=json)
 
 
+@contained
 def confirm(
+    sandbox: SandboxFlags,
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Candidates. Default: the best one.")
     ] = None,
@@ -138,6 +144,7 @@ def confirm(
         confirmation = confirm_candidates(
             home,
             ids or [],
+            sandbox_flags=sandbox,
             campaign_name=campaign,
             seeds=seeds,
             rung=rung,

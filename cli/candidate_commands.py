@@ -12,9 +12,12 @@ from netwright.cli.options import (
     Data,
     Home,
     Json,
-    NoSandbox,
+    RungLevel,
+    SandboxFlags,
+    Seeds,
     TaskName,
     Workers,
+    contained,
     workers_or_cores,
 )
 
@@ -29,30 +32,33 @@ def register(app: typer.Typer) -> None:
     app.add_typer(tasks_app, name="tasks")
 
 
+@contained
 def check(
+    sandbox: SandboxFlags,
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
-    no_sandbox: NoSandbox = False,
     json: Json = False,
 ) -> int:
     """Run all gates on a candidate file: does it build, is it causal, does it fit? Exit code 3 when rejected."""
     from netwright.campaign.single import check_file
-    from netwright.cli.evaluations import print_gates
+    from netwright.cli.evaluations import print_check
+    from netwright.config import SandboxConfig
 
-    candidate, reports = check_file(file, task, data, accept_no_sandbox=no_sandbox)
-    print_gates(candidate, reports, json=json)
-    return 3 if any(report.rejects for report in reports) else 0
+    found = check_file(file, task, data, SandboxConfig().laid_over(sandbox))
+    print_check(found, json=json)
+    return 3 if found.rejected else 0
 
 
+@contained
 def evaluate(
+    sandbox: SandboxFlags,
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")] = 2,
-    rung: Annotated[int, typer.Option(min=0, help="Training budget.")] = 0,
+    seeds: Seeds = 2,
+    rung: RungLevel = 0,
     workers: Workers = None,
-    no_sandbox: NoSandbox = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -60,6 +66,7 @@ def evaluate(
     from netwright.campaign.single import evaluate_file
     from netwright.cli.evaluations import print_evaluation
     from netwright.cli.live import confirm_progress
+    from netwright.config import SandboxConfig
 
     with confirm_progress(quiet=json) as progress:
         evaluation = evaluate_file(
@@ -67,23 +74,24 @@ def evaluate(
             file,
             task,
             data,
+            SandboxConfig().laid_over(sandbox),
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
-            accept_no_sandbox=no_sandbox,
             on_progress=progress,
         )
     print_evaluation(evaluation, json=json)
     return 3 if evaluation.rejected else 0 if evaluation.scored else 1
 
 
+@contained
 def baselines(
+    sandbox: SandboxFlags,
     task: TaskName = "bytes",
     data: Data = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")] = 2,
-    rung: Annotated[int, typer.Option(min=0, help="Training budget.")] = 0,
+    seeds: Seeds = 2,
+    rung: RungLevel = 0,
     workers: Workers = None,
-    no_sandbox: NoSandbox = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -91,16 +99,17 @@ def baselines(
     from netwright.campaign.single import evaluate_baselines
     from netwright.cli.evaluations import print_baselines
     from netwright.cli.live import confirm_progress
+    from netwright.config import SandboxConfig
 
     with confirm_progress(quiet=json) as progress:
         rows = evaluate_baselines(
             home,
             task,
             data,
+            SandboxConfig().laid_over(sandbox),
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
-            accept_no_sandbox=no_sandbox,
             on_progress=progress,
         )
     print_baselines(rows, json=json)

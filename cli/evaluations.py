@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from netwright.campaign.single import Evaluation, Row, mean_metrics
+from netwright.campaign.single import Check, Evaluation, Row, mean_metrics
 from netwright.cli.output import count, out, print_json, say, table
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
@@ -18,12 +18,29 @@ from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
 ROW_COLUMNS = ("architecture", "loss (nats)>", "±>", "metric>", "seeds>", "params>", "tokens/s>", "id")
 
 
-def print_gates(candidate: Candidate, reports: Sequence[GateReport], *, json: bool) -> None:
+def print_check(found: Check, *, json: bool) -> None:
+    """Every gate, what confined the candidate meanwhile, and how long it all took."""
+    if json:
+        print_json(
+            {
+                "id": found.candidate.id,
+                "title": found.candidate.title,
+                "accepted": not found.rejected,
+                "gates": list(found.gates),
+                "tier": found.tier,
+                "layers": found.layers,
+                "seconds": round(found.seconds, 3),
+            }
+        )
+        return
+    print_gates(found.candidate, found.gates)
+    say(f"{found.seconds:.2f} s in all, start of the sandbox included")
+    say(f"isolation {found.tier}: {found.layers}")
+
+
+def print_gates(candidate: Candidate, reports: Sequence[GateReport]) -> None:
     """Every gate with its verdict, its evidence and what to do."""
     rejected = any(report.rejects for report in reports)
-    if json:
-        print_json({"id": candidate.id, "title": candidate.title, "accepted": not rejected, "gates": list(reports)})
-        return
     out.print(Text(candidate.title, style="bold"))
     out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
     for report in reports:
@@ -67,7 +84,7 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
         )
         return
     if evaluation.rejected:
-        print_gates(row.candidate, evaluation.gates, json=False)
+        print_gates(row.candidate, evaluation.gates)
         return
     for trial in row.trials:
         if trial.status is not TrialStatus.DONE:

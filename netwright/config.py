@@ -20,6 +20,18 @@ policy = "tree"           # tree, random, evolution
 url = "http://127.0.0.1:8080/v1"
 model = "qwen3-coder"
 api_key_env = "NETWRIGHT_API_KEY"
+
+[sandbox]                 # what runs the code, and what it may use
+kind = "process"          # process, docker, podman
+tier = "T3"               # default: the best this machine has, never below T2
+memory_mb = 3072          # resident, with what all processes of the sandbox share (torch: about 300)
+build_seconds = 10.0      # also compile_, first_step_ and train_base_seconds, train_tokens_per_second
+threads = 8
+output_kb = 64            # stdout and stderr together
+
+[audit]                   # how many sheets of spliced twins each trial has to answer
+screening_sheets = 1      # at the lowest rung
+final_sheets = 4          # above it, and on the locked test split
 ```
 """
 
@@ -28,15 +40,29 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat, ValidationError, field_validator
+from pydantic import Field, FiniteFloat, ValidationError, ValidationInfo, field_validator, model_validator
 
 from netwright.errors import ConfigError
+from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
+from netwright.sandbox.isolation import Tier
 from netwright.types import Frozen
 
 DEFAULT_TASK = "bytes"
+DEFAULT_IMAGE = "netwright"
+_LEAST: dict[str, tuple[float, str]] = {
+    "memory_mb": (384, "torch itself takes about 300 MB of resident memory"),
+    "threads": (1, "a process is at least one thread"),
+    "output_kb": (1, "an error has to be told in something"),
+    "compile_seconds": (0.1, "nothing compiles in no time"),
+    "build_seconds": (0.1, "no network is built in no time"),
+    "first_step_seconds": (0.1, "no step is taken in no time"),
+    "train_base_seconds": (1.0, "every training needs a moment to begin and to end"),
+    "train_tokens_per_second": (1.0, "it is the slowest pace that is waited for"),
+}
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -80,6 +106,130 @@ class LlmConfig(Frozen):
         return value
 
 
+class SandboxConfig(Frozen):
+    """What runs candidate code, and what it may use there.
+
+    `kind` is a process of this machine, or one in a container of the engine of that name: `image` with netwright in
+    it, started with further `options` of the engine's `run`. `tier` None is the best that can be had, never below
+    T2. `accept_no_sandbox` allows T0 where nothing else can be had, or where T0 is asked for. Limits that are left
+    out are the evaluator's (LaboratoryLimits).
+    """
+
+    kind: Literal["process", "docker", "podman"] = "process"
+    accept_no_sandbox: bool = False
+    tier: Tier | None = None
+    image: str = DEFAULT_IMAGE
+    options: tuple[str, ...] = ()
+    memory_mb: int = LIMITS.memory_bytes >> 20
+    threads: int = LIMITS.threads
+    output_kb: int = LIMITS.output_bytes >> 10
+    compile_seconds: FiniteFloat = LIMITS.compile_seconds
+    build_seconds: FiniteFloat = LIMITS.build_seconds
+    first_step_seconds: FiniteFloat = LIMITS.first_step_seconds
+    train_base_seconds: FiniteFloat = LIMITS.train_base_seconds
+    train_tokens_per_second: FiniteFloat = LIMITS.train_tokens_per_second
+
+    @field_validator("tier")
+    @classmethod
+    def _tier_accepted(cls, value: Tier | None, known: ValidationInfo) -> Tier | None:
+        if value is Tier.T0 and not known.data.get("accept_no_sandbox"):
+            raise ValueError(
+                "tier T0 isolates nothing: say --i-accept-no-sandbox as well (accept_no_sandbox = true in a campaign "
+                "file), or leave the tier out"
+            )
+        return value
+
+    @field_validator("image", "options")
+    @classmethod
+    def _for_containers(cls, value: Any, known: ValidationInfo) -> Any:
+        if known.field_name == "image" and not value.strip():
+            raise ValueError(f"expected the name of an image, got {value!r}; leave it out for {DEFAULT_IMAGE!r}")
+        if known.data.get("kind") == "process" and value not in (DEFAULT_IMAGE, ()):
+            raise ValueError(
+                f'{value!r} is for containers, and the sandbox is a process: add kind = "docker" (--sandbox docker) '
+                "or podman, or leave it out"
+            )
+        return value
+
+    @field_validator(*_LEAST)
+    @classmethod
+    def _enough(cls, value: float, known: ValidationInfo) -> float:
+        least, why = _LEAST[str(known.field_name)]
+        if value < least:
+            default = cls.model_fields[str(known.field_name)].default
+            raise ValueError(f"expected at least {least:g}, got {value:g}: {why}; leave it out for {default:g}")
+        return value
+
+    @property
+    def limits(self) -> LaboratoryLimits:
+        """What the evaluator's jobs may use."""
+        return LaboratoryLimits(
+            compile_seconds=self.compile_seconds,
+            build_seconds=self.build_seconds,
+            first_step_seconds=self.first_step_seconds,
+            train_base_seconds=self.train_base_seconds,
+            train_tokens_per_second=self.train_tokens_per_second,
+            memory_bytes=self.memory_mb << 20,
+            threads=self.threads,
+            output_bytes=self.output_kb << 10,
+        )
+
+    def laid_over(self, flags: Mapping[str, Any]) -> Self:
+        """These settings with the command line's flags over them; a value of None means it was not given.
+
+        Raises: ConfigError naming the flag's key.
+        """
+        given = {key: value for key, value in flags.items() if value is not None}
+        try:
+            return type(self).model_validate(self.model_dump() | given)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, "", None, set(given), table="sandbox")) from None
+
+    def limits_for(self, tokens: int) -> LaboratoryLimits:
+        """The limits, where the shortest training is one on `tokens`.
+
+        Raises: ConfigError naming a stage that may take longer than that whole training.
+        """
+        whole = self.limits.train(tokens).wall_seconds
+        for stage in ("compile_seconds", "build_seconds", "first_step_seconds"):
+            value = getattr(self, stage)
+            if value > whole:
+                raise ConfigError(
+                    f"sandbox.{stage} = {value:g} is longer than the {whole:g} s that a whole training on {tokens:,} "
+                    "tokens may take: lower it, or raise sandbox.train_base_seconds"
+                )
+        return self.limits
+
+
+class AuditConfig(Frozen):
+    """How many sheets of twins, each for a fresh process, audit a trial: at the lowest rung, and where it decides."""
+
+    screening_sheets: Annotated[int, Field(le=64)] = AUDIT.screening_sheets
+    final_sheets: Annotated[int, Field(le=64, validate_default=True)] = AUDIT.final_sheets
+
+    @field_validator("screening_sheets")
+    @classmethod
+    def _audits(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError(f"expected at least 1, got {value}: without a sheet of twins no leak shows; set it to 1")
+        return value
+
+    @field_validator("final_sheets")
+    @classmethod
+    def _audits_harder(cls, value: int, known: ValidationInfo) -> int:
+        screening = known.data.get("screening_sheets", 1)
+        if value < screening:
+            raise ValueError(
+                f"expected at least screening_sheets ({screening}), got {value}: what decides is not audited less "
+                "than what screens; raise it, or lower screening_sheets"
+            )
+        return value
+
+    @property
+    def strength(self) -> AuditStrength:
+        return AuditStrength(screening_sheets=self.screening_sheets, final_sheets=self.final_sheets)
+
+
 class CampaignConfig(Frozen):
     """Everything that defines a campaign."""
 
@@ -90,10 +240,23 @@ class CampaignConfig(Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
     in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
-    accept_no_sandbox: bool = False
     budget: Budget = Budget()
     search: SearchConfig = SearchConfig()
     llm: LlmConfig = LlmConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    audit: AuditConfig = AuditConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accepted_above(cls, values: Any) -> Any:
+        """Campaigns in a memory may still have `accept_no_sandbox` outside the table that it belongs to now."""
+        if not isinstance(values, dict) or "accept_no_sandbox" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "accept_no_sandbox"}
+        table = rest.get("sandbox", {})
+        if isinstance(table, dict):
+            rest["sandbox"] = {"accept_no_sandbox": values["accept_no_sandbox"], **table}
+        return rest
 
     @field_validator("name")
     @classmethod
@@ -164,9 +327,11 @@ def _lay_over(values: dict[str, Any], keys: list[str], value: Any) -> None:
     values[keys[-1]] = value
 
 
-def _explain(error: ValidationError, text: str, path: Path | None, given_as_flags: set[str]) -> str:
+def _explain(
+    error: ValidationError, text: str, path: Path | None, given_as_flags: set[str], *, table: str | None = None
+) -> str:
     first = error.errors(include_url=False)[0]
-    keys = [str(part) for part in first["loc"]]
+    keys = [*([table] if table else []), *(str(part) for part in first["loc"])]
     dotted = ".".join(keys) or "(file)"
     line = None if dotted in given_as_flags else line_of_key(text, keys)
     where = f"{path}, line {line}: " if line else ""

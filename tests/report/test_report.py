@@ -232,7 +232,14 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
     winner = tell_confirmed(teller_of(memory.start_campaign("real", task, 0, config)), made)
 
     said = confirm_candidates(
-        tmp_path / "home", [], campaign_name="real", seeds=3, rung=1, workers=1, on_progress=lambda *_: None
+        tmp_path / "home",
+        [],
+        sandbox_flags={},
+        campaign_name="real",
+        seeds=3,
+        rung=1,
+        workers=1,
+        on_progress=lambda *_: None,
     )
 
     section = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
