@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
-from netwright.sandbox.isolation import IsolationReport, Tier, probe
+from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def confinement(config: SandboxConfig, report: IsolationReport) -> tuple[Tier, s
     if tier is Tier.T0:
         return tier, "resource limits only, candidate code is NOT isolated"
     where = "" if config.kind == "process" else f"in {config.kind} ({config.image}): "
-    return tier, where + ", ".join(name for name, enforced, _ in report.layers if enforced)
+    # The report is of the best tier: a layer that a lower one does without is there and yet not used.
+    unused = {name.replace("_", " ") for name, used in asdict(RECIPES[tier]).items() if used is False}
+    return tier, where + ", ".join(name for name, enforced, _ in report.layers if enforced and name not in unused)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ _SANDBOX_OPTIONS: dict[str, tuple[Any, str, str]] = {
     "tier": (
         Literal["T0", "T1", "T2", "T3"] | None,
         "--tier",
-        "How confined it is at least; see `netwright doctor`. Default: the best there is, never below T2.",
+        "How confined it is; see `netwright doctor`. Default: the best that can be had, never below T2.",
     ),
     "image": (str | None, "--image", "The image of the container. Default: netwright."),
     "accept_no_sandbox": (

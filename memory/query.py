@@ -22,7 +22,10 @@ from netwright.types import Candidate, JsonDict, Trial, TrialStatus
 
 @dataclass(frozen=True, kw_only=True)
 class TopRow:
-    """One candidate at the highest rung it reached; `rank` counts from 1 within its task."""
+    """One candidate at the highest rung it reached; `rank` counts from 1 within its task.
+
+    `tier` is the weakest isolation among its trainings there, None if it was not recorded.
+    """
 
     rank: int
     task_id: str
@@ -42,6 +45,8 @@ class TopRow:
     tokens_per_second: float | None
     peak_memory_bytes: int
     wall_seconds: float
+    tier: str | None
+    not_isolated: bool
 
 
 def top(
@@ -75,7 +80,8 @@ def top(
     for row in found:
         ranks[row["task_id"]] += 1
         if limit is None or ranks[row["task_id"]] <= limit:
-            values = {**dict(row), "is_baseline": bool(row["is_baseline"])}
+            truths = {name: bool(row[name]) for name in ("is_baseline", "not_isolated")}
+            values = {**dict(row), **truths}
             rows.append(TopRow(rank=ranks[row["task_id"]], **values))
     return rows
 
@@ -112,7 +118,7 @@ def show(memory: Memory, prefix: str) -> Shown:
             "SELECT task_id, gate, passed, severity, message, evidence, seconds FROM gates "
             "WHERE candidate_id = ? ORDER BY id"
         ),
-        trials=[trial.model_dump(mode="json") for trial in memory.trials(candidate_id=candidate.id)],
+        trials=[trial.model_dump(mode="json") for trial in memory.trials(candidate_id=candidate.id, repeats=True)],
         scores=rows(
             "SELECT p.name AS campaign, s.node, s.value, s.standard_error, s.rung, s.seeds, s.created_at "
             "FROM scores s JOIN campaigns p ON p.id = s.campaign_id WHERE s.candidate_id = ? ORDER BY s.id"

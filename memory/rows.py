@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netwright.memory.records import ActionRecord, Campaign
@@ -15,6 +15,7 @@ from netwright.types import (
     Candidate,
     GateReport,
     Interval,
+    JobLog,
     JsonDict,
     LlmCall,
     Score,
@@ -118,6 +119,7 @@ def trial_row(trial: Trial) -> JsonDict:
         "rung": trial.rung,
         "seed": trial.seed,
         "split": trial.split.value,
+        "repeat": trial.repeat,
         "status": trial.status.value,
         "loss_nats": trial.loss_nats,
         "loss_standard_error": trial.loss_standard_error,
@@ -135,8 +137,8 @@ def trial_row(trial: Trial) -> JsonDict:
     }
 
 
-def trial_of(row: sqlite3.Row) -> Trial:
-    """A trial from its row joined with `curve_steps` and `curve_losses`."""
+def trial_of(row: sqlite3.Row, jobs: Sequence[sqlite3.Row]) -> Trial:
+    """A trial from its row joined with `curve_steps` and `curve_losses`, and the rows of its processes in order."""
     steps = json.loads(row["curve_steps"] or "[]")
     losses = json.loads(row["curve_losses"] or "[]")
     return Trial(
@@ -146,10 +148,20 @@ def trial_of(row: sqlite3.Row) -> Trial:
         usage=Usage(**{name: row[name] for name in Usage.model_fields}),
         telemetry=json.loads(row["telemetry"]),
         curve=tuple(zip(steps, losses, strict=True)),
+        jobs=tuple(map(_job_of, jobs)),
     )
 
 
-_TRIAL_COLUMNS = tuple(set(Trial.model_fields) - {"metrics", "audit", "usage", "telemetry", "curve"})
+_TRIAL_COLUMNS = tuple(set(Trial.model_fields) - {"metrics", "audit", "usage", "telemetry", "curve", "jobs"})
+
+
+def job_row(job: JobLog) -> JsonDict:
+    return {**job.model_dump(), "layers": to_json(job.layers), "stages": to_json(job.stages)}
+
+
+def _job_of(row: sqlite3.Row) -> JobLog:
+    values = {name: row[name] for name in JobLog.model_fields}
+    return JobLog.model_validate({**values, "layers": json.loads(row["layers"]), "stages": json.loads(row["stages"])})
 
 
 def kept_output(text: str) -> str:

@@ -44,7 +44,13 @@ def _migration_1(db: Database) -> None:
         db.create_view(name, sql)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1,)
+def _migration_2(db: Database) -> None:
+    tables.create_jobs(db)
+    for name, sql in views.VERSION_2.items():
+        db.create_view(name, sql, replace=True)
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, _migration_2)
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 
 VERSION = len(MIGRATIONS)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from netwright.errors import NotFound, StoreError
 from netwright.memory import experiments
@@ -34,6 +35,7 @@ from netwright.memory.rows import (
     curve_row,
     gate_of,
     insert,
+    job_row,
     to_json,
     trial_of,
     trial_row,
@@ -267,18 +269,27 @@ class Memory(Learning):
             _name_task(conn, trial.task_id)
             values = {"campaign_id": campaign_id, **trial_row(trial), "created_at": now()}
             trial_id = insert(conn, "trials", values, ignore=True)
-            if trial_id is not None and trial.curve:
+            if trial_id is None:
+                return
+            if trial.curve:
                 insert(conn, "curves", {"trial_id": trial_id, **curve_row(trial.curve)})
+            for position, job in enumerate(trial.jobs):
+                insert(conn, "jobs", {"trial_id": trial_id, "position": position, **job_row(job)})
 
     def trial(
-        self, candidate_id: str, task_id: str, rung: int, seed: int, split: Split = Split.VALIDATION
+        self,
+        candidate_id: str,
+        task_id: str,
+        rung: int,
+        seed: int,
+        split: Split = Split.VALIDATION,
+        *,
+        repeat: int = 0,
     ) -> Trial | None:
-        """The trial, if it was run."""
-        row = self.connection.row(
-            f"{_TRIALS} WHERE candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ?",
-            (candidate_id, task_id, rung, seed, split),
-        )
-        return None if row is None else trial_of(row)
+        """The trial, or its repetition number `repeat`, if it was run."""
+        where = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ?"
+        found = self._trials(where, (candidate_id, task_id, rung, seed, split, repeat))
+        return found[0] if found else None
 
     def trials(
         self,
@@ -286,13 +297,23 @@ class Memory(Learning):
         candidate_id: str | None = None,
         split: Split | None = None,
         rung: int | None = None,
+        *,
+        repeats: bool = False,
     ) -> list[Trial]:
-        """The trials that fit all that is given, oldest first."""
+        """The trials that fit all that is given, oldest first; repetitions, which decide nothing, only if asked for."""
         given = {"task_id": task_id, "candidate_id": candidate_id, "split": split, "rung": rung}
         chosen = {name: value for name, value in given.items() if value is not None}
-        where = " AND ".join(f"t.{name} = ?" for name in chosen) or "1"
-        found = self.connection.rows(f"{_TRIALS} WHERE {where} ORDER BY t.id", tuple(chosen.values()))
-        return [trial_of(row) for row in found]
+        where = " AND ".join([*(f"t.{name} = ?" for name in chosen), "1" if repeats else "t.repeat = 0"])
+        return self._trials(where, tuple(chosen.values()))
+
+    def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
+        # Processes last: a trial that another process just wrote is then seen with all of its own.
+        found = self.connection.rows(f"{_TRIALS} WHERE {where} ORDER BY t.id", parameters)
+        of_these = f"trial_id IN (SELECT t.id FROM trials t WHERE {where})"
+        jobs: dict[int, list[sqlite3.Row]] = defaultdict(list)
+        for row in self.connection.rows(f"SELECT * FROM jobs WHERE {of_these} ORDER BY trial_id, position", parameters):
+            jobs[row["trial_id"]].append(row)
+        return [trial_of(row, jobs.get(row["id"], ())) for row in found]
 
     # The search and its experiments
 

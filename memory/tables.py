@@ -1,4 +1,4 @@
-"""The tables of schema version 1, in an order in which every reference finds its target.
+"""The tables of each schema version, in an order in which every reference finds its target.
 
 Columns are written as `name type`, a `?` after the type allows NULL.
 """
@@ -26,6 +26,23 @@ def create_tables(db: Database) -> None:
     """Create every table of version 1, without full-text indexes and views."""
     for step in (_roots, _measurements, _search_log, _judgements, _records):
         step(db)
+
+
+def create_jobs(db: Database) -> None:
+    """Add what version 2 has beyond version 1: a row for each process of a trial, and repetitions of trials."""
+    _table(
+        db,
+        "jobs",
+        "id int, trial_id int, position int, purpose str, cause str, reason str, exit_code int?, tier str, "
+        "layers str, policy str, warm int, start_seconds float, wall_seconds float, cpu_seconds float, "
+        "kill_seconds float?, peak_memory_bytes int, stages str, bytes_in int, bytes_out int, left_behind int",
+        references={"trial_id": ("trials", "id")},
+        unique=("trial_id", "position"),
+    )
+    db.execute("ALTER TABLE trials ADD COLUMN repeat INTEGER NOT NULL DEFAULT 0")
+    known = ("candidate_id", "task_id", "rung", "seed", "split")
+    db.execute(f"DROP INDEX idx_trials_{'_'.join(known)}")
+    db.table("trials").create_index((*known, "repeat"), unique=True)
 
 
 def _table(

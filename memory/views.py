@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LEADERBOARD = """
+_LEADERBOARD_1 = """
 WITH reached AS (
   SELECT candidate_id, task_id, max(rung) AS rung
   FROM trials WHERE status = 'done' AND split = 'validation'
@@ -33,6 +33,46 @@ SELECT t.task_id,
 FROM reached r
 JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
              AND t.status = 'done' AND t.split = 'validation'
+JOIN candidates c ON c.id = t.candidate_id
+JOIN tasks k ON k.id = t.task_id
+LEFT JOIN latest l ON l.candidate_id = t.candidate_id AND l.task_id = t.task_id AND l.rung = t.rung
+GROUP BY t.candidate_id, t.task_id
+ORDER BY t.task_id, t.rung DESC, loss_nats
+"""
+
+LEADERBOARD = """
+WITH reached AS (
+  SELECT candidate_id, task_id, max(rung) AS rung
+  FROM trials WHERE status = 'done' AND split = 'validation' AND repeat = 0
+  GROUP BY candidate_id, task_id
+), latest AS (
+  SELECT max(s.id), s.candidate_id, c.task_id, s.rung, s.standard_error
+  FROM scores s JOIN campaigns c ON c.id = s.campaign_id
+  GROUP BY s.candidate_id, c.task_id, s.rung
+)
+SELECT t.task_id,
+       t.rung,
+       c.id AS candidate_id,
+       c.short,
+       c.title,
+       c.origin,
+       c.origin = 'baseline' AS is_baseline,
+       avg(t.loss_nats) AS loss_nats,
+       coalesce(l.standard_error, avg(t.loss_standard_error)) AS standard_error,
+       count(*) AS seeds,
+       coalesce(k.metric, 'loss') AS metric,
+       avg(t.loss_nats)
+         / CASE k.metric WHEN 'bits per byte' THEN 0.6931471805599453 ELSE 1.0 END AS metric_value,
+       max(t.parameters) AS parameters,
+       max(t.flops_per_token) AS flops_per_token,
+       sum(t.tokens) / nullif(sum(t.wall_seconds), 0.0) AS tokens_per_second,
+       max(t.peak_memory_bytes) AS peak_memory_bytes,
+       sum(t.wall_seconds) AS wall_seconds,
+       min(nullif(t.tier, '')) AS tier,
+       coalesce(min(nullif(t.tier, '')) = 'T0', 0) AS not_isolated
+FROM reached r
+JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
+             AND t.status = 'done' AND t.split = 'validation' AND t.repeat = 0
 JOIN candidates c ON c.id = t.candidate_id
 JOIN tasks k ON k.id = t.task_id
 LEFT JOIN latest l ON l.candidate_id = t.candidate_id AND l.task_id = t.task_id AND l.rung = t.rung
@@ -117,4 +157,6 @@ WHERE fastest_better IS NULL OR tokens_per_second > fastest_better
 ORDER BY task_id, rung DESC, loss_nats
 """
 
-VERSION_1 = {"leaderboard": LEADERBOARD, "lineage": LINEAGE, "failures": FAILURES, "pareto": PARETO}
+VERSION_1 = {"leaderboard": _LEADERBOARD_1, "lineage": LINEAGE, "failures": FAILURES, "pareto": PARETO}
+VERSION_2 = {"leaderboard": LEADERBOARD}
+"""Views that take the place of those of the same name."""
