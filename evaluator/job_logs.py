@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwright.evaluator.scoring_failure import job_failure, known_stages
+from netwright.evaluator.scoring_failure import job_failure
 from netwright.sandbox.job import ExitCause, JobResult
 from netwright.types import JobLog
 
@@ -34,7 +34,7 @@ def _log(purpose: str, result: JobResult, reason: str) -> JobLog:
         cpu_seconds=result.cpu_seconds,
         kill_seconds=result.seconds_to_kill,
         peak_memory_bytes=result.peak_memory_bytes,
-        stages=known_stages(result),
+        stages=result.stages,
         bytes_in=result.bytes_in,
         bytes_out=result.bytes_out,
         left_behind=result.left_behind,

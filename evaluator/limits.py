@@ -8,7 +8,6 @@ from netwright.sandbox.job import Limits
 from netwright.types import Split, TrialStatus
 
 COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES = "compile", "build", "first step", "training", "answers", "gates"
-STAGES = frozenset({COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES})
 """What `ChildJob.stage` announces; every job begins with compiling the source."""
 STAGE_TIMEOUTS = {
     COMPILE: TrialStatus.COMPILE_TIMEOUT,

@@ -11,7 +11,7 @@ import linecache
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -21,9 +21,12 @@ from torch import Tensor, nn
 from netwright.evaluator import offered
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.contract import CLASS_NAMES
+from netwright.evaluator.limits import BUILD
 from netwright.evaluator.scoring import BUFFERS_KEY
 from netwright.evaluator.seeding import seed_all
 from netwright.types import TaskSpec
+
+OnStage = Callable[[str], None]
 
 CANDIDATE_FILE = "candidate.py"
 ERROR_CHARACTERS_MAX = 2000
@@ -33,8 +36,10 @@ class CandidateError(Exception):
     """The candidate does not keep the contract; the message says what came and what to do."""
 
 
-def load_factory(source: str, spec: TaskSpec) -> type[nn.Module]:
+def load_factory(source: str, spec: TaskSpec, on_stage: OnStage | None = None) -> type[nn.Module]:
     """Execute the source as module `candidate` and return the class that the scope asks for.
+
+    `on_stage` hears when compiling is over and building begins.
 
     Raises: CandidateError if there is no such class, and whatever the source raises.
     """
@@ -43,7 +48,10 @@ def load_factory(source: str, spec: TaskSpec) -> type[nn.Module]:
     # dataclasses and pickling look their module up here; tracebacks look their lines up there.
     sys.modules["candidate"] = module
     linecache.cache[CANDIDATE_FILE] = (len(source), None, source.splitlines(keepends=True), CANDIDATE_FILE)
-    exec(compile(source, CANDIDATE_FILE, "exec"), module.__dict__)
+    code = compile(source, CANDIDATE_FILE, "exec")
+    if on_stage:
+        on_stage(BUILD)
+    exec(code, module.__dict__)
     name = CLASS_NAMES[spec.scope]
     factory = module.__dict__.get(name)
     if not (isinstance(factory, type) and issubclass(factory, nn.Module)):

@@ -20,7 +20,8 @@ from netwright.evaluator import causality
 from netwright.evaluator.backbone import parameter_count
 from netwright.evaluator.causality import ROUNDING_MAX, StatefulRun, Subject, Trace
 from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
-from netwright.evaluator.loading import load_factory, persistent_state, seeded_network
+from netwright.evaluator.limits import GATES
+from netwright.evaluator.loading import OnStage, load_factory, persistent_state, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.evaluator.scoring import buffer_bytes_max, buffer_message
 from netwright.evaluator.seeding import seed_all
@@ -37,8 +38,8 @@ _WIDE_ROWS = 32
 class Probe:
     """One candidate under examination: built once, probed by gate after gate."""
 
-    def __init__(self, source: str, spec: TaskSpec, recipe: Recipe) -> None:
-        self.source, self.spec, self.recipe = source, spec, recipe
+    def __init__(self, source: str, spec: TaskSpec, recipe: Recipe, on_stage: OnStage | None = None) -> None:
+        self.source, self.spec, self.recipe, self.on_stage = source, spec, recipe, on_stage
         self.generator = torch.Generator().manual_seed(_SEED)
         self.forward_seconds = 0.0
         self.stacked = True
@@ -47,9 +48,11 @@ class Probe:
         self.subject: Subject
 
     def builds(self) -> Finding:
-        factory = load_factory(self.source, self.spec)
+        factory = load_factory(self.source, self.spec, self.on_stage)
         self.network = seeded_network(self.spec, factory, seed=_SEED, dropout=self.recipe.dropout)
         self.subject = Subject.of_network(self.network, factory, self.spec)
+        if self.on_stage:
+            self.on_stage(GATES)
         return PASS
 
     def parameters(self) -> Finding:
@@ -313,12 +316,19 @@ def run_eval(module: nn.Module) -> StatefulRun:
     return StatefulRun(module.eval())
 
 
-def run_gates(source: str, spec: TaskSpec, recipe: Recipe, tell: Callable[[JsonDict], None]) -> list[GateReport]:
+def run_gates(
+    source: str,
+    spec: TaskSpec,
+    recipe: Recipe,
+    tell: Callable[[JsonDict], None],
+    on_stage: OnStage | None = None,
+) -> list[GateReport]:
     """Run the dynamic gates in order, ending where the rest would say nothing.
 
-    `tell` hears each gate's name before it runs and its report after, for the case that a gate never ends.
+    `tell` hears each gate's name before it runs and its report after, for the case that a gate never ends; `on_stage`
+    hears when building begins, and when the network is built.
     """
-    probe = Probe(source, spec, recipe)
+    probe = Probe(source, spec, recipe, on_stage)
     gates = (
         probe.builds,
         probe.parameters,

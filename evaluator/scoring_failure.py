@@ -10,7 +10,6 @@ from __future__ import annotations
 import builtins
 import re
 
-from netwright.evaluator.limits import STAGES
 from netwright.evaluator.replies import WorkReply
 from netwright.sandbox.job import ExitCause, JobResult
 
@@ -27,15 +26,8 @@ def job_failure(result: JobResult) -> str:
     """Return the sentence for a scoring job that did not end well."""
     told = result.reply.get("error") if result.reply else None
     kind = f" ({told})" if told in _KNOWN_KINDS else ""
-    stage = (
-        f" ({reached[-1][0]})" if result.cause is ExitCause.STAGE_TIMEOUT and (reached := known_stages(result)) else ""
-    )
+    stage = f" in stage {result.stages[-1][0]!r}" if result.cause is ExitCause.STAGE_TIMEOUT and result.stages else ""
     return f"{result.cause}{kind}{stage} after {result.wall_seconds:.1f} s with {result.peak_memory_bytes >> 20} MiB"
-
-
-def known_stages(result: JobResult) -> tuple[tuple[str, float], ...]:
-    """Return the stages that a job went through, without names that are none of ours: a child announces them."""
-    return tuple((name, seconds) for name, seconds in result.stages if name in STAGES)
 
 
 def claimed_failure(reply: WorkReply, source: str) -> str:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
 from netwright.evaluator.docstrings import forget_docstrings
+from netwright.evaluator.limits import ANSWERS, FIRST_STEP, TRAINING
+from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
 from netwright.evaluator.tasks import training_batches
@@ -28,21 +30,30 @@ _AUDIT_ROWS = 4
 
 
 def check_candidate(job: ChildJob) -> JsonDict:
-    """Run the dynamic gates. Payload: source, spec, recipe. Emits each gate's name before it runs."""
+    """Run the dynamic gates. Payload: source, spec, recipe. Emits each gate's name before it runs.
+
+    Stages, as in `limits`: compile, build, gates.
+    """
     _settle()
     spec, recipe = _spec(job), Recipe.model_validate(job.payload["recipe"])
-    reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit)
+    reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit, job.stage)
     return {"gates": [report.model_dump(mode="json") for report in reports]}
 
 
 def train_candidate(job: ChildJob) -> JsonDict:
-    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, rung, seed, device."""
+    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, rung, seed, device.
+
+    Stages: compile, build, first step, training.
+    """
     _settle()
     return _guarded(lambda: _train(job))
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
-    """Answer input `tokens` with logits in output `logits`. Payload: source, spec, seed, rows, device."""
+    """Answer input `tokens` with logits in output `logits`. Payload: source, spec, seed, rows, device.
+
+    Stages: compile, build, answers.
+    """
     _settle()
     return _guarded(lambda: _score(job))
 
@@ -123,22 +134,24 @@ def _train(job: ChildJob) -> JsonDict:
     rows, steps = budget.batch_rows(spec, recipe, rung), budget.step_count(spec, recipe, rung)
     batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
     audited = _audit_rows(job, spec)
-    factory = loading.load_factory(payload["source"], spec)
+    factory = loading.load_factory(payload["source"], spec, job.stage)
     network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
     seed_all(seed)
+    job.stage(FIRST_STEP)
     outcome = training.train(
-        network,
-        batches,
-        recipe,
-        steps=steps,
-        device=device,
-        on_progress=lambda p: job.emit({"step": p.step, "steps": p.steps, "loss": p.loss}),
+        network, batches, recipe, steps=steps, device=device, on_progress=lambda progress: _report(job, progress)
     )
     reply: JsonDict = {"steps": outcome.steps, "curve": outcome.curve, "train_seconds": outcome.seconds}
     if outcome.diverged_at is not None:
         reason = f"loss or gradient was not finite at step {outcome.diverged_at + 1}"
         return reply | {"status": "diverged", "reason": reason}
     return reply | _finish(job, network, factory, spec, audited)
+
+
+def _report(job: ChildJob, progress: Progress) -> None:
+    if progress.step == 1:
+        job.stage(TRAINING)
+    job.emit({"step": progress.step, "steps": progress.steps, "loss": progress.loss})
 
 
 def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec, audited: Tensor) -> JsonDict:
@@ -169,7 +182,7 @@ def _audit_rows(job: ChildJob, spec: TaskSpec) -> Tensor:
 def _score(job: ChildJob) -> JsonDict:
     payload, spec = job.payload, _spec(job)
     device = payload["device"]
-    factory = loading.load_factory(payload["source"], spec)
+    factory = loading.load_factory(payload["source"], spec, job.stage)
     network = loading.seeded_network(spec, factory, seed=payload["seed"])
     loading.unpack_weights(network, bytes(job.inputs["weights"]))
     network.to(device).eval()
@@ -177,6 +190,7 @@ def _score(job: ChildJob) -> JsonDict:
     sheet = np.frombuffer(job.inputs["tokens"], dtype=np.int32).reshape(payload["rows"], spec.max_len)
     logits = np.frombuffer(job.outputs["logits"], dtype=np.float32)
     logits = logits.reshape(payload["rows"], spec.max_len, spec.vocab_size)
+    job.stage(ANSWERS)
     with torch.no_grad():
         for first in range(0, payload["rows"], ROWS_PER_CALL):
             rows = sheet[first : first + ROWS_PER_CALL]
