@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -16,24 +15,26 @@ from typing import TYPE_CHECKING
 
 from netwright.errors import IsolationError, SandboxError
 from netwright.sandbox import wire
+from netwright.sandbox.container import Container
 from netwright.sandbox.isolation import IsolationReport, demand, require_linux
-from netwright.sandbox.spare import Child, Exit, ZygoteConfig, clean_environment
+from netwright.sandbox.launch import ZYGOTE_LOG_BYTES, Launched, launch, patience
+from netwright.sandbox.spare import Child, Exit, ZygoteConfig, pid_of
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
 
 _log = logging.getLogger(__name__)
 
-ZYGOTE_LOG_BYTES = 4096
 DEATHS_BEFORE_GIVING_UP = 3
-PROBE_SECONDS = 30.0
 
 
 class Pool:
     """Keeps a zygote alive and `size` spares waiting. Thread-safe."""
 
-    def __init__(self, config: ZygoteConfig, size: int) -> None:
+    def __init__(self, config: ZygoteConfig, size: int, container: Container | None = None) -> None:
         self._config = config
+        self._container = container
+        self._patience = patience(container)
         self._size = size
         self._changed = threading.Condition()
         self._spares: deque[Child] = deque()
@@ -53,10 +54,10 @@ class Pool:
         require_linux()
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._report or self._failure, PROBE_SECONDS)
+            self._changed.wait_for(lambda: self._report or self._failure, self._patience)
             if self._report is None:
                 self._raise_failure()
-                raise SandboxError(f"the zygote said nothing within {PROBE_SECONDS:.0f} s: {self.zygote_log}")
+                raise SandboxError(f"the zygote said nothing within {self._patience:.0f} s: {self.zygote_log}")
         demand(self._report, self._config.isolation)
         return self._report
 
@@ -141,10 +142,10 @@ class Pool:
         with self._changed:
             if self._thread.ident is None or self._closing:
                 raise SandboxError("the sandbox is closed or not started: call start(), or use it in a with block")
-            self._changed.wait_for(lambda: self._control or self._failure or self._closing, PROBE_SECONDS)
+            self._changed.wait_for(lambda: self._control or self._failure or self._closing, self._patience)
             self._raise_failure()
             if self._control is None:
-                raise SandboxError(f"there is no zygote after {PROBE_SECONDS:.0f} s: {self.zygote_log}")
+                raise SandboxError(f"there is no zygote after {self._patience:.0f} s: {self.zygote_log}")
             child = Child(self._next_id)
             self._next_id += 1
             self._alive[child.id] = child
@@ -171,14 +172,14 @@ class Pool:
         while not self._closing and self._failure is None:
             self._warm = False
             try:
-                process, log_fd = self._launch()
-            except OSError as error:
-                self._fail(SandboxError(f"the zygote cannot be started: {error}"))
+                launched = self._launch()
+            except SandboxError as error:
+                self._fail(error)
                 return
             with contextlib.suppress(SandboxError):  # closing meanwhile
                 self.refill()
-            self._follow(process, log_fd)
-            code = self._end(process, log_fd)
+            self._follow(launched.log_fd)
+            code = self._end(launched)
             if self._closing or self._failure is not None:
                 return
             deaths = 1 if self._warm else deaths + 1
@@ -186,42 +187,19 @@ class Pool:
             if deaths >= DEATHS_BEFORE_GIVING_UP:
                 self._fail(SandboxError(f"the zygote died {deaths} times in a row, code {code}: {self.zygote_log}"))
 
-    def _launch(self) -> tuple[subprocess.Popen[bytes], int]:
-        ours, theirs = socket.socketpair()
-        log_fd, their_log_fd = os.pipe()
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "netwright.sandbox.zygote",
-            str(theirs.fileno()),
-            str(os.getpid()),
-        ]
-        try:
-            process = subprocess.Popen(
-                command,
-                env=clean_environment(self._config.device),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=their_log_fd,
-                stderr=their_log_fd,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-            os.close(their_log_fd)
+    def _launch(self) -> Launched:
+        launched = launch(self._config, self._container, self._size, lambda: self._closing)
         with contextlib.suppress(OSError):  # it died at once: following it finds that out
-            wire.send_frame(ours, self._config.to_json())
+            wire.send_frame(launched.control, self._config.to_json())
         with self._changed:
-            self._control, self._zygote_pid, self._log_tail = ours, process.pid, b""
+            self._control, self._zygote_pid, self._log_tail = launched.control, launched.pid, launched.log
             self._changed.notify_all()
             shut = self._closing
         if shut:
-            ours.shutdown(socket.SHUT_RDWR)
-        return process, log_fd
+            launched.control.shutdown(socket.SHUT_RDWR)
+        return launched
 
-    def _follow(self, process: subprocess.Popen[bytes], log_fd: int) -> None:
+    def _follow(self, log_fd: int) -> None:
         assert self._control is not None
         channel = wire.Channel(self._control)
         poll = select.poll()
@@ -253,7 +231,7 @@ class Pool:
         kind = message["kind"]
         if kind == "forked":
             child = self._alive[message["id"]]
-            child.pid, child.pidfd = message["pid"], descriptors[0]
+            child.pid, child.pidfd = pid_of(descriptors[0]), descriptors[0]
             child.forked.set()
         elif kind == "exited":
             child = self._alive.pop(message["id"])
@@ -279,19 +257,19 @@ class Pool:
                 _log.info("zygote warm seconds=%.2f", message["seconds"])
             self._changed.notify_all()
 
-    def _end(self, process: subprocess.Popen[bytes], log_fd: int) -> int:
+    def _end(self, launched: Launched) -> int:
         with self._changed:
             assert self._control is not None
             self._control.close()
             self._control = None
         if not self._warm:
-            process.terminate()  # it may import for seconds before it notices, and has no children yet
+            launched.end()
         try:
-            code = process.wait(timeout=5)
+            code = launched.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-        os.close(log_fd)
+            launched.kill()
+            code = launched.process.wait()
+        os.close(launched.log_fd)
         for child in list(self._alive.values()):
             child.kill()
             self._lose(child, f"the zygote ended with code {code} and took this process with it")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from netwright.errors import SandboxError
 from netwright.sandbox import wire
+from netwright.sandbox.container import Container
 from netwright.sandbox.cores import Cores
 from netwright.sandbox.isolation import IsolationReport, Tier, demand
 from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
@@ -77,7 +78,8 @@ class Sandbox:
     `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and
     `warm_child` one that runs in each spare after isolation. With `isolation=None` it is the best tier that can be
     had, and nothing less than T2 will do; a tier that is named is used as it is. `python_path` lists more folders to
-    import from, which children may read. Use it as a context manager.
+    import from, which children may read. With `container` all of it runs in a container, where these folders are seen
+    too. Use it as a context manager.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Sandbox:
         isolation: Tier | None = None,
         device: str = "cpu",
         python_path: Sequence[str] = (),
+        container: Container | None = None,
     ) -> None:
         self._entries = frozenset(entries)
         self._wanted = isolation
@@ -102,7 +105,7 @@ class Sandbox:
             device=device,
             python_path=tuple(python_path),
         )
-        self._pool = Pool(config, slots + 1)
+        self._pool = Pool(config, slots + 1, container)
         self._attempts = slots + 3  # all spares may have died at once
         self._slots = threading.Semaphore(slots)
         self._report: IsolationReport | None = None

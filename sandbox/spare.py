@@ -120,6 +120,12 @@ class Child:
                 self.pidfd = -1
 
 
+def pid_of(pidfd: int) -> int:
+    """Return the pid behind a pidfd as this process sees it, whatever namespace it lives in; -1 if it is gone."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(b"Pid:"))
+
+
 def clean_environment(device: str) -> dict[str, str]:
     """Make the whole environment of the zygote and its children."""
     names = (*_PASSED_ON, *(_PASSED_ON_TO_CUDA if device == "cuda" else ()))

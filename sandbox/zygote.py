@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.errors import IsolationError
 from netwright.sandbox import child, isolation, kernel, layers, wire
+from netwright.sandbox.identity import identity
 from netwright.sandbox.isolation import Tier
 
 if TYPE_CHECKING:
@@ -163,6 +164,15 @@ class Zygote:
         wire.send_frame(self._channel.sock, message, descriptors or [])
 
 
+def _connect(path: str) -> socket.socket:
+    """Reach the trusted side from a container, of which this process is the first: the end of one ends the other."""
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    wire.send_frame(sock, {"kind": "hello", "identity": identity()})
+    return sock
+
+
 def _tie_to(parent: int) -> None:
     """Die with the trusted side; `_die_in_order` says how once there are children."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -206,14 +216,17 @@ def _prepare(channel: wire.Channel) -> child.Setup | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Print a report (`--probe DEVICE`), or serve on descriptor arguments[0] for process arguments[1]."""
+    """Print a report (`--probe DEVICE`), or serve: `--connect SOCKET`, or a descriptor and the pid of its owner."""
     if arguments[0] == "--probe":
         report = isolation.survey(layers.library_paths(), arguments[1])
         sys.stdout.write(json.dumps(report.to_json()))
         return
-    _tie_to(int(arguments[1]))
     gc.disable()
-    channel = wire.Channel(socket.socket(fileno=int(arguments[0])))
+    if arguments[0] == "--connect":
+        channel = wire.Channel(_connect(arguments[1]))
+    else:
+        _tie_to(int(arguments[1]))
+        channel = wire.Channel(socket.socket(fileno=int(arguments[0])))
     setup = _prepare(channel)
     if setup is None:
         return
