@@ -47,6 +47,7 @@ class Board:
     task: TaskSpec
     config: CampaignConfig
     tier: str = ""
+    layers: str = ""
     elapsed_before: float = 0.0
     started: float = field(default_factory=time.monotonic)
     phase: str = "starting"

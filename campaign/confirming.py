@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.campaign.opening import exclusive, open_sandbox
-from netwright.campaign.single import Progress, check_rung, mean_metrics, train_all
+from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated, train_all
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import rivals_of
@@ -36,6 +36,7 @@ class Confirmed:
     metrics: dict[str, float]
     parameters: int | None
     failures: tuple[str, ...]
+    not_isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Confirmation:
             f"from {counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} (locked test split, "
             f"{len(winner.losses)} fresh seeds in pairs, 95% after Holm's correction"
             + (f"; it failed on {failed} seeds, and so is called better than nobody)" if failed else ")")
+            + ("; not isolated while trained (T0), so its losses may be forged" if winner.not_isolated else "")
         )
 
 
@@ -188,6 +190,7 @@ def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Conf
         metrics=mean_metrics(done),
         parameters=done[0].parameters if done else None,
         failures=tuple(f"{trial.status.value}: {trial.reason}" for trial in mine if trial not in done),
+        not_isolated=not_isolated(mine),
     )
 
 

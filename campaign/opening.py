@@ -175,6 +175,7 @@ def open_board(row: Campaign, report: IsolationReport) -> Board:
         task=row.task,
         config=config,
         tier=tier.value,
+        layers=layers,
         elapsed_before=row.elapsed_seconds,
     )
     board.news.append(f"isolation {tier}: {layers}")

@@ -19,6 +19,7 @@ from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
 from netwright.evaluator.tasks import Task, load_task
 from netwright.memory.store import Memory
+from netwright.sandbox.isolation import Tier
 from netwright.types import Candidate, GateReport, Scope, Score, Split, TaskSpec, Trial, TrialStatus
 
 Progress = Callable[[int, int, str], None]
@@ -197,6 +198,11 @@ def mean_metrics(trials: Sequence[Trial]) -> dict[str, float]:
     names = sorted({name for trial in done for name in trial.metrics})
     values = {name: [trial.metrics[name] for trial in done if name in trial.metrics] for name in names}
     return {name: sum(known) / len(known) for name, known in values.items()}
+
+
+def not_isolated(trials: Sequence[Trial]) -> bool:
+    """Whether any of them ran with resource limits only: its code could reach whatever measured it."""
+    return any(trial.usage.tier == Tier.T0 for trial in trials)
 
 
 def train_all(

@@ -10,12 +10,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from netwright.campaign.single import Check, Evaluation, Row, mean_metrics
+from netwright.campaign.single import Check, Evaluation, Row, mean_metrics, not_isolated
+from netwright.cli.leaderboard import marks
 from netwright.cli.output import count, out, print_json, say, table
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
 
-ROW_COLUMNS = ("architecture", "loss (nats)>", "±>", "metric>", "seeds>", "params>", "tokens/s>", "id")
+ROW_COLUMNS = ("architecture", "", "loss (nats)>", "±>", "metric>", "seeds>", "params>", "tokens/s>", "id")
 
 
 def print_check(found: Check, *, json: bool) -> None:
@@ -113,10 +114,11 @@ def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
     cells = []
     for row in rows:
         title = Text(row.candidate.title, style="bold" if row.candidate.id == mark else "")
-        score = row.score
+        score, exposed = row.score, not_isolated(row.trials)
         cells.append(
             [
                 title,
+                marks("", exposed),
                 f"{-score.value:.4f}" if score else "failed",
                 f"{score.standard_error:.4f}" if score else None,
                 metrics_text(mean_metrics(row.trials)),
@@ -149,6 +151,7 @@ def _as_json(row: Row) -> dict[str, Any]:
         "standard_error": row.score.standard_error if row.score else None,
         "rung": row.score.rung if row.score else None,
         "metrics": mean_metrics(row.trials),
+        "not_isolated": not_isolated(row.trials),
         "trials": [trial.model_dump(mode="json", exclude={"curve"}) for trial in row.trials],
     }
 

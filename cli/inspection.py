@@ -12,10 +12,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
 
-from netwright.cli.leaderboard import print_leaderboard
+from netwright.cli.leaderboard import NOT_ISOLATED, print_leaderboard
 from netwright.cli.output import count, duration, out, print_json, say, table
+from netwright.cli.processes import print_processes
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
+from netwright.sandbox.isolation import Tier
 from netwright.types import JsonDict
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -67,10 +69,11 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
             "training loss",
             "wall>",
             "memory>",
-            "sandbox",
+            "isolation",
         ),
         [_trial_cells(trial) for trial in shown.trials],
     )
+    print_processes(shown.trials)
     for trial in shown.trials:
         if trial["reason"]:
             say(Text(f"seed {trial['seed']}: {trial['reason']}", style="red"))
@@ -109,7 +112,7 @@ def _trial_cells(trial: JsonDict) -> list[object]:
         sparkline([loss for _, loss in trial["curve"]]),
         duration(usage["wall_seconds"]),
         f"{count(usage['peak_memory_bytes'])}B",
-        f"{usage['tier']}{', warm' if usage['warm'] else ''}",
+        NOT_ISOLATED if usage["tier"] == Tier.T0 else usage["tier"],
     ]
 
 

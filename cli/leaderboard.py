@@ -10,6 +10,8 @@ from rich.text import Text
 from netwright.cli.output import count, out, table
 from netwright.memory.query import TopRow
 
+NOT_ISOLATED = "not isolated"
+"""Marks what was trained at T0: its code could reach the machine, and whatever it was measured by."""
 LEADER_COLUMNS = ("#>", "architecture", "", "loss (nats)>", "±>", "metric>", "params>", "tokens/s>", "id")
 
 
@@ -22,7 +24,7 @@ def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
             [
                 row.rank,
                 Text(row.title, style=style),
-                "baseline" if row.is_baseline else "",
+                marks("baseline" if row.is_baseline else "", row.not_isolated),
                 f"{row.loss_nats:.4f}",
                 f"{row.standard_error:.4f}" if row.standard_error is not None else None,
                 f"{row.metric_value:.3f} {row.metric}",
@@ -32,6 +34,11 @@ def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
             ]
         )
     return table(LEADER_COLUMNS, cells, title=title)
+
+
+def marks(role: str, not_isolated: bool) -> Text:
+    """What an architecture is, and whether its results are to be trusted less."""
+    return Text(", ").join([Text(role)] * bool(role) + [Text(NOT_ISOLATED, style="red")] * not_isolated)
 
 
 def print_leaderboard(rows: list[TopRow], limit: int) -> None:

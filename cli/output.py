@@ -73,6 +73,11 @@ def count(number: float | None) -> str:
     return f"{number:.0f}"
 
 
+def took(seconds: float) -> str:
+    """0.0123 as `12 ms`, 5.23 as `5.2 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
+
+
 def duration(seconds: float | None) -> str:
     """75.2 as `1m15s`."""
     if seconds is None:

@@ -12,7 +12,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.confirming import Confirmation, Confirmed, Duel
 from netwright.campaign.opening import is_running
 from netwright.cli.evaluations import metrics_text
-from netwright.cli.leaderboard import print_leaderboard
+from netwright.cli.leaderboard import NOT_ISOLATED, marks, print_leaderboard
 from netwright.cli.output import count, duration, out, print_json, say, table
 from netwright.config import CampaignConfig
 from netwright.evaluator.tasks import Task
@@ -20,6 +20,7 @@ from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
+from netwright.sandbox.isolation import Tier
 from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
@@ -42,6 +43,10 @@ def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
         "minutes_at_most": config.budget.minutes,
         "tokens_per_trial": [rung.tokens for rung in spec.rungs],
         "parameters": spec.parameters,
+        "sandbox": config.sandbox.kind
+        if config.sandbox.kind == "process"
+        else f"{config.sandbox.kind}, {config.sandbox.image}",
+        "isolation": config.sandbox.tier or "the best that can be had",
         "most_tokens_to_llm": config.budget.trials * config.llm.max_tokens if config.llm.url else 0,
     }
 
@@ -72,6 +77,7 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
                 "seconds": round(row.elapsed_seconds, 1),
                 "slot_use": round(board.slot_use(), 4),
                 "isolation": board.tier,
+                "layers": board.layers,
                 "leaderboard": rows,
                 "best": {"id": best.candidate_id, "path": str(path)} if best else None,
                 "stats": sums,
@@ -94,7 +100,7 @@ def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
         f"{sums.trials.get('done', 0)} trainings done",
         f"{failed} failed",
         f"{sum(sums.rejected_by_gate.values())} proposals rejected by gates",
-        f"isolation {board.tier}",
+        f"isolation {board.tier}{f' ({NOT_ISOLATED})' if board.tier == Tier.T0 else ''}",
     ]
     if board.busy_seconds:
         parts.append(f"slots {board.slot_use():.0%} busy training and scoring")
@@ -170,9 +176,18 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
     say(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}")
+    say(f"isolation: {_tiers(sums)}")
     print_leaderboard(rows, 5)
     if row.status in ("interrupted", "failed"):
         out.print(f"go on with: netwright resume {row.name}")
+
+
+def _tiers(sums: Stats) -> str:
+    """`T3`, or each tier with how many trials ran there where there were several."""
+    known = {tier: f"{tier}, {NOT_ISOLATED}" if tier == Tier.T0 else tier for tier in sums.tiers}
+    if len(known) == 1:
+        return next(iter(known.values()))
+    return "; ".join(f"{known[tier]} ({number} trials)" for tier, number in sums.tiers.items()) or "no trial yet"
 
 
 def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
@@ -199,7 +214,7 @@ def _confirmed_cells(row: Confirmed) -> list[object]:
     interval = row.interval
     return [
         Text(row.candidate.title, style="bold" if row.role == "candidate" else ""),
-        row.role,
+        marks(row.role, row.not_isolated),
         f"{row.mean:.4f}" if row.mean is not None else "failed",
         f"{interval.low:.4f} to {interval.high:.4f}" if interval else None,
         metrics_text(row.metrics),

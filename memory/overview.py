@@ -127,12 +127,13 @@ def failures(memory: Memory, campaign: str | None = None) -> list[FailureGroup]:
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """Sums over a campaign, or over the whole memory."""
+    """Sums over a campaign, or over the whole memory; `trials` are counted by status, `tiers` by isolation."""
 
     campaigns: int
     experiments: int
     candidates: int
     trials: dict[str, int]
+    tiers: dict[str, int]
     training_seconds: float
     trained_tokens: int
     rejected_by_gate: dict[str, int]
@@ -166,6 +167,9 @@ def stats(memory: Memory, campaign: str | None = None) -> Stats:
         experiments=sums[0],
         candidates=sums[1],
         trials=counts(f"SELECT status, count(*) FROM trials WHERE {where} GROUP BY status ORDER BY 2 DESC"),
+        tiers=counts(
+            f"SELECT tier, count(*) FROM trials WHERE {where} AND tier <> '' GROUP BY tier ORDER BY tier DESC"
+        ),
         training_seconds=training[0],
         trained_tokens=training[1],
         rejected_by_gate=counts(

@@ -188,14 +188,15 @@ class SandboxConfig(Frozen):
     def limits_for(self, tokens: int) -> LaboratoryLimits:
         """The limits, where the shortest training is one on `tokens`.
 
-        Raises: ConfigError naming a stage that may take longer than that whole training.
+        The defaults of stages are for the tasks' own budgets; under a smaller one the whole bounds them.
+        Raises: ConfigError naming a stage that was set to take longer than that whole training.
         """
         whole = self.limits.train(tokens).wall_seconds
         for stage in ("compile_seconds", "build_seconds", "first_step_seconds"):
             value = getattr(self, stage)
-            if value > whole:
+            if value > max(whole, type(self).model_fields[stage].default):
                 raise ConfigError(
-                    f"sandbox.{stage} = {value:g} is longer than the {whole:g} s that a whole training on {tokens:,} "
+                    f"sandbox.{stage} = {value:g} is longer than the {whole:.1f} s that a whole training on {tokens:,} "
                     "tokens may take: lower it, or raise sandbox.train_base_seconds"
                 )
         return self.limits

@@ -143,7 +143,6 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     budget = config.get("budget") or {}
     limits = [f"{budget['trials']} designs" if "trials" in budget else ""]
     limits.append(f"{budget['minutes']:g} min" if "minutes" in budget else "")
-    tiers = sorted({trial.usage.tier for trial in story.trials if trial.usage.tier})
     ended = sum(known.trials.values())
     facts = [
         ("Task", f"{campaign.task.name}: {campaign.task.summary}"),
@@ -154,7 +153,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         ("Search", f"{(config.get('search') or {}).get('policy', 'tree')} policy, seed {campaign.seed}"),
         ("Planner", planner),
         ("Device", f"{config.get('device', 'cpu')}, {config.get('workers', 'unknown')} training slots"),
-        ("Isolation", ", ".join(tiers) or "not recorded"),
+        ("Isolation", words.isolation(known)),
         ("Network", f"{words.count(campaign.task.parameters)} parameters, {campaign.task.layers} layers"),
     ]
     if known.llm["calls"]:
@@ -296,6 +295,7 @@ def _confirmed_row(each: Confirmed, comparison: Comparison | None, story: Story)
         "title": story.title(each.candidate_id),
         "short": each.candidate_id[:10],
         "is_baseline": story.is_baseline(each.candidate_id),
+        "not_isolated": each.not_isolated,
         "value": f"{_in_metric(story, each.loss_nats):.4f}",
         "half": None if half is None else f"{half:.4f}",
         "seeds": len(each.seeds),

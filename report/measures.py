@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netwright.evaluator.statistics import Comparison, NoiseFloor, claims, compare_all, mean_interval, noise_floor
+from netwright.sandbox.isolation import Tier
 from netwright.types import Interval, Split, Trial, TrialStatus
 
 NATS_PER_BIT = math.log(2.0)
@@ -26,6 +27,7 @@ class Confirmed:
     loss_nats: float
     interval: Interval | None
     seeds: tuple[int, ...]
+    not_isolated: bool
 
 
 def measure(trials: Iterable[Trial]) -> Measurements:
@@ -95,4 +97,11 @@ def _confirmed(candidate_id: str, rung: int, trials: Sequence[Trial]) -> Confirm
     losses = _losses(trials)
     mean, interval = mean_interval(losses) if len(losses) > 1 else (losses[0], None)
     seeds = tuple(sorted(trial.seed for trial in trials))
-    return Confirmed(candidate_id=candidate_id, rung=rung, loss_nats=mean, interval=interval, seeds=seeds)
+    return Confirmed(
+        candidate_id=candidate_id,
+        rung=rung,
+        loss_nats=mean,
+        interval=interval,
+        seeds=seeds,
+        not_isolated=any(trial.usage.tier == Tier.T0 for trial in trials),
+    )

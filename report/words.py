@@ -10,6 +10,7 @@ from netwright.evaluator.statistics import Comparison, NoiseFloor
 from netwright.memory import Campaign
 from netwright.memory.overview import Stats
 from netwright.memory.query import TopRow
+from netwright.sandbox.isolation import Tier
 from netwright.types import Outcome
 
 
@@ -35,6 +36,8 @@ def outcome(
         sentences.append("No baseline was trained under the same conditions, so nothing is claimed about it.")
     else:
         sentences.append(f"On the validation data, {_claims(comparisons, title)}")
+    if best.not_isolated:
+        sentences.append("It was trained without isolation (T0): its code could reach whatever measured it.")
     if not settled:
         sentences.append(
             "It was chosen as the best of many on that same data, which flatters it; only a confirmation with "
@@ -64,6 +67,12 @@ def _claims(comparisons: Mapping[str, Comparison], title: Callable[[str], str]) 
 def name_in(title: str) -> str:
     """What a title calls the design, without the explanation after it."""
     return title.partition(": ")[0].rstrip(".")
+
+
+def isolation(known: Stats) -> str:
+    """The tiers at which trainings ran, the strongest first."""
+    tiers = [f"{tier} (not isolated)" if tier == Tier.T0 else tier for tier in known.tiers]
+    return ", ".join(tiers) or "not recorded"
 
 
 def _tried(known: Stats) -> str:

@@ -18,6 +18,7 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+MADV_COLLAPSE = 25
 CLONE_NEWUTS = 0x0400_0000
 CLONE_NEWIPC = 0x0800_0000
 CLONE_NEWUSER = 0x1000_0000
@@ -43,6 +44,11 @@ def _checked(result: int, what: str) -> int:
         code = ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
     return result
+
+
+def advise(address: int, size: int, advice: int) -> None:
+    """Call madvise on this process's own memory. Raises OSError."""
+    _checked(int(_libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), ctypes.c_int(advice))), "madvise")
 
 
 def prctl(option: int, value: int = 0, pointer: object = 0) -> int:

@@ -192,7 +192,7 @@ class Watch:
         """Act on what there is; False if there is nothing more now or ever."""
         try:
             chunk = self._child.sock.recv(_CHUNK_BYTES)
-            self.bytes_out += len(chunk) if self.started is not None else 0
+            self.bytes_out += len(chunk)
             for body in self._reader.feed(chunk):
                 self._hear(wire.decode(body), len(body))
         except (BlockingIOError, ConnectionResetError):

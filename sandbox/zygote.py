@@ -21,12 +21,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from netwright.errors import IsolationError
-from netwright.sandbox import child, isolation, kernel, layers, wire
+from netwright.sandbox import child, hugepages, isolation, kernel, layers, wire
 from netwright.sandbox.identity import identity
 from netwright.sandbox.isolation import Tier
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
+
+
+IDLE_MILLISECONDS = 100
 
 
 def _resolve(name: str) -> Callable[..., Any]:
@@ -87,9 +90,14 @@ class Zygote:
         self._poll.register(channel.sock, select.POLLIN)
 
     def serve(self) -> None:
-        """Work until the trusted side hangs up."""
+        """Work until the trusted side hangs up. The first time that there is nothing to do, tidy the memory."""
+        patience: int | None = IDLE_MILLISECONDS
         while True:
-            for descriptor, _ in self._poll.poll():
+            events = self._poll.poll(patience)
+            if not events:
+                hugepages.collapse_own_memory()
+                patience = None
+            for descriptor, _ in events:
                 if descriptor in self._pids:
                     self._bury(self._pids[descriptor])
                 elif not self._obey():
