@@ -17,6 +17,7 @@ from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
+from netwright.sandbox.container import Container
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
 
@@ -33,12 +34,14 @@ def open_sandbox(config: SandboxConfig, *, slots: int) -> Sandbox:
     tier = config.tier
     if tier is None and config.accept_no_sandbox and config.kind == "process" and probe().tier is Tier.T0:
         tier = Tier.T0
+    container = None if config.kind == "process" else Container(config.kind, config.image, config.options)
     return Sandbox(
         slots=slots,
         entries=Laboratory.ENTRIES,
         warm_zygote=Laboratory.WARM_ZYGOTE,
         warm_child=Laboratory.WARM_CHILD,
         isolation=tier,
+        container=container,
     )
 
 
