@@ -213,6 +213,8 @@ class Probe:
             "train mode",
             self._future(StatefulRun(module.train()), full, [full // 2, full - 1], stacked=False),
         )
+        if not self.subject.tokens:
+            yield "whole network", self._network_effect()
         yield "shorter input", causality.length_effect(run_eval(module), self._draw(1, full), [full // 2 + 1])
         precise = self._go_precise()
         dtype = torch.float64 if precise else torch.float32
@@ -265,6 +267,15 @@ class Probe:
         return causality.future_effect(
             run, x, donor, inner, stacked=stacked and self.stacked, rounding_max=rounding_max
         )
+
+    def _network_effect(self) -> Trace | None:
+        """Ask the whole network too: a candidate may have changed what surrounds its layers."""
+        length = self.spec.max_len
+        if length < 2:
+            return None
+        x, donor = torch.randint(self.spec.vocab_size, (2, 1, length), generator=self.generator)
+        run = StatefulRun(self.network.eval())
+        return causality.future_effect(run, x, donor, [max(length // 2, 1), length - 1], stacked=False)
 
     def _gradient(self, length: int, dtype: torch.dtype) -> Trace | None:
         if length < 4:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,12 +68,37 @@ def library_laboratory(sandbox: Sandbox) -> Laboratory:
 @pytest.fixture(scope="session")
 def impatient_laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
     """For candidates that never end."""
-    limits = LaboratoryLimits(
-        check_seconds=1.0, score_seconds=1.0, train_base_seconds=1.0, train_tokens_per_second=1e9
-    )
+    limits = LaboratoryLimits(check_seconds=0.6, score_seconds=0.6, train_base_seconds=0.6, train_tokens_per_second=1e9)
     return Laboratory(sandbox, tiny_task, KEY, limits=limits)
+
+
+@pytest.fixture(scope="session")
+def reference_laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
+    """So small that an honest training after every attack costs next to nothing."""
+    changes = {"max_len": 16, "dim": 16, "layers": 1, "parameters": 10_000, "validation_rows": 8}
+    spec = tiny_task.spec.model_copy(update=changes | {"rungs": (Rung(level=0, tokens=1024),)})
+    return Laboratory(sandbox, dataclasses.replace(tiny_task, spec=spec), KEY)  # type: ignore[type-var]
 
 
 @pytest.fixture(scope="session")
 def candidates() -> Path:
     return Path(__file__).parent
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what stopped the attacks; with -v, what stopped each."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    rows = [dict(report.user_properties) for report in reports if report.when == "call"]
+    attacks = sorted((row for row in rows if "attack" in row), key=lambda row: str(row["attack"]))
+    if not attacks:
+        return
+    terminalreporter.section(f"what stopped {len(attacks)} attacks")
+    if terminalreporter.verbosity > 0:
+        for row in attacks:
+            why = " ".join(str(row["reason"]).split())[-100:] if terminalreporter.verbosity > 1 else ""
+            terminalreporter.line(f"{row['attack']:<32} gate: {row['gate']:<20} trial: {row['trial']} {why}".rstrip())
+    for part in ("gate", "trial"):
+        counts = Counter(str(row[part]).partition(" (")[0] for row in attacks)
+        terminalreporter.line(f"{part}: " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
+    missed = sum(row["gate"] == "none" and str(row["trial"]).startswith("accepted") for row in attacks)
+    terminalreporter.line(f"accepted with useful gain: {missed}")

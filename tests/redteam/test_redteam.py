@@ -6,14 +6,16 @@ may end. `done` is allowed where the attack gains nothing: its loss is then no b
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import math
+import time
 from pathlib import Path
 
 import pytest
 
 from netwright.evaluator.contract import title_and_hypothesis
 from netwright.evaluator.laboratory import Laboratory
+from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, Scope, Trial, TrialStatus
 
 HERE = Path(__file__).parent
@@ -26,6 +28,7 @@ USEFUL_GAIN_NATS = 0.03
 def read(kind: str, name: str) -> Candidate:
     source = (HERE / kind / f"{name}.py").read_text()
     title, hypothesis = title_and_hypothesis(source)
+    hypothesis = hypothesis or source[: source.find('"""', 3)]  # of a file that does not parse
     return Candidate(source=source, scope=Scope.MIXER, title=title, hypothesis=hypothesis, origin="file")
 
 
@@ -48,24 +51,69 @@ def patience(candidate: Candidate, laboratory: Laboratory, impatient: Laboratory
     return impatient if expected(candidate, "Trial") == {"timeout"} else laboratory
 
 
+@pytest.fixture(scope="module")
+def small_reference(reference_laboratory: Laboratory) -> Trial:
+    return trial(reference_laboratory, read("honest", "dropout"))
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_candidate_is_stopped_and_gains_nothing(name, laboratory, impatient_laboratory, record_property):
+def test_a_hostile_candidate_is_stopped_and_harms_nobody(
+    name, laboratory, impatient_laboratory, reference_laboratory, small_reference, sandbox, record_property
+):
     candidate = read("hostile", name)
     lab = patience(candidate, laboratory, impatient_laboratory)
 
     rejecting = [report for report in lab.check(candidate) if report.rejects]
     result = trial(lab, candidate)
+    afterwards = trial(reference_laboratory, read("honest", "dropout"))
 
-    record_property("check", f"{rejecting[0].gate}: {rejecting[0].message}" if rejecting else "none")
-    record_property("trial", f"{result.status}: {result.reason} {result.loss_nats or ''}")
-    assert ({report.gate for report in rejecting[:1]} or {"none"}) <= expected(candidate, "Check")
+    gate = rejecting[0].gate if rejecting else "none"
+    for field, value in (("attack", name), ("gate", gate), ("trial", told(result)), ("reason", result.reason)):
+        record_property(field, value)
+    assert gate in expected(candidate, "Check"), rejecting
     assert result.status in expected(candidate, "Trial"), result.reason
     assert "BREACH" not in result.reason + result.last_output
+    assert_no_gain(result)
+    assert (afterwards.loss_nats, afterwards.curve) == (small_reference.loss_nats, small_reference.curve)
+    assert strangers(sandbox) == []
+
+
+def told(result: Trial) -> str:
+    """How the attack ended, in the words of the summary."""
+    if result.status is not TrialStatus.DONE:
+        return str(result.status)
+    gain = ENTROPY_NATS - result.loss_nats
+    return f"{'gains nothing' if gain < USEFUL_GAIN_NATS else 'accepted'} ({gain:+.4f} nats)"
+
+
+def assert_no_gain(result: Trial) -> None:
     if result.status is TrialStatus.DONE:
         assert result.loss_nats > ENTROPY_NATS - USEFUL_GAIN_NATS
     else:
         assert result.loss_nats is None
         assert result.reason
+
+
+def strangers(sandbox: Sandbox) -> list[str]:
+    """Processes below the zygote that are no spares: it would inherit whatever an attack has left running."""
+    alive: list[str] = []
+    for _ in range(200):
+        spares = {child.pid for child in list(sandbox._pool._alive.values())}
+        alive = [f"{pid}" for pid in processes_below(sandbox.zygote_pid) if pid not in spares]
+        if not alive:
+            break
+        time.sleep(0.01)
+    return alive
+
+
+def processes_below(ancestor: int) -> list[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid for pid, parent in parents.items() if parent == ancestor]
+    return found + [below for pid in found for below in processes_below(pid)]
 
 
 def test_the_standard_library_cannot_be_looked_up_while_scored_on_it(library_laboratory):
@@ -102,6 +150,36 @@ def test_an_unusual_but_honest_candidate_passes_everything(name, laboratory):
     assert ENTROPY_NATS - USEFUL_GAIN_NATS < result.loss_nats < ENTROPY_NATS + 0.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_candidate_is_never_rejected_whatever_the_seed(name, seed, laboratory):
+    result = laboratory.trial(read("honest", name), rung=0, seed=seed)
+
+    assert result.status is TrialStatus.DONE, result.reason
+
+
+def test_a_compiled_candidate_computes_the_same_numbers_as_without_compiling(laboratory):
+    compiled = read("honest", "compiled")
+    source = compiled.source.replace("@torch.compile(fullgraph=True, dynamic=True)\n", "")
+    source = source.replace(
+        'torch.compile(torch.nn.Linear(dim, dim), mode="max-autotune")', "torch.nn.Linear(dim, dim)"
+    )
+    source = source.replace("        self.gate.compile()\n", "").replace("torch.compile(self.project)", "self.project")
+
+    with_compiling, without = (trial(laboratory, c) for c in (compiled, compiled.model_copy(update={"source": source})))
+
+    assert "torch.compile(" not in source
+    assert (with_compiling.loss_nats, with_compiling.curve) == (without.loss_nats, without.curve)
+
+
+def test_a_test_set_memorised_in_the_source_does_not_fit(laboratory):
+    candidate = read("honest", "buffers")
+    noted = candidate.model_copy(update={"source": candidate.source + f"\nNOTES = {'x' * (1 << 16)!r}\n"})
+
+    assert [report.gate for report in laboratory.check(noted) if report.rejects] == ["size"]
+
+
 def test_after_all_attacks_an_honest_candidate_reproduces_its_loss_bit_for_bit(reference, laboratory):
     again = trial(laboratory, read("honest", "dropout"))
 
@@ -119,7 +197,7 @@ def test_nothing_was_left_behind_on_the_machine():
 def test_the_suite_is_as_large_as_it_claims():
     leaks = [name for name in HOSTILE if name.startswith("leak_")]
 
-    assert len(HOSTILE) >= 18
-    assert len(leaks) >= 6
-    assert len(HONEST) >= 8
-    assert all(ast.get_docstring(ast.parse((HERE / "hostile" / f"{n}.py").read_text())) for n in HOSTILE)
+    assert len(HOSTILE) >= 60
+    assert len(leaks) >= 20
+    assert len(HONEST) >= 20
+    assert all((HERE / "hostile" / f"{name}.py").read_text().startswith('"""') for name in HOSTILE)

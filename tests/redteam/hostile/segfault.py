@@ -1,0 +1,23 @@
+"""Reads address zero.
+
+Check: imports
+Trial: crashed
+"""
+
+import ctypes
+
+import torch
+
+
+def attack():
+    ctypes.string_at(0)
+
+
+class Mixer(torch.nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.value = torch.nn.Linear(dim, dim)
+
+    def forward(self, x):
+        attack()
+        return self.value(x)

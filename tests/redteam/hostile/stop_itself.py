@@ -1,0 +1,25 @@
+"""Stops itself: a process that neither runs nor ends.
+
+Check: imports
+Trial: timeout, crashed
+"""
+
+import os
+import signal
+
+import torch
+
+
+def attack():
+    while True:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Mixer(torch.nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.value = torch.nn.Linear(dim, dim)
+
+    def forward(self, x):
+        attack()
+        return self.value(x)
