@@ -6,12 +6,14 @@ buffers, all as real float32, float64, integer or bool tensors. Reading them nee
 
 from __future__ import annotations
 
+import errno
 import json
 import linecache
 import sys
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -81,11 +83,16 @@ def describe_error(error: BaseException) -> str:
     return text if len(text) <= ERROR_CHARACTERS_MAX else "..." + text[-ERROR_CHARACTERS_MAX:]
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell torch's several ways of saying that memory ran out from other errors."""
+def what_ran_out(error: BaseException) -> Literal["error", "out of memory", "too many threads", "too many files"]:
+    """Tell the several ways of saying that the kernel refused more from other errors."""
+    said = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        return "out of memory"
+    if isinstance(error, RuntimeError) and ("allocate memory" in said or "not enough memory" in said):
+        return "out of memory"
+    if isinstance(error, RuntimeError) and "start new thread" in said:
+        return "too many threads"
+    return "too many files" if isinstance(error, OSError) and error.errno == errno.EMFILE else "error"
 
 
 def persistent_state(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -34,7 +34,9 @@ class CheckReply(Reply):
 class WorkReply(Reply):
     """How the work ended in the child's own view."""
 
-    status: Literal["done", "error", "out of memory", "diverged", "bad weights", "leak"]
+    status: Literal[
+        "done", "diverged", "bad weights", "leak", "error", "out of memory", "too many threads", "too many files"
+    ]
     reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
 
 

@@ -25,6 +25,7 @@ from netwright.evaluator.scoring_failure import claimed_failure, job_failure
 from netwright.evaluator.sheets import IntRows, Order, Sheets, make_sheets
 from netwright.evaluator.tasks.base import Batch
 from netwright.sandbox.job import ExitCause, Job, JobResult, SharedInput
+from netwright.sandbox.layers import OPEN_FILES
 from netwright.types import Audit, Candidate, JobLog, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
 
 TRAIN_ENTRY = "netwright.evaluator.worker:train_candidate"
@@ -45,6 +46,8 @@ _STATUS = {
 _CLAIMED_STATUS = {
     "error": TrialStatus.CRASHED,
     "out of memory": TrialStatus.OUT_OF_MEMORY,
+    "too many threads": TrialStatus.TOO_MANY_THREADS,
+    "too many files": TrialStatus.TOO_MANY_FILES,
     "diverged": TrialStatus.DIVERGED,
     "bad weights": TrialStatus.BAD_WEIGHTS,
     "leak": TrialStatus.LEAK,
@@ -128,7 +131,8 @@ class TrialRun:
             "telemetry": {"train_seconds": reply.train_seconds},
         }
         if reply.status != "done":
-            raise Ended(_CLAIMED_STATUS[reply.status], f"{reply.reason} (while training)", result.last_output)
+            words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
+            raise Ended(_CLAIMED_STATUS[reply.status], words, result.last_output)
         self._stop_on_request()
         self.weights = result.outputs["weights"][: min(reply.weights_bytes, room)]
         self._check_weights()
@@ -260,9 +264,18 @@ class TrialRun:
         if reply is None:
             raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
         if reply.status != "done":
-            reason = claimed_failure(reply, self.candidate.source)
+            reason = claimed_failure(reply, self.candidate.source) + self._allowed(reply.status)
             raise Ended(_CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
         self._stop_on_request()
+
+    def _allowed(self, status: str) -> str:
+        limits = self.bench.limits
+        allowed = {
+            "out of memory": f"{limits.memory_bytes >> 20} MiB",
+            "too many threads": f"{limits.threads} threads",
+            "too many files": f"{OPEN_FILES} open files",
+        }
+        return f"; at most {allowed[status]} are allowed" if status in allowed else ""
 
     def _stop_on_request(self) -> None:
         if self.cancel is not None and self.cancel.is_set():

@@ -123,8 +123,7 @@ def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
         return work()
     # The border to the candidate: whatever it raises, SystemExit included, is its result.
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        status = "out of memory" if loading.is_out_of_memory(error) else "error"
-        return {"status": status, "reason": loading.describe_error(error)}
+        return {"status": loading.what_ran_out(error), "reason": loading.describe_error(error)}
 
 
 def _train(job: ChildJob) -> JsonDict:
