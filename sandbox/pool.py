@@ -208,12 +208,16 @@ class Pool:
         while True:
             for descriptor, _ in poll.poll():
                 if descriptor == log_fd:
-                    text = os.read(log_fd, 1 << 16)
-                    self._log_tail = (self._log_tail + text)[-ZYGOTE_LOG_BYTES:]
-                    if not text:
+                    if not self._read_log(log_fd):
                         poll.unregister(log_fd)
                 elif not self._hear(channel):
                     return
+
+    def _read_log(self, log_fd: int) -> bool:
+        """Keep the end of what the zygote wrote; False if there is nothing more ever."""
+        text = os.read(log_fd, 1 << 16)
+        self._log_tail = (self._log_tail + text)[-ZYGOTE_LOG_BYTES:]
+        return bool(text)
 
     def _hear(self, channel: wire.Channel) -> bool:
         while True:
@@ -269,6 +273,10 @@ class Pool:
         except subprocess.TimeoutExpired:
             launched.kill()
             code = launched.process.wait()
+        os.set_blocking(launched.log_fd, False)  # its last words may still be in the pipe
+        with contextlib.suppress(BlockingIOError):
+            while self._read_log(launched.log_fd):
+                pass
         os.close(launched.log_fd)
         for child in list(self._alive.values()):
             child.kill()
