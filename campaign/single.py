@@ -88,9 +88,11 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
 def check_file(path: Path, task_name: str, data: Path | None, sandbox_config: SandboxConfig) -> Check:
     """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
     begun = time.monotonic()
-    task = load_task(task_name, data=data)
-    candidate = read_candidate(path, task.spec.scope)
+    read_candidate(path, Scope.MIXER)  # a wrong path is told at once
     with open_sandbox(sandbox_config, slots=1) as sandbox:
+        # The zygote imports meanwhile.
+        task = load_task(task_name, data=data)
+        candidate = read_candidate(path, task.spec.scope)
         lab = Laboratory(sandbox, task, b"", limits=sandbox_config.limits)
         tier, layers = confinement(sandbox_config, sandbox.isolation)
         gates = lab.check(candidate)
@@ -215,33 +217,37 @@ def train_all(
     workers: int,
     on_progress: Progress,
     split: Split = Split.VALIDATION,
+    repeat: int = 0,
     campaign_id: int | None = None,
 ) -> list[Trial]:
     """Every candidate with every seed, as far as the memory lacks it; each trial is remembered when it ends.
 
-    Seeds are the outer loop, so that an interrupted run leaves comparable results. Returns the trials in order.
+    With `repeat` n they are the n-th repetitions of those trials. Seeds are the outer loop, so that an interrupted run
+    leaves comparable results. Returns the trials in order.
+
     Raises: KeyboardInterrupt after the running trials were killed.
     """
     task_id = lab.task.spec.id
+    again = ", once more" if repeat else ""
     jobs = list(itertools.product(seeds, candidates))
     stop = Event()
     finished = itertools.count(1)
 
     def run(seed: int, candidate: Candidate) -> Trial:
-        trial = memory.trial(candidate.id, task_id, rung, seed, split)
+        trial = memory.trial(candidate.id, task_id, rung, seed, split, repeat=repeat)
         if trial is None:
-            on_progress(-1, len(jobs), f"{candidate.title}, seed {seed}")
+            on_progress(-1, len(jobs), f"{candidate.title}, seed {seed}{again}")
             trial = lab.trial(
                 candidate,
                 rung=rung,
                 seed=seed,
                 split=split,
                 cancel=stop,
-                store_weights=memory.artifacts.put_weights if rung else None,
-            )
+                store_weights=memory.artifacts.put_weights if rung or split is Split.TEST else None,
+            ).model_copy(update={"repeat": repeat})
             if trial.status is not TrialStatus.INTERRUPTED:
                 memory.put_trial(campaign_id, trial)
-        on_progress(next(finished), len(jobs), f"{candidate.title}, seed {seed}")
+        on_progress(next(finished), len(jobs), f"{candidate.title}, seed {seed}{again}")
         return trial
 
     for candidate in candidates:

@@ -7,15 +7,19 @@ import importlib.util
 import platform
 import shutil
 import sqlite3
-from dataclasses import dataclass
+import subprocess
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.text import Text
 
 from netwright.cli.output import out, print_json, table
-from netwright.config import available_cores
-from netwright.sandbox.isolation import Tier, probe
+from netwright.config import DEFAULT_IMAGE, available_cores
+from netwright.sandbox.container import Container, explain_failure
+from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 
+ENGINE_SECONDS = 10.0
 ENOUGH_DISK_BYTES = 1 << 30
 
 
@@ -31,7 +35,7 @@ class Finding:
 
 def print_checkup(home: Path, *, json: bool) -> int:
     """Look at everything; 1 when something vital is missing."""
-    findings = [_python(), _torch(), *_packages(), *_isolation(), *_sqlite(), _cores(), _disk(home)]
+    findings = [_python(), _torch(), *_packages(), *_isolation(), *_engines(), *_sqlite(), _cores(), _disk(home)]
     if json:
         print_json(findings)
     else:
@@ -68,16 +72,51 @@ def _packages() -> list[Finding]:
 
 def _isolation() -> list[Finding]:
     report = probe()
-    remedy = ""
-    if report.tier is Tier.T0:
-        remedy = f"{'; '.join(report.missing)}: use Linux 5.13 or later with Landlock and seccomp"
-    elif report.missing:
-        remedy = f"weaker without {', '.join(report.missing)}"
-    findings = [Finding("isolation", f"tier {report.tier.value}", remedy)]
-    for layer in report.layers:
-        name, works, detail = layer
-        findings.append(Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else "see above"))
-    return findings
+    weak = report.tier < Tier.T2
+    missing = "; ".join(report.missing)
+    remedy = f"{missing}; without that, less has to be accepted with --tier {report.tier}" if weak else ""
+    found = [Finding("isolation", f"tier {report.tier.value}", remedy, vital=weak)]
+    found += [_tier(tier, report) for tier in sorted(Tier, reverse=True)]
+    for name, works, detail in report.layers:
+        how = "" if works else next((each for each in report.missing if each.startswith(name)), "")
+        found.append(Finding(f"  {name}", detail if works else f"no: {detail}", how))
+    return found
+
+
+def _tier(tier: Tier, report: IsolationReport) -> Finding:
+    """What a tier consists of, and which of that this machine does not enforce."""
+    if tier is Tier.T0:
+        return Finding("  T0", "resource limits only, not isolated; never used without --i-accept-no-sandbox")
+    needed = [name.replace("_", " ") for name, used in asdict(RECIPES[tier]).items() if used is True]
+    if tier <= report.tier:
+        return Finding(f"  {tier}", f"yes: {', '.join(needed)}")
+    enforced = {name for name, works, _ in report.layers if works}
+    lacking = [name for name in needed if name not in enforced]
+    return Finding(f"  {tier}", f"no: {', '.join(needed)}", f"needs {', '.join(lacking)}, see below")
+
+
+def _engines() -> list[Finding]:
+    return [_engine(name) for name in ("docker", "podman")]
+
+
+def _engine(name: Literal["docker", "podman"]) -> Finding:
+    """Whether `--sandbox NAME` would find an engine and the image of that name."""
+    if shutil.which(name) is None:
+        return Finding(name, "not there", f"only for --sandbox {name}: install it")
+    try:
+        asked = subprocess.run(
+            [name, "image", "inspect", "--format", "{{.Id}}", DEFAULT_IMAGE],
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(name, "does not answer", f"only for --sandbox {name}: {error}")
+    if asked.returncode == 0:
+        return Finding(name, f"there, with the image {DEFAULT_IMAGE!r} {asked.stdout.strip()[:19]}")
+    why = explain_failure(Container(name, DEFAULT_IMAGE), asked.returncode, asked.stderr)
+    return Finding(name, "there, but not ready", f"only for --sandbox {name}: {why}")
 
 
 def _sqlite() -> list[Finding]:
