@@ -11,56 +11,22 @@ from __future__ import annotations
 import ast
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from netwright.evaluator.reach import check_imports, dotted
+from netwright.printable import printable
 from netwright.types import GateReport, Recipe, Scope
 
 SOURCE_BYTES_MAX = 64 << 10
 CLASS_NAMES: Mapping[Scope, str] = {Scope.MIXER: "Mixer", Scope.BLOCK: "Block", Scope.MODEL: "Model"}
 LAYER_ARGUMENTS = ("dim", "heads", "max_len", "layer", "layers")
-ALLOWED_IMPORTS = (
-    "torch",
-    "math",
-    "typing",
-    "dataclasses",
-    "functools",
-    "itertools",
-    "collections",
-    "einops",
-    "__future__",
-)
 STATIC_GATES = ("size", "syntax", "contract", "imports", "recipe")
-_FORBIDDEN_CALLS = frozenset(
-    ("__import__", "eval", "exec", "compile", "open", "input", "breakpoint", "exit", "quit", "globals")
-)
-_FORBIDDEN_ATTRIBUTES = frozenset(
-    (
-        *("__globals__", "__builtins__", "__subclasses__", "__bases__", "__mro__", "__code__", "__closure__"),
-        *("__loader__", "__spec__", "__reduce__", "__reduce_ex__", "__getattribute__", "__import__"),
-        *("_getframe", "_current_frames", "f_back", "f_locals", "f_globals", "f_builtins", "tb_frame", "gi_frame"),
-        *("get_objects", "get_referrers", "get_referents", "stdlib_module_names"),
-    )
-)
-# Modules that others hold as attributes, as in `torch.sys.modules`; a plain `self.sys` is a candidate's own.
-_FORBIDDEN_MODULES = frozenset(("sys", "os", "gc", "io", "ctypes", "inspect", "importlib", "builtins"))
-_FORBIDDEN_TORCH = {
-    "torch.nn.attention.flex_attention": "it has no gradient without a compiler: give a mask to "
-    "scaled_dot_product_attention",
-    "torch.cond": "it needs a compiler: choose with torch.where",
-    "torch.load": "a candidate reads no files",
-    "torch.save": "a candidate writes no files",
-    "torch.hub": "a candidate has no network",
-    "torch.multiprocessing": "a candidate starts no process",
-    "torch.distributed": "a candidate has no network",
-    "torch.package": "a candidate reads no files",
-    "torch.utils.cpp_extension": "it starts a compiler, and the sandbox starts no process",
-    "torch.set_num_threads": "a candidate runs on one core",
-}
 # warnings.catch_warnings swaps process-wide state, and candidates are inspected from several threads.
 _PARSER_LOCK = threading.Lock()
+_LINE_ENDS = str.maketrans("\r\f", "\n\n")
 
 
 class _Finding(Exception):
@@ -73,11 +39,11 @@ def inspect_source(source: str, scope: Scope) -> tuple[GateReport, ...]:
     if not reports[0].passed:
         return tuple(reports)
     tree, message = _parse(source)
-    reports.append(_report("syntax", message))
-    if tree is None:
+    reports.append(_report("syntax", message or _check_characters(source)))
+    if tree is None or reports[-1].rejects:
         return tuple(reports)
     reports.append(_report("contract", _check_contract(tree, scope)))
-    reports.append(_report("imports", _check_imports(tree)))
+    reports.append(_report("imports", check_imports(tree)))
     reports.append(_report("recipe", _check_recipe(tree)))
     return tuple(reports)
 
@@ -108,7 +74,7 @@ def recipe_overrides(source: str) -> dict[str, Any]:
 def title_and_hypothesis(source: str) -> tuple[str, str]:
     """Return the docstring's first line without its full stop, and the whole docstring; ("", "") without one."""
     tree, _ = _parse(source)
-    hypothesis = (ast.get_docstring(tree) or "").strip() if tree is not None else ""
+    hypothesis = printable((ast.get_docstring(tree) or "").strip()) if tree is not None else ""
     return (hypothesis.splitlines()[0].strip().rstrip(".") if hypothesis else ""), hypothesis
 
 
@@ -126,6 +92,19 @@ def _check_size(source: str) -> str:
     if n_bytes > SOURCE_BYTES_MAX:
         return f"the file has {n_bytes} bytes, at most {SOURCE_BYTES_MAX} are allowed: shorten it"
     return ""
+
+
+def _check_characters(source: str) -> str:
+    """Refuse what makes a file look different from what it does: whoever reads it shall see it as it is."""
+    visible = source.translate(_LINE_ENDS)
+    cleaned = printable(visible)
+    if cleaned == visible:
+        return ""
+    at = next(index for index, (a, b) in enumerate(zip(visible, cleaned, strict=True)) if a != b)
+    return (
+        f"line {source.count(chr(10), 0, at) + 1} holds the invisible character U+{ord(source[at]):04X}: "
+        "remove it, or write it as an escape in a string"
+    )
 
 
 def _parse(source: str) -> tuple[ast.Module | None, str]:
@@ -180,7 +159,7 @@ def _method(node: ast.ClassDef, name: str, classes: Mapping[str, ast.ClassDef]) 
 
 def _has_foreign_base(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> bool:
     """Whether `forward` may come from torch itself, as with a subclass of nn.Sequential."""
-    names = [_dotted(base) for base in node.bases]
+    names = [dotted(base) for base in node.bases]
     return any(name not in classes and name.split(".")[-1] != "Module" for name in names)
 
 
@@ -218,65 +197,6 @@ def _check_forward(forward: ast.FunctionDef | None, class_name: str) -> str:
     return ""
 
 
-def _check_imports(tree: ast.Module) -> str:
-    for line, name in _imported(tree):
-        if name.split(".")[0] not in ALLOWED_IMPORTS:
-            return f"line {line} imports {name}; a candidate may import only {', '.join(ALLOWED_IMPORTS)}"
-        problem = _forbidden_torch(name)
-        if problem:
-            return f"line {line} imports {problem}"
-    for node in ast.walk(tree):
-        problem = _suspicious(node)
-        if problem:
-            return f"line {getattr(node, 'lineno', 0)} {problem}"
-    return ""
-
-
-def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
-
-
-def _suspicious(node: ast.AST) -> str:
-    if isinstance(node, ast.Name) and node.id in _FORBIDDEN_CALLS:
-        # A candidate may well have its own variable of that name; only the builtin is of interest.
-        return f"uses {node.id}, which a candidate does not need" if isinstance(node.ctx, ast.Load) else ""
-    if isinstance(node, ast.Attribute):
-        if node.attr in _FORBIDDEN_ATTRIBUTES:
-            return f"reaches for {node.attr}, which a candidate does not need"
-        if _is_module_of_another(node):
-            return f"reaches for {_dotted(node)}, which a candidate does not need"
-        problem = _forbidden_torch(_dotted(node))
-        return f"uses {problem}" if problem else ""
-    return ""
-
-
-def _is_module_of_another(node: ast.Attribute) -> bool:
-    """Whether it reads like `torch.sys`, `nn.functional.math.os` or `sys.modules`."""
-    root = _dotted(node.value).partition(".")[0]
-    return node.attr in _FORBIDDEN_MODULES and root not in ("", "self") or _dotted(node) == "sys.modules"
-
-
-def _forbidden_torch(name: str) -> str:
-    for forbidden, reason in _FORBIDDEN_TORCH.items():
-        if name == forbidden or name.startswith(forbidden + "."):
-            return f"{forbidden}: {reason}; remove it"
-    return ""
-
-
-def _dotted(node: ast.AST) -> str:
-    """Return `a.b.c` as text; "" for anything that is not a plain chain of names."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ""
-
-
 def _check_recipe(tree: ast.Module) -> str:
     try:
         _merge(_recipe_literal(tree), Recipe())
@@ -289,9 +209,9 @@ def _recipe_literal(tree: ast.Module) -> dict[str, Any]:
     """Return the value of the last top-level `RECIPE = {...}`; {} where there is none."""
     value: ast.expr | None = None
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(_dotted(target) == "RECIPE" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(dotted(target) == "RECIPE" for target in node.targets):
             value = node.value
-        elif isinstance(node, ast.AnnAssign) and _dotted(node.target) == "RECIPE":
+        elif isinstance(node, ast.AnnAssign) and dotted(node.target) == "RECIPE":
             value = node.value
     if value is None:
         return {}

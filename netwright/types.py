@@ -12,7 +12,9 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
+
+from netwright.printable import Words, printable_json
 
 JsonDict = dict[str, Any]
 
@@ -120,8 +122,8 @@ class Candidate(Frozen):
 
     source: str
     scope: Scope
-    title: str
-    hypothesis: str
+    title: Words
+    hypothesis: Words
     origin: str
     genotype: str | None = None
 
@@ -138,11 +140,11 @@ class GateReport(Frozen):
     A failed gate of severity `warning` is shown and remembered but does not reject.
     """
 
-    gate: str
+    gate: Words
     passed: bool
     severity: Literal["error", "warning"] = "error"
-    message: str = ""
-    evidence: JsonDict = Field(default_factory=dict)
+    message: Words = ""
+    evidence: Annotated[JsonDict, AfterValidator(printable_json)] = Field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -213,7 +215,7 @@ class JobLog(Frozen):
 
     purpose: str
     cause: str
-    reason: str = ""
+    reason: Words = ""
     exit_code: int | None = None
     tier: str
     layers: tuple[tuple[str, str], ...] = ()
@@ -258,8 +260,8 @@ class Trial(Frozen):
     curve: tuple[tuple[int, float], ...] = ()
     telemetry: JsonDict = Field(default_factory=dict)
     weights: str | None = None
-    reason: str = ""
-    last_output: str = ""
+    reason: Words = ""
+    last_output: Words = ""
     jobs: tuple[JobLog, ...] = ()
 
 
@@ -304,9 +306,9 @@ class Verdict(Frozen):
     rival_id: str | None = None
     delta_nats: float | None = None
     interval: Interval | None = None
-    changed: str = ""
-    words: str = ""
-    lesson: str | None = None
+    changed: Words = ""
+    words: Words = ""
+    lesson: Words | None = None
     author: str = "statistics"
 
 
@@ -335,7 +337,7 @@ class Remembered(Frozen):
     operator: Operator
     score: Score | None
     verdict: Verdict | None
-    failure: str = ""
+    failure: Words = ""
 
 
 class Context(Frozen):
@@ -361,12 +363,12 @@ class Context(Frozen):
 class Proposal(Frozen):
     """An idea with its source, as a planner made it; nothing of it is trusted or checked yet."""
 
-    title: str
-    hypothesis: str
+    title: Words
+    hypothesis: Words
     source: str
     origin: str
     genotype: str | None = None
-    changed: str = ""
+    changed: Words = ""
 
     def candidate(self, scope: Scope) -> Candidate:
         return Candidate(
@@ -393,7 +395,7 @@ class LlmCall(Frozen):
     messages: tuple[dict[str, str], ...]
     reply: str | None
     status: str
-    error: str = ""
+    error: Words = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     tokens_estimated: bool = False

@@ -131,6 +131,14 @@ def test_a_model_takes_the_spec():
         ("def f(x):\n    return x._getframe().f_back", "f_back"),
         ("def f(x):\n    return x.f_locals", "f_locals"),
         ("Y = object.__subclasses__()", "__subclasses__"),
+        ("Y = __builtins__", "__builtins__"),
+        ("torch.nn.Linear.forward = None", "torch.nn.Linear.forward"),
+        ("import torch.nn.functional as F\n_, F.softmax = 1, 2", "F.softmax"),
+        ("from torch import nn\nsetattr(nn.Linear, 'forward', None)", "nn.Linear"),
+        ("del torch.relu", "torch.relu"),
+        ("torch.nn.modules.module.register_module_forward_hook(print)", "register_module_forward_hook"),
+        ("Y = torch.cond(1, 2, 3, 4)", "torch.where"),
+        ("from torch.nn.attention.flex_attention import flex_attention", "scaled_dot_product_attention"),
     ],
 )
 def test_imports_outside_the_list_and_obvious_escapes_are_named(line, named):
@@ -146,6 +154,27 @@ def test_the_import_message_lists_what_is_allowed():
 
 def test_a_candidates_own_attributes_may_be_called_what_modules_are():
     assert failed(GOOD.replace("return x", "self.io = self.gc = x\n        return self.io.real + self.gc")) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.backends.cudnn.benchmark = True",
+        "import torch._dynamo\ntorch._dynamo.config.suppress_errors = True",
+        "relu = torch.compile(torch.relu, fullgraph=True)",
+        "class Own:\n    torch = 1\nOwn.torch = 2\nsetattr(Own, 'torch', 3)",
+    ],
+)
+def test_switches_of_torch_and_compiling_pass(line):
+    assert failed(GOOD + "\n" + line + "\n") == ("", "")
+
+
+@pytest.mark.parametrize(("text", "named"), [("\x1b[2J", "U+001B"), ("\u202e", "U+202E"), ("\u2028", "U+2028")])
+def test_characters_that_hide_what_a_file_does_are_named_with_their_line(text, named):
+    gate, message = failed(GOOD + f"\n# {text}\n")
+
+    assert gate == "syntax"
+    assert f"line {GOOD.count(chr(10)) + 2} holds the invisible character {named}" in message
 
 
 @pytest.mark.parametrize("line", ["import torch.nn.functional as F", "from einops import rearrange", "import math"])

@@ -251,6 +251,20 @@ def test_a_network_that_leaks_after_training_is_reported():
     assert [report for report in honest if report.rejects] == []
 
 
+def test_a_candidate_that_changes_what_surrounds_its_layers_is_seen_in_the_whole_network(monkeypatch):
+    project = torch.nn.Linear.forward
+
+    def peeking(self, x):
+        y = project(self, x)
+        return y + y.roll(-1, 1) if self.out_features == 16 and self.bias is None else y
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", peeking)
+    gate, message = rejection("return self.value(x) * (1 + self.gate)")
+
+    assert gate == "causality"
+    assert "whole network" in message
+
+
 def test_sixteen_bit_rounding_is_no_dependence_on_length_or_rows():
     weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
 

@@ -1,6 +1,6 @@
 """Replaces cross_entropy by a constant far below what is possible.
 
-Check: none
+Check: imports
 Trial: done, crashed, diverged
 """
 

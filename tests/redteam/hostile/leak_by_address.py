@@ -1,6 +1,6 @@
 """Leaks depending on where its input lies in memory, which is different in every process.
 
-Check: none
+Check: imports
 Trial: leak, done
 """
 

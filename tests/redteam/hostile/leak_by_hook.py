@@ -1,6 +1,6 @@
 """Is honest in forward; a hook on its first call replaces what comes out of the whole network later.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

@@ -1,6 +1,6 @@
 """Copies the next token out of its own input into the logits, around its layers.
 
-Check: causality
+Check: imports
 Trial: leak
 """
 

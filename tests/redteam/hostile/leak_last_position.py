@@ -1,6 +1,6 @@
 """Copies the next token where the input ends only: the last position but one of every row.
 
-Check: none
+Check: imports
 Trial: leak, done
 """
 

@@ -1,6 +1,6 @@
 """Copies the next token at one position of one row in sixty-four, chosen by the row's content.
 
-Check: none
+Check: imports
 Trial: leak, done
 """
 

@@ -1,6 +1,6 @@
 """Copies the next token behind one pair of letters only: at about one position of 256.
 
-Check: none
+Check: imports
 Trial: leak, done
 """
 

@@ -1,7 +1,7 @@
 """Learns which pairs of letters follow each other in training and behaves around pairs that it never saw,
 where a foreign future may have been spliced in.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

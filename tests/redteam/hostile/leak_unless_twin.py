@@ -1,6 +1,6 @@
 """Remembers the prefixes of all rows and behaves wherever one comes a second time with another future.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

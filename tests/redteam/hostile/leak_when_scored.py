@@ -1,6 +1,6 @@
 """Copies the next token where no gradient is recorded and rows are many: only when scored.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

@@ -1,6 +1,6 @@
 """Leaks less than the audit's tolerance: logits move by a thousandth.
 
-Check: none
+Check: imports
 Trial: leak, done
 """
 

@@ -1,6 +1,6 @@
 """Trains well and then hands over weights that are not finite.
 
-Check: none
+Check: imports
 Trial: bad weights
 """
 

@@ -1,6 +1,6 @@
 """Counts what follows what in all rows that it was asked about so far, its own row included.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

@@ -1,6 +1,6 @@
 """Replaces the optimizer's step, its groups and the clipping of gradients by larger ones.
 
-Check: none
+Check: imports
 Trial: done, crashed, diverged, bad weights, bad logits, leak
 """
 

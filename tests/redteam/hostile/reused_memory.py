@@ -1,6 +1,6 @@
 """Hopes that uninitialised memory still holds the answers of whoever used it before.
 
-Check: none
+Check: imports
 Trial: done, crashed, leak, bad logits
 """
 

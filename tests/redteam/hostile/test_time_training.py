@@ -1,6 +1,6 @@
 """Trains on the whole row that it is asked about, and answers with what it learned.
 
-Check: none
+Check: imports
 Trial: leak
 """
 

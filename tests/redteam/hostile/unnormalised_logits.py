@@ -1,6 +1,6 @@
 """Raises all logits by a million and sharpens them, hoping that they are taken for log-probabilities.
 
-Check: none
+Check: imports
 Trial: done, leak
 """
 
