@@ -1,21 +1,29 @@
-"""Confirmation: winners and their rivals, trained from scratch on fresh seeds, scored on the locked test split."""
+"""Confirmation: winners and their rivals, trained from scratch on fresh seeds, scored on the locked test split.
+
+    winners, parents, baselines ──fresh seeds──▶ trials ──────────────────────────────┐
+    winners ──some of those seeds once more, in another sandbox──▶ repetitions ───────┴▶ duels, claims
+
+A winner whose repetition comes to something else is called better than nobody.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated, train_all
-from netwright.config import CampaignConfig
+from netwright.config import CampaignConfig, SandboxConfig
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.repetition import Repetition, repetitions
 from netwright.evaluator.statistics import Comparison, claims, mean_interval
-from netwright.evaluator.tasks import load_task
+from netwright.evaluator.tasks import Task, load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory
 from netwright.types import Candidate, Interval, Outcome, Split, Trial, TrialStatus
@@ -51,7 +59,10 @@ class Duel:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Everything that a confirmation found. `opened` counts the designs that the locked split was opened for so far."""
+    """Everything that a confirmation found. `opened` counts the designs that the locked split was opened for so far.
+
+    `repetitions` are the trials of winners that were run a second time from the same source and seed.
+    """
 
     campaign: str
     task_id: str
@@ -59,6 +70,7 @@ class Confirmation:
     seeds: tuple[int, ...]
     rows: tuple[Confirmed, ...]
     duels: tuple[Duel, ...]
+    repetitions: tuple[Repetition, ...]
     opened: int
 
     @property
@@ -78,8 +90,19 @@ class Confirmation:
             f"from {counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} (locked test split, "
             f"{len(winner.losses)} fresh seeds in pairs, 95% after Holm's correction"
             + (f"; it failed on {failed} seeds, and so is called better than nobody)" if failed else ")")
+            + self._repeated(winner)
             + ("; not isolated while trained (T0), so its losses may be forged" if winner.not_isolated else "")
         )
+
+    def _repeated(self, winner: Confirmed) -> str:
+        """What repeating showed, as the end of a sentence."""
+        mine = [each for each in self.repetitions if each.candidate_id == winner.candidate.id]
+        if not mine:
+            return "; not trained a second time from the same source and seed"
+        if doubtful := [each.words for each in mine if not each.agrees]:
+            return f"; {doubtful[0]}: source and seed do not determine its result, so it is called better than nobody"
+        seeds = ", ".join(str(each.seed) for each in mine)
+        return f"; trained again with seed {seeds} it came to the same"
 
 
 def confirm_candidates(
@@ -89,14 +112,16 @@ def confirm_candidates(
     sandbox_flags: Mapping[str, Any],
     campaign_name: str | None,
     seeds: int,
+    repeats: int = 1,
     rung: int | None,
     workers: int,
     on_progress: Progress,
 ) -> Confirmation:
     """Confirm `ids` (default: the campaign's best design) against their parents and all baselines.
 
-    `sandbox_flags` are laid over the campaign's own sandbox settings. Trials that an earlier confirmation finished
-    are taken from the memory, so an interrupted one can be repeated.
+    `sandbox_flags` are laid over the campaign's own sandbox settings. Of each winner's `seeds` trials, `repeats` are
+    run a second time. Trials that an earlier confirmation finished are taken from the memory, so an interrupted one
+    can be repeated.
 
     Raises: NotFound, ConfigError, BusyError; KeyboardInterrupt with everything finished remembered.
     """
@@ -114,30 +139,76 @@ def confirm_candidates(
         check_rung(task, level)
         cast = _cast(memory, row, ids)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
-        with (
-            exclusive(home, row.name, doing="confirmed"),
-            open_sandbox(contained, slots=workers) as sandbox,
-        ):
-            audit = config.audit.strength
-            trials = train_all(
-                memory,
-                Laboratory(sandbox, task, memory.evaluation_key, limits=contained.limits, audit=audit),
-                [candidate for candidate, _ in cast],
-                seeds=fresh,
-                rung=level,
-                workers=workers,
-                on_progress=on_progress,
-                split=Split.TEST,
-                campaign_id=row.id,
-            )
+        rounds = _Rounds(memory, row, task, config, contained, level, workers, on_progress)
+        with exclusive(home, row.name, doing="confirmed"):
+            trials = rounds.first([candidate for candidate, _ in cast], fresh)
+            winners = [candidate for candidate, role in cast if role == "candidate"]
+            again = rounds.second(winners, trials, repeats) if repeats else []
         return Confirmation(
             campaign=row.name,
             task_id=task.spec.id,
             rung=level,
             seeds=fresh,
             rows=_rows(cast, trials),
-            duels=_duels(memory, memory.experiments(row.id), cast, trials),
+            duels=_duels(memory, memory.experiments(row.id), cast, [*trials, *again]),
+            repetitions=repetitions([*trials, *again]),
             opened=_opened(memory, task.spec.id),
+        )
+
+
+@dataclass(frozen=True)
+class _Rounds:
+    """The trainings of a confirmation; each round is run in a sandbox of its own."""
+
+    memory: Memory
+    row: Campaign
+    task: Task
+    config: CampaignConfig
+    contained: SandboxConfig
+    rung: int
+    workers: int
+    on_progress: Progress
+
+    def first(self, candidates: Sequence[Candidate], seeds: Sequence[int]) -> list[Trial]:
+        """Train every candidate with every seed."""
+        with self._laboratory() as lab:
+            return self._train(lab, candidates, seeds)
+
+    def second(self, winners: Sequence[Candidate], trials: Sequence[Trial], repeats: int) -> list[Trial]:
+        """Run the first finished trials of each winner once more.
+
+        Another sandbox has another zygote: not even the places of things in memory are as they were.
+        """
+        seeds = {winner.id: [t.seed for t in _of(winner, trials) if t.status is TrialStatus.DONE] for winner in winners}
+        with self._laboratory() as lab:
+            found = [self._train(lab, [winner], seeds[winner.id][:repeats], repeat=1) for winner in winners]
+        return [trial for trials in found for trial in trials]
+
+    @contextmanager
+    def _laboratory(self) -> Iterator[Laboratory]:
+        with open_sandbox(self.contained, slots=self.workers) as sandbox:
+            yield Laboratory(
+                sandbox,
+                self.task,
+                self.memory.evaluation_key,
+                limits=self.contained.limits,
+                audit=self.config.audit.strength,
+            )
+
+    def _train(
+        self, lab: Laboratory, candidates: Sequence[Candidate], seeds: Sequence[int], repeat: int = 0
+    ) -> list[Trial]:
+        return train_all(
+            self.memory,
+            lab,
+            candidates,
+            seeds=seeds,
+            rung=self.rung,
+            workers=self.workers,
+            on_progress=self.on_progress,
+            split=Split.TEST,
+            repeat=repeat,
+            campaign_id=self.row.id,
         )
 
 

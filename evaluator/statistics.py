@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from netwright.evaluator.repetition import doubt
 from netwright.types import Interval, Outcome, Score, Split, Trial, TrialStatus
 
 
@@ -196,13 +197,17 @@ def claims(
     """What a confirmation may claim: paired by seed, no noise borrowed, corrected for the number of rivals.
 
     Noise differs between architectures, so a floor pooled over them would promise too much for the noisy ones. A
-    candidate that failed on any of its seeds is better than nobody: the seeds that are left were not chosen by chance.
+    candidate is better than nobody if it failed on any of its seeds, as the seeds that are left were not chosen by
+    chance, or if a repetition of one of its trials (`Trial.repeat`) came to something else.
     """
-    found = compare_all(candidate, rivals, None, level)
-    failed = sum(trial.status is not TrialStatus.DONE for trial in candidate)
-    if not failed:
+    firsts = [trial for trial in candidate if not trial.repeat]
+    found = compare_all(
+        firsts, {rival: [t for t in trials if not t.repeat] for rival, trials in rivals.items()}, None, level
+    )
+    failed = sum(trial.status is not TrialStatus.DONE for trial in firsts)
+    reason = f"it failed on {failed} of {len(firsts)} seeds" if failed else doubt(candidate)
+    if not reason:
         return found
-    reason = f"it failed on {failed} of {len(candidate)} seeds"
     return {
         rival: replace(each, outcome=Outcome.NO_DIFFERENCE, reason=reason) if each.outcome is Outcome.BETTER else each
         for rival, each in found.items()

@@ -30,6 +30,7 @@ class Model(torch.nn.Module):
         return self.head(self.embed(tokens))
 '''
 LOOP = "while True: pass"
+HOARD = "self.x = [torch.ones(1 << 26) for _ in range(16 if self.calls > 3 else 0)]"
 THREADS = "import threading, time\nfor _ in range(9): threading.Thread(target=time.sleep, args=(9,)).start()"
 SCORING = "if not torch.is_grad_enabled() and len(tokens) == 32:"
 
@@ -120,7 +121,7 @@ def test_a_loop_while_scored_ends_both_processes_at_their_own_limit(laboratory):
     ("parts", "status", "reason"),
     [
         ({"init": "self.x = torch.zeros(1 << 42)"}, TrialStatus.OUT_OF_MEMORY, "; at most 1024 MiB are allowed"),
-        ({"init": "self.x = [torch.ones(1 << 26) for _ in range(16)]"}, TrialStatus.OUT_OF_MEMORY, "1024 MiB"),
+        ({"forward": HOARD}, TrialStatus.OUT_OF_MEMORY, "1024 MiB"),
         ({"init": "import os; self.x = [os.dup(1) for _ in range(999)]"}, TrialStatus.TOO_MANY_FILES, "at most 256"),
         ({"module": THREADS, "forward": LOOP}, TrialStatus.TOO_MANY_THREADS, "10 threads, at most 8 are allowed"),
         ({"forward": "print('x' * 20_000)"}, TrialStatus.TOO_MUCH_OUTPUT, "at most 10000 are allowed"),

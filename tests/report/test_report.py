@@ -237,6 +237,7 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
         sandbox_flags={},
         campaign_name="real",
         seeds=3,
+        repeats=0,
         rung=1,
         workers=1,
         on_progress=lambda *_: None,
@@ -255,3 +256,30 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
         assert f">{words.signed(interval.low)} to {words.signed(interval.high)}<" in told
     assert len(rows) == 2
     assert not any("chip" in row for row in rows.values())
+
+
+def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, teller_of, tmp_path):
+    task = load_task("recall").spec
+    config = CampaignConfig(task="recall").model_dump(mode="json")
+    winner = tell_confirmed(teller_of(memory.start_campaign("real", task, 0, config)), plain)
+    before = build_report(memory, "real")
+    with memory.connection.write() as conn:
+        conn.execute("UPDATE trials SET tier = 'T0' WHERE candidate_id = ?", (winner,))
+
+    said = confirm_candidates(
+        tmp_path / "home",
+        [winner],
+        sandbox_flags={},
+        campaign_name="real",
+        seeds=3,
+        rung=1,
+        workers=1,
+        on_progress=lambda *_: None,
+    )
+    page = build_report(memory, "real")
+
+    assert "not isolated" not in before and "trained without isolation" not in before
+    assert page.count('"tag">not isolated<') == 2  # the leaderboard and the locked split
+    assert "trained without isolation (T0)" in page and "T0 (not isolated)" in page
+    assert [row.candidate.id for row in said.rows if row.not_isolated] == [winner]
+    assert "not isolated" in said.sentence(said.winners[0])
