@@ -19,7 +19,7 @@ SOCKET_NAME = "zygote.sock"
 THREADS_PER_PROCESS = 256
 SCRATCH_MEGABYTES = 256
 _NOBODY = 65534
-_ENGINE_FAILED = 125
+_ENGINE_FAILED = (125, 126, 127)
 
 # The image says where its programs and libraries lie; all else that it or the engine set (a proxy with its password
 # is what Docker copies into every container from the user's configuration) is gone before Python starts.
@@ -113,64 +113,70 @@ def other_netwright(container: Container, theirs: str, ours: str) -> IsolationEr
 def explain_failure(container: Container, status: int, log: str) -> SandboxError:
     """Turn what `ENGINE run` wrote before it ended with `status` into one sentence with the remedy.
 
-    A signal that ended it is minus its number.
+    `status` is minus the signal that ended it, if one did.
     """
-    engine, image = container.engine, container.image
-    known = (
-        (r"permission denied.*(daemon|docker\.sock)|(daemon|docker\.sock).*permission denied", _not_permitted(engine)),
-        (
-            r"cannot connect to the docker daemon|is the docker daemon running",
-            _not_running(engine),
-        ),
-        (
-            r"no such image|image not known|unable to find image|does not resolve to an image",
-            f"{engine} has no image {image!r} here: build it with `{_build(container)}` in the source folder, or name "
-            "another with --image",
-        ),
-        (
-            r"no module named '?netwright|unrecognized.*netwright",
-            f"there is no netwright in the image {image!r}: build one with `{_build(container)}` in the source folder",
-        ),
-        (
-            r"(/bin/sh|env|python)'?\"?:.*(not found|no such file)|exec.*(/bin/sh|python).*no such file",
-            f"the image {image!r} lacks sh, env or python: build one with `{_build(container)}` in the source folder",
-        ),
-        (
-            r"bind source path does not exist|statfs .*no such file",
-            f"{engine} does not see this machine's files, as where its daemon runs elsewhere or netwright itself runs "
-            "in a container: run netwright beside the engine",
-        ),
-    )
-    text = " ".join(log.split())
-    for pattern, sentence in known:
-        if re.search(pattern, text, re.IGNORECASE):
-            return IsolationError(sentence)
     words = _last_words(log)
-    if status == _ENGINE_FAILED:
+    for pattern, sentence in _KNOWN_FAILURES:
+        if re.search(pattern, log, re.IGNORECASE):
+            return IsolationError(
+                sentence.format(engine=container.engine, image=container.image, build=_build(container), words=words)
+            )
+    if status in _ENGINE_FAILED:
         return IsolationError(
-            f"{engine} could not start a container of the image {image!r}: {words}; mend that, or leave out --sandbox"
+            f"{container.engine} could not start a container of the image {container.image!r}: {words}; mend that, or "
+            "leave out --sandbox to run candidates in processes of this machine"
         )
     return SandboxError(
-        f"the container of the image {image!r} died at its start with status {status}: {words}; try "
-        f"`{engine} run --rm {image} doctor`, or rebuild the image with `{_build(container)}` in the source folder"
+        f"the container of the image {container.image!r} died at its start with status {status}: {words}; rebuild the "
+        f"image with `{_build(container)}` in the source folder"
     )
+
+
+# What Docker 20.10 and 28.2 and Podman 4.3 write (a pattern is searched for in all of it), and what to do.
+_KNOWN_FAILURES = (
+    (
+        r"permission denied while trying to connect to the docker",
+        "this user may not talk to the docker daemon: let an administrator add the user to the group `docker`, or use "
+        "--sandbox podman, which needs no daemon",
+    ),
+    (
+        r"cannot connect to (the docker daemon|podman)",
+        "{engine} is installed but its daemon does not answer: start it (`systemctl start {engine}`), or leave out "
+        "--sandbox {engine}",
+    ),
+    (
+        r"no such image|image not known|unable to find image",
+        "{engine} has no image {image!r} here: build it with `{build}` in the source folder, or name another with "
+        "--image",
+    ),
+    (
+        r"no module named '?netwright",
+        "there is no netwright in the image {image!r}: build one with `{build}` in the source folder",
+    ),
+    (
+        r"exec: \"/bin/sh\"|(env|exec): .*(python|env).*(not found|no such file)",
+        "the image {image!r} lacks sh, env or python: build one with `{build}` in the source folder",
+    ),
+    (
+        r"could not select device driver .*gpu|unresolvable CDI devices",
+        "{engine} cannot give a GPU to a container ({words}): install the NVIDIA container toolkit and configure it "
+        "for {engine}",
+    ),
+    (
+        r"(source path does not exist|statfs).*/netwright-",
+        "{engine} does not see the files of this machine, as where its daemon runs elsewhere or netwright itself runs "
+        "in a container: run netwright beside the engine",
+    ),
+)
 
 
 def _build(container: Container) -> str:
     return f"{container.engine} build -t {container.image} ."
 
 
-def _not_permitted(engine: str) -> str:
-    return (
-        f"this user may not talk to the {engine} daemon: add the user to the group that may (`docker`), or use "
-        "--sandbox podman, which needs no daemon"
-    )
-
-
-def _not_running(engine: str) -> str:
-    return f"{engine} is installed but its daemon does not run: start it (`systemctl start docker`), or use another"
-
-
 def _last_words(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip() and not line.startswith("See '")]
-    return lines[-1][-300:].rstrip(".") if lines else "it said nothing"
+    lines = [line.strip() for line in log.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("See '", "Run '", "Usage:"))]
+    if not said:
+        return "it said nothing"
+    return re.sub(r"^(docker: |Error: |Error response from daemon: )+", "", said[-1])[-300:].rstrip(".")
