@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+DEPTH_MAX = 8
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CONTROLS = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
 _DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -19,13 +21,17 @@ def printable(text: str) -> str:
     return text if text.isascii() and text.isprintable() else text.replace("\r\n", "\n").translate(_TABLE)
 
 
-def printable_json(value: Any) -> Any:
-    """Do so with every string of a JSON value, keys too."""
+def printable_json(value: Any, depth: int = DEPTH_MAX) -> Any:
+    """Do so with every string of a JSON value, keys too; what is nested too deeply or is no number becomes None."""
     if isinstance(value, str):
         return printable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
-        return {printable(str(key)): printable_json(part) for key, part in value.items()}
-    return [printable_json(part) for part in value] if isinstance(value, list) else value
+        return {printable(str(key)): printable_json(part, depth - 1) for key, part in value.items()} if depth else None
+    if isinstance(value, list | tuple):
+        return [printable_json(part, depth - 1) for part in value] if depth else None
+    return value
 
 
 Words = Annotated[str, AfterValidator(printable)]

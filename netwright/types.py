@@ -145,7 +145,7 @@ class GateReport(Frozen):
     severity: Literal["error", "warning"] = "error"
     message: Words = ""
     evidence: Annotated[JsonDict, AfterValidator(printable_json)] = Field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: FiniteFloat = 0.0
 
     @property
     def rejects(self) -> bool:

@@ -216,6 +216,7 @@ class Watch:
             if self._on_event:
                 self._on_event(frame["event"])
         elif kind == "stage":
+            self._count_event(size)
             self._enter_stage(str(frame.get("stage")))
         elif kind == "reply" and isinstance(frame.get("reply"), dict):
             raise Ended(ExitCause.OK, reply=frame["reply"])
@@ -324,6 +325,6 @@ def _crashed(code: int | None) -> Ended:
         return Ended(ExitCause.CRASHED, f"exited with status {code} without a reply")
     if -code == signal.SIGXCPU:
         return Ended(ExitCause.TOO_MUCH_CPU, "used up its CPU time on several threads")
-    name = signal.Signals(-code).name
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
     hint = " from outside, perhaps the kernel out of memory" if -code == signal.SIGKILL else ""
     return Ended(ExitCause.CRASHED, f"was killed by {name}{hint}")

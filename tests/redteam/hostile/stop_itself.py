@@ -1,18 +1,18 @@
 """Stops itself: a process that neither runs nor ends.
 
 Check: imports
-Trial: timeout, crashed
+Trial: timeout
 """
 
-import os
 import signal
+import threading
 
 import torch
 
 
 def attack():
     while True:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 class Mixer(torch.nn.Module):

@@ -5,11 +5,14 @@ Trial: crashed
 """
 
 import os
+import signal
+import threading
 
 import torch
 
 
 def attack():
+    signal.pthread_kill(threading.get_ident(), 42)
     os.kill(os.getpid(), 42)
 
 
