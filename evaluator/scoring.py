@@ -38,7 +38,8 @@ They come back from training as the parameters do, so whatever stands in them is
 HEADER_BYTES_MAX = 32 << 10
 """Of a weight file: some 300 tensors' names, types and shapes. More would be a place to keep notes."""
 BUFFERS_KEY = "buffers"
-_CHUNK_POSITIONS = 4096
+_CHUNK_POSITIONS = 1024
+"""As much as stays in a cache while it is worked on."""
 
 
 class BadWeights(ValueError):
@@ -136,16 +137,17 @@ def _nats_at(
     hits = np.empty(len(rows), dtype=np.bool_)
     for start in range(0, len(rows), _CHUNK_POSITIONS):
         part = slice(start, start + _CHUNK_POSITIONS)
-        chosen = logits[rows[part], positions[part]]
         # Halves keep the difference of two finite float32 finite; exp() of what underflows is rightly 0.
-        halves = chosen * np.float32(0.5)
+        halves = logits[rows[part], positions[part]]
+        halves *= np.float32(0.5)
         halves -= halves.max(axis=1, keepdims=True)
-        own = np.arange(len(chosen)), targets[part]
-        with np.errstate(under="ignore", over="ignore"):
-            mass = np.exp(halves * np.float32(2.0)).sum(axis=1, dtype=np.float64)
-        nats[part] = np.log(mass) - 2.0 * halves[own].astype(np.float64)
+        own = halves[np.arange(len(halves)), targets[part]].astype(np.float64)
         # A tie is no hit: constant logits must not count as knowing class 0.
-        hits[part] = (halves[own] == 0) & ((halves == 0).sum(axis=1) == 1)
+        hits[part] = (own == 0) & (np.count_nonzero(halves, axis=1) == halves.shape[1] - 1)
+        with np.errstate(under="ignore", over="ignore"):
+            halves *= np.float32(2.0)
+            mass = np.exp(halves, out=halves).sum(axis=1, dtype=np.float64)
+        nats[part] = np.log(mass) - 2.0 * own
     return nats, hits
 
 

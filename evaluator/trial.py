@@ -165,11 +165,10 @@ class TrialRun:
             answering = asking.submit(self._ask, 0, sheets[0].sheet_a, sheets[0].order_a)
             auditing = [asking.submit(self._audit, n, each, answering) for n, each in enumerate(sheets, start=1)]
             try:
-                answers = answering.result()
+                loss = scoring.score_answers(answering.result(), batch.targets)
                 self._pass_judgement([each.result() for each in auditing])
             finally:
                 asking.shutdown(cancel_futures=True)
-        loss = scoring.score_answers(answers, batch.targets)
         metrics = {"accuracy": loss.accuracy}
         if self.spec.metric == "bits per byte":
             metrics["bits_per_byte"] = loss.nats / math.log(2)
