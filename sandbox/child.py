@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from netwright.errors import IsolationError
 from netwright.sandbox import kernel, wire
 from netwright.sandbox.isolation import RECIPES, Tier, isolate, opens_files
+from netwright.sandbox.layers import lower
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -121,13 +122,12 @@ def _bound(order: JsonDict, setup: Setup) -> None:
     Processes are counted per user, so a limit on them means something only to a user of one's own.
     """
     seconds = int(min(order["wall_seconds"] * order["threads"] + 5, LONGEST_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    most_seconds = lower(resource.RLIMIT_CPU, seconds + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (most_seconds - 1, most_seconds))  # a signal that has a name comes first
     if setup.device == "cpu":
-        most = order["memory_bytes"] + ADDRESS_SPACE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        lower(resource.RLIMIT_AS, order["memory_bytes"] + ADDRESS_SPACE_BYTES)
     if RECIPES[setup.tier].own_user:
-        threads = order["threads"] + SPARE_THREADS
-        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
+        lower(resource.RLIMIT_NPROC, order["threads"] + SPARE_THREADS)
 
 
 def _failure(error: BaseException) -> JsonDict:

@@ -97,14 +97,20 @@ RLIMITS = (
 )
 
 
+def lower(kind: int, most: int) -> int:
+    """Set an rlimit for good to `most`, or leave it where it is lower; return it. Raises OSError, ValueError."""
+    hard = resource.getrlimit(kind)[1]
+    value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (value, value))
+    return value
+
+
 def limit(file_bytes: int) -> str:
     """Lower the rlimits that need no knowledge of the job. Files may grow to `file_bytes`."""
     refused = []
     for kind, most in (*RLIMITS, (resource.RLIMIT_FSIZE, file_bytes)):
-        hard = resource.getrlimit(kind)[1]
-        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         try:
-            resource.setrlimit(kind, (value, value))
+            lower(kind, most)
         except (OSError, ValueError):  # gVisor does not know all of them
             refused.append(str(kind))
     return f"kernel refused rlimit {', '.join(refused)}" if refused else "core, file size, open files, locked memory"

@@ -380,6 +380,20 @@ def floods_events(job):
         job.emit({"n": 1})
 
 
+def floods_stages(job):
+    while True:
+        job.stage("training")
+
+
+def burns_cpu(job):
+    """Lowers its own limit, which the filter lets it, not to burn for long."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CPU, (job.payload["cpu_seconds"], 10))
+    while True:
+        pass
+
+
 def sends_giant_frame(job):
     os.write(3, (1 << 31).to_bytes(4, "big"))
     time.sleep(60)

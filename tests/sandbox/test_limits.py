@@ -148,9 +148,16 @@ def test_how_it_was_confined_and_how_it_ended_is_known(bench):
     assert ended.left_behind == 0
 
 
+def test_cpu_time_that_threads_use_up_beside_each_other_has_its_own_end(bench):
+    result = bench.run("burns_cpu", Limits(wall_seconds=30, threads=1), cpu_seconds=1)
+
+    assert (result.cause, result.reason) == (ExitCause.TOO_MUCH_CPU, "used up its CPU time on several threads")
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
+        ("floods_stages", "at most 10000 of 1048576 bytes"),
         ("floods_stdout", "bytes to stdout and stderr, at most 65536"),
         ("floods_events", "at most 10000 of 1048576 bytes"),
         ("sends_giant_frame", "a frame of 2147483648 bytes, at most 65536"),
