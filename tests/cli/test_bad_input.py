@@ -15,6 +15,7 @@ from netwright.cli.app import run
 from netwright.memory.store import Memory
 
 Said = Callable[..., tuple[int, str]]
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
@@ -76,6 +77,25 @@ def test_data_that_cannot_be_learned_from_is_refused(said: Said, tmp_path: Path,
         ('[llm]\n\nurl = "localhost"\n', ("line 3", "llm.url", "http://")),
         ('name = "../up"\n', ("line 1", "name")),
         ("rung_tokens = [10]\n", ("rung_tokens", "[10]")),
+        ("[sandbox]\nmemory_mb = 100\n", ("line 2", "sandbox.memory_mb", "100", "at least 384", "torch")),
+        ("[sandbox]\nthreads = 0\n", ("line 2", "sandbox.threads", "0", "at least 1")),
+        ("[sandbox]\n\nbuild_seconds = -1.0\n", ("line 3", "sandbox.build_seconds", "-1", "leave it out for 10")),
+        ("[sandbox]\noutput_kb = 0\n", ("line 2", "sandbox.output_kb", "at least 1")),
+        ("[sandbox]\nfirst_step_seconds = nan\n", ("line 2", "sandbox.first_step_seconds", "finite")),
+        ("[sandbox]\nmemroy_mb = 4096\n", ("line 2", "sandbox.memroy_mb", "memory_mb")),
+        ('[sandbox]\ntier = "T4"\n', ("line 2", "sandbox.tier", "'T3'", "T4")),
+        ('[sandbox]\ntier = "T0"\n', ("line 2", "sandbox.tier", "T0", "accept_no_sandbox = true")),
+        ('[sandbox]\nkind = "docker"\nimage = " "\n', ("line 3", "sandbox.image", "name of an image")),
+        ('[sandbox]\nimage = "mine"\n', ("line 2", "sandbox.image", "mine", "docker")),
+        ('[sandbox]\noptions = ["--gpus", "all"]\n', ("line 2", "sandbox.options", "--gpus", "docker")),
+        ('[sandbox]\nkind = "lxc"\n', ("line 2", "sandbox.kind", "'podman'", "lxc")),
+        ("[audit]\nscreening_sheets = 0\n", ("line 2", "audit.screening_sheets", "0", "at least 1")),
+        ("[audit]\nscreening_sheets = 3\nfinal_sheets = 2\n", ("line 3", "audit.final_sheets", "(3)", "2", "raise it")),
+        ("[audit]\nscreening_sheets = 8\n", ("audit.final_sheets", "(8)", "4")),
+        (
+            'task = "recall"\nrung_tokens = [60000]\n[sandbox]\nbuild_seconds = 26.0\n',
+            ("sandbox.build_seconds", "26", "25.0 s", "train_base_seconds"),
+        ),
     ],
 )
 def test_a_malformed_campaign_file_is_refused_with_key_and_line(
@@ -159,6 +179,53 @@ def test_a_full_disk_stops_with_a_sentence_and_leaves_a_memory_that_opens(tmp_pa
     assert "Traceback" not in done.stderr and "memory.db" in done.stderr, done.stderr
     with Memory.open(home, create=False, read_only=True) as memory:
         assert memory.campaigns() == []
+
+
+def test_no_isolation_is_not_had_without_saying_so_twice(said: Said, honest_file: Path) -> None:
+    for command in (["evaluate", honest_file], ["run"], ["baselines"]):
+        code, message = said(*command, "--tier", "T0")
+        assert code == 2
+        assert "--i-accept-no-sandbox" in message
+
+
+def test_an_engine_that_is_missing_is_named(said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    for engine in ("docker", "podman"):
+        code, message = said("run", "--task", "recall", "--sandbox", engine)
+        assert code == 2
+        assert f"`{engine}`" in message and "install" in message
+
+
+def test_a_kernel_without_landlock_is_told_what_it_lacks(
+    without_landlock: Callable[..., Done], honest_file: Path
+) -> None:
+    done = without_landlock("check", honest_file)
+
+    assert done.returncode == 2
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert "landlock" in done.stderr and "Linux 5.13" in done.stderr and "T1" in done.stderr
+
+
+def test_a_tier_that_cannot_be_had_is_refused(without_landlock: Callable[..., Done], honest_file: Path) -> None:
+    done = without_landlock("check", honest_file, "--tier", "T3")
+
+    assert done.returncode == 2
+    assert "isolation T3 cannot be had here, only T1" in done.stderr
+
+
+def test_an_image_for_no_container_is_refused(said: Said) -> None:
+    code, message = said("run", "--image", "mine")
+
+    assert code == 2
+    assert "sandbox.image" in message and "--sandbox docker" in message
+
+
+def test_an_unknown_kind_of_sandbox_or_tier_is_bad_usage(said: Said) -> None:
+    for flags in (("--sandbox", "lxc"), ("--tier", "T9")):
+        code, message = said("run", *flags)
+        assert code == 2
+        assert flags[0] in message and flags[1] in message
 
 
 def test_an_empty_home_says_how_to_begin(said: Said) -> None:

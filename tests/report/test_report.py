@@ -272,6 +272,7 @@ def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, telle
         sandbox_flags={},
         campaign_name="real",
         seeds=3,
+        repeats=0,
         rung=1,
         workers=1,
         on_progress=lambda *_: None,
