@@ -130,6 +130,9 @@ def confirm(
     ] = None,
     campaign: Annotated[str | None, typer.Option(help="The campaign. Default: the latest.")] = None,
     seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds per architecture.")] = 5,
+    repeats: Annotated[
+        int, typer.Option(min=0, max=100, help="How many of a winner's trainings to repeat from source and seed.")
+    ] = 1,
     rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
     workers: Workers = None,
     home: Home = DEFAULT_HOME,
@@ -147,6 +150,7 @@ def confirm(
             sandbox_flags=sandbox,
             campaign_name=campaign,
             seeds=seeds,
+            repeats=repeats,
             rung=rung,
             workers=workers_or_cores(workers),
             on_progress=progress,

@@ -248,6 +248,7 @@ def _as_json(confirmation: Confirmation) -> JsonDict:
             for row in confirmation.rows
         ],
         "duels": [{**_fields(duel, without="comparison"), **_fields(duel.comparison)} for duel in confirmation.duels],
+        "repetitions": confirmation.repetitions,
         "claims": {winner.candidate.id: confirmation.sentence(winner) for winner in confirmation.winners},
         "designs_that_opened_the_locked_split": confirmation.opened,
     }

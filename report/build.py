@@ -31,6 +31,7 @@ class Story:
     campaign: Campaign
     experiments: list[Experiment]
     trials: list[Trial]
+    repetitions: list[Trial]
     leaders: list[TopRow]
     tree: list[TreeRow]
     failures: list[FailureGroup]
@@ -77,7 +78,8 @@ def build_report(memory: Memory, campaign_name: str | None = None) -> str:
 def _read(memory: Memory, campaign: Campaign) -> Story:
     experiments = memory.experiments(campaign.id)
     tried = {each.candidate.id: each.candidate for each in experiments if each.candidate is not None}
-    remembered = memory.trials(task_id=campaign.task.id)
+    known = memory.trials(task_id=campaign.task.id, repeats=True)
+    remembered = [trial for trial in known if not trial.repeat]
     candidates = _matched(tried, remembered) | tried
     trials = [trial for trial in remembered if trial.candidate_id in candidates]
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
@@ -85,6 +87,7 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         campaign=campaign,
         experiments=experiments,
         trials=trials,
+        repetitions=[trial for trial in known if trial.repeat],
         leaders=top(memory, campaign=campaign.name, limit=None),
         tree=tree(memory, campaign.name),
         failures=failures(memory, campaign.name),
@@ -272,7 +275,7 @@ def _on_test(design: Confirmed, story: Story) -> dict[str, Comparison]:
     parents = [parent for each in own for parent in each.parent_ids]
     baselines = [rival.id for rival in rivals_of(story.candidates[design.candidate_id])]
     rivals = list(dict.fromkeys([*parents, *baselines]))
-    return measures.on_test(design.candidate_id, rivals, design.rung, story.trials)
+    return measures.on_test(design.candidate_id, rivals, design.rung, [*story.trials, *story.repetitions])
 
 
 def _confirmed(

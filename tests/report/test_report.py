@@ -284,3 +284,28 @@ def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, telle
     assert "trained without isolation (T0)" in page and "T0 (not isolated)" in page
     assert [row.candidate.id for row in said.rows if row.not_isolated] == [winner]
     assert "not isolated" in said.sentence(said.winners[0])
+
+
+def test_a_winner_that_does_not_repeat_itself_is_better_than_nobody_in_report_and_claims(memory, teller_of, tmp_path):
+    task = load_task("recall").spec
+    config = CampaignConfig(task="recall").model_dump(mode="json")
+    teller = teller_of(memory.start_campaign("real", task, 0, config))
+    winner = memory.candidate(tell_confirmed(teller, plain))
+    before = build_report(memory, "real")
+    teller.trial(winner, 0.5, rung=1, seed=FIRST_FRESH_SEED, split=Split.TEST, repeat=1)
+
+    said = confirm_candidates(
+        tmp_path / "home",
+        [winner.id],
+        sandbox_flags={},
+        campaign_name="real",
+        seeds=3,
+        rung=1,
+        workers=1,
+        on_progress=lambda *_: None,
+    )
+
+    locked = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
+    assert Outcome.BETTER.value in before.partition('id="confirmed"')[2].partition("</section>")[0]
+    assert Outcome.BETTER not in {duel.comparison.outcome for duel in said.duels}
+    assert f">{Outcome.BETTER.value}</span>" not in locked
