@@ -124,8 +124,7 @@ def launch_container(
             process, log_fd = _spawn(command, os.environ, [])
             try:
                 control, log = _Start(container, process, log_fd, stopped).meet(listener)
-                pid = _peer(control)
-                _greet(control, container)
+                pid = _introduced(control, container)
             except BaseException:
                 process.kill()
                 _remove(container.engine, name)
@@ -202,6 +201,17 @@ class _Start:
         text = os.read(self._log_fd, 1 << 16)
         self._log = (self._log + text)[-ZYGOTE_LOG_BYTES:]
         return bool(text)
+
+
+def _introduced(control: socket.socket, container: Container) -> int:
+    """Return the pid of whoever connected once it is known to be what it should be. Raises SandboxError."""
+    try:
+        pid = _peer(control)
+        _greet(control, container)
+    except BaseException:
+        control.close()
+        raise
+    return pid
 
 
 def _peer(control: socket.socket) -> int:

@@ -276,8 +276,8 @@ def contained(engine):
         yield sandbox
 
 
-def run(sandbox, name, seconds=20.0, **payload):
-    limits = Limits(wall_seconds=seconds, memory_bytes=512 << 20, threads=8)
+def run(sandbox, name, wall_seconds=20.0, **payload):
+    limits = Limits(wall_seconds=wall_seconds, memory_bytes=512 << 20, threads=8)
     return sandbox.run(Job(entry=f"sandbox_entries:{name}", payload=payload, limits=limits))
 
 
@@ -342,7 +342,7 @@ def test_memory_and_threads_are_watched_across_the_pid_namespace(contained, name
 
 
 def test_a_job_that_never_ends_is_killed_from_outside(contained):
-    result = run(contained, "loops_in_c", seconds=0.3)
+    result = run(contained, "loops_in_c", wall_seconds=0.3)
 
     assert result.cause is ExitCause.TIMEOUT
     assert result.seconds_to_kill < 0.5
