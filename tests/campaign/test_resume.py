@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 
+from netwright.evaluator.tasks import load_task
+from netwright.memory import schema
 from netwright.memory.store import Memory
 
+Netwright = Callable[..., "subprocess.CompletedProcess[str]"]
 KEY = bytes(range(32))
 KILLS = 10
 
@@ -147,3 +152,32 @@ def descendants(pid: int) -> list[int]:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
             found += [int(child) for child in children.read_text().split()]
     return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def test_a_campaign_that_an_older_netwright_began_is_resumed(tmp_path: Path, netwright: Netwright) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    spec = load_task("recall", data=None, rung_tokens=(2048, 4096)).spec
+    config = {"name": "small", "task": "recall", "data": None, "rung_tokens": [2048, 4096], "seed": 0, "workers": 2}
+    config |= {"in_flight": 4, "accept_no_sandbox": False, "budget": {"trials": 1, "minutes": 0.05}}
+    config |= {"search": {"policy": "tree"}, "llm": {"url": None}}
+    row = {"name": "small", "task_id": spec.id, "task": spec.model_dump_json(exclude={"causal"}), "seed": 0, "note": ""}
+    row |= {"config": json.dumps(config), "status": "interrupted", "started_at": "2025", "elapsed_seconds": 0.0}
+    with sqlite3.connect(home / "memory.db") as connection:
+        schema.MIGRATIONS[0](Database(connection))
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO meta VALUES ('evaluation_key', ?), ('created_at', '2025')", (KEY.hex(),))
+        Database(connection)["tasks"].insert({"id": spec.id, "name": spec.name})
+        Database(connection)["campaigns"].insert(row)
+    connection.close()
+
+    done = netwright("resume", "--home", home, "--json")
+
+    assert done.returncode == 0, done.stderr
+    with Memory.open(home, create=False, read_only=True) as memory:
+        known = memory.campaign("small")
+        assert known.status == "finished" and known.config["sandbox"]["kind"] == "process"
+        assert memory.evaluation_key == KEY
+        jobs = [trial.jobs for trial in memory.trials()]
+        assert len(jobs) >= 14 and all(jobs)
