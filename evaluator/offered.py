@@ -62,8 +62,11 @@ def preload() -> None:
     run_as_written()
     linecache.clearcache()
     for name, module in list(sys.modules.items()):
-        if name.startswith(_SCRIPTED) and getattr(module, "__file__", None):
-            linecache.getlines(str(module.__file__))
+        file = getattr(module, "__file__", None)
+        if name.startswith(_SCRIPTED) and file:
+            lines = linecache.getlines(file)
+            # Without a date: a child may not even look whether the file has changed.
+            linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
 
 
 def explain(error: ImportError) -> str:
