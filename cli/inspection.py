@@ -17,6 +17,7 @@ from netwright.cli.output import count, duration, out, print_json, say, table
 from netwright.cli.processes import print_processes
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
+from netwright.printable import printable
 from netwright.sandbox.isolation import Tier
 from netwright.types import JsonDict
 
@@ -28,7 +29,7 @@ def _reading(home: Path) -> Memory:
 
 
 def _coloured(text: str, language: str) -> Syntax:
-    return Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
+    return Syntax(printable(text), language, theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 def print_top(home: Path, *, limit: int, campaign: str | None, task: str | None, json: bool) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.cli.options import terminal_width
+from netwright.printable import printable
 
 
 class _Console(Console):
@@ -60,7 +61,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 def _cell(value: object) -> Any:
     if value is None:
         return "-"
-    return value if isinstance(value, Text) else Text(str(value))
+    return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
 def count(number: float | None) -> str:

@@ -18,11 +18,14 @@ def fingerprint(source: str) -> str:
     Names that the file binds itself (arguments, variables, functions, classes, attributes of self) are numbered in
     order of appearance; everything that it takes from elsewhere keeps its name.
 
-    Raises: SyntaxError when `source` does not parse.
+    Raises: SyntaxError when `source` does not parse, ValueError when it is no text.
     """
-    tree = _Undocumented().visit(ast.parse(source))
-    renamed = _Renamed(_bound_names(tree)).visit(tree)
-    return hashlib.sha256(ast.dump(renamed).encode()).hexdigest()
+    try:
+        tree = _Undocumented().visit(ast.parse(source))
+        renamed = _Renamed(_bound_names(tree)).visit(tree)
+        return hashlib.sha256(ast.dump(renamed).encode()).hexdigest()
+    except (RecursionError, MemoryError) as error:  # what the parser says of too deep a nesting
+        raise SyntaxError("nested too deeply") from error
 
 
 def _bound_names(tree: ast.AST) -> set[str]:

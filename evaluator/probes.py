@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.evaluator import causality
+from netwright.evaluator import causality, steadiness
 from netwright.evaluator.backbone import parameter_count
 from netwright.evaluator.causality import ROUNDING_MAX, StatefulRun, Subject, Trace
 from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
@@ -128,27 +128,18 @@ class Probe:
         return Finding("8 times larger inputs give NaN or infinity: training may diverge; normalise or clamp")
 
     def determinism(self) -> Finding:
-        """Make the same call three times in eval mode, with a call of another length between."""
-        module = self.subject.module.eval()
+        """Make the same call three times in eval mode, with a call of another length between; then train mode."""
         x, other = self._draw(2, self.spec.max_len), self._draw(1, max(self.spec.max_len // 2, 1))
-        with torch.no_grad():
-            first = causality.to_float64(module(x.clone()))
-            second = causality.to_float64(module(x.clone()))
-            module(other)
-            third = causality.to_float64(module(x.clone()))
-        scale = float(first.abs().max()) + 1e-30
-        again, later = float((first - second).abs().max()), float((first - third).abs().max())
-        evidence = {"same_call": again, "after_another_call": later}
-        if again / scale > 1e-5:
+        evidence, unsteady = steadiness.repeated_calls(self.subject.module.eval(), x, other)
+        if unsteady:
+            return Finding(unsteady, evidence)
+        tokens = torch.randint(self.spec.vocab_size, (2, 1, self.spec.max_len), generator=self.generator)
+        name, moved = steadiness.moves_by_itself(self.network.train(), *tokens)
+        if moved > steadiness.STILL:
             return Finding(
-                f"the same input twice in eval mode gave outputs {again:.3g} apart: draw no random numbers "
-                "in eval mode and keep no state between calls",
-                evidence,
-            )
-        if later / scale > 1e-5:
-            return Finding(
-                f"outputs changed by {later:.3g} after a call with other inputs: keep no state between calls",
-                evidence,
+                f"{name} changed by {moved:.3g} of its size in a forward and backward pass: leave the parameters to "
+                "the optimizer, which alone may take steps",
+                evidence | {"parameter": name, "moved": moved},
             )
         return Finding("", evidence)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import math
 import statistics
 from collections import Counter, defaultdict
@@ -17,6 +18,7 @@ from typing import Any
 
 from netwright.memory.rows import SHORT
 from netwright.memory.store import Memory
+from netwright.printable import printable_json
 from netwright.types import Candidate, JsonDict, Trial, TrialStatus
 
 
@@ -201,9 +203,10 @@ def recipe_of(source: str) -> JsonDict:
         body = ast.parse(source).body
         for statement in body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "RECIPE":
-                value = ast.literal_eval(statement.value)
+                value = printable_json(ast.literal_eval(statement.value))
+                json.dumps(value)  # a set or a number of bytes is no JSON
                 return value if isinstance(value, dict) else {}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return {}
     return {}
 

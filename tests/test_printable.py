@@ -1,7 +1,10 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+from netwright.cli.output import table
 from netwright.printable import printable, printable_json
 from netwright.types import GateReport
 
@@ -29,3 +32,11 @@ def test_evidence_that_a_candidate_made_up_is_still_json_that_anybody_can_read()
     assert report.evidence["y"] == [1, "\ufffd"]
     assert len(json.dumps(report.evidence, allow_nan=False)) < 100
     assert printable_json({"a": {"b": 1.5}}) == {"a": {"b": 1.5}}
+
+
+def test_a_table_for_the_terminal_shows_no_control_characters():
+    console = Console(file=io.StringIO(), width=80)
+
+    console.print(table(("source",), [("a\x1b[2Jb [bold]c[/]",)]))
+
+    assert "a\ufffd[2Jb [bold]c[/]" in console.file.getvalue()

@@ -53,3 +53,9 @@ def test_a_design_that_computes_something_else_has_another_fingerprint(other: st
 def test_source_that_does_not_parse_has_no_fingerprint() -> None:
     with pytest.raises(SyntaxError):
         fingerprint("class Mixer(:")
+
+
+@pytest.mark.parametrize("bomb", ["-" * 60_000 + "1", "not " * 15_000 + "1", "1" + "+1" * 30_000, "x" + ".a" * 1_200])
+def test_source_that_is_nested_too_deeply_has_no_fingerprint_either(bomb: str) -> None:
+    with pytest.raises(SyntaxError):
+        fingerprint(f"x = {bomb}")

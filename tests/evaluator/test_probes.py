@@ -85,6 +85,7 @@ def test_an_error_is_reported_with_the_candidates_own_line():
         ("return self.value(x) / 0", "finite"),
         ("return torch.sqrt(self.value(x) * 0)", "finite"),
         ("return self.value(x) + torch.rand(1)", "determinism"),
+        ("self.gate.data += 0.01 * self.training; return self.value(x) * (1 + self.gate)", "determinism"),
         ("return self.value(x) - x.mean(0, keepdim=True)", "batch independence"),
         ("return self.value(x.flip(0)).flip(0) + x.flip(0)", "batch independence"),
         ("return self.value(x) + (x.roll(-1, 1) if len(x) >= 16 else 0)", "batch independence"),
@@ -115,6 +116,7 @@ def test_what_breaks_a_rule_is_rejected_by_the_gate_that_knows_it(body, gate):
         "A = self.value(x) @ x.transpose(1, 2); e = (A - A.amax(-1, keepdim=True)).exp().tril(); "
         "return e @ x / e.sum(-1, keepdim=True)",
         "return self.value(x).logcumsumexp(1)",
+        "w = self.value.weight; w.data = torch.nn.functional.normalize(w.data, dim=1); return self.value(x)",
         "return self.value(x) + (torch.randn_like(x) if self.training else 0)",
         "p = -x.shape[1] % 8; y = torch.nn.functional.pad(self.value(x), (0, 0, 0, p)); "
         "return y.unflatten(1, (-1, 8)).cumsum(2).flatten(1, 2)[:, :x.shape[1]]",

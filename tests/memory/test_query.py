@@ -104,6 +104,9 @@ def test_diff_shows_source_recipe_and_numbers(memory, designs):
 def test_a_recipe_that_is_no_recipe_does_not_break_a_diff():
     for source in ("RECIPE = open('x')", "RECIPE = [1]", "def f(:", "RECIPE: dict = {}", "a, b = 1, 2", ""):
         assert query.recipe_of(source) == {}
+    for source in ("RECIPE = {[]: 1}", "RECIPE = {'lr': {1, 2}}", "RECIPE = {'lr': b'1'}", "x = " + "-" * 60_000 + "1"):
+        assert query.recipe_of(source) == {}
+    assert query.recipe_of("RECIPE = {'lr': 1e999}") == {"lr": None}
 
 
 def test_tree_lists_parents_before_children_with_depth(memory, designs):

@@ -1,6 +1,6 @@
 """Takes optimizer steps of its own in every forward pass: more training than the others have.
 
-Check: none, causality, determinism, gradients, finite
+Check: determinism
 Trial: done, crashed, leak, too much CPU time, timeout
 """
 

@@ -1,6 +1,6 @@
 """Trains by hooks on its gradients: each writes into the weights by itself.
 
-Check: none
+Check: determinism
 Trial: done, crashed, diverged, bad weights, bad logits
 """
 
