@@ -132,6 +132,8 @@ def report(meter: Meter, wall_seconds: float) -> None:
         print(f"{title + ', together':<36}{sum(rows.values()):>10.2f}{sum(rows.values()) / count:>10.3f}\n")
     everything = sum(beside.values()) + sum(once.values())
     print(f"{'beyond the work, start included':<36}{everything:>10.2f}{everything / count:>10.3f}")
+    designs = meter.jobs["check"]
+    print(f"{'the same, charged to designs alone':<36}{everything:>10.2f}{everything / designs:>10.3f}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """The trusted door to measurement: gates and trials of candidates, through the sandbox.
 
     check:  static gates ─▶ one child: dynamic gates
-    trial:  one child: training ─weights▶ two fresh children: logits A, logits B ─▶ audit ─▶ loss
+    trial:  one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
 
 Whatever a candidate does comes back as a value: a failed gate, or a trial with a status and a reason and no loss.
 What children say is validated, and believed only where it is to their own disadvantage or of no consequence.
 
 Not covered: what a candidate does with its own training process. It can train more than the others, in `forward` or
-by patching the loop; the time limit of a training bounds that. It can also learn from what its memory holds of the
-standard library: of the text of `bytes` the bytecode of what is imported, and 1% to 2% as string constants. Give the
-task text of your own where that matters.
+by patching the loop; the time limit of a training bounds that, and where it depends on the clock the trial cannot be
+repeated (see `repetition`). It can also learn from what its memory holds of the standard library: of the text of
+`bytes` the bytecode of what is imported, and 1% to 2% as string constants. Give the task text of your own where that
+matters.
 """
 
 from __future__ import annotations
