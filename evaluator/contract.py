@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from netwright.evaluator.reach import check_imports, dotted
+from netwright.evaluator.reach import check_imports, check_literals, dotted
 from netwright.printable import printable
 from netwright.types import GateReport, Recipe, Scope
 
@@ -123,6 +123,9 @@ def _parse(source: str) -> tuple[ast.Module | None, str]:
 
 
 def _check_contract(tree: ast.Module, scope: Scope) -> str:
+    problem = check_literals(tree)
+    if problem:
+        return problem
     expected = CLASS_NAMES[scope]
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     found = [node for node in classes if node.name in CLASS_NAMES.values()]

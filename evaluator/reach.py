@@ -20,16 +20,19 @@ ALLOWED_IMPORTS = (
     "einops",
     "__future__",
 )
+TEXT_MAX, NUMBERS_MAX = 4096, 2000
+"""How much a source may hold in literals, docstrings aside."""
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _FORBIDDEN_CALLS = frozenset(
     (
         *("__import__", "eval", "exec", "compile", "open", "input", "breakpoint", "exit", "quit", "globals"),
-        *("__builtins__", "__loader__", "__spec__"),
+        *("__builtins__", "__loader__", "__spec__", "__doc__"),
     )
 )
 _FORBIDDEN_ATTRIBUTES = frozenset(
     (
         *("__globals__", "__builtins__", "__subclasses__", "__bases__", "__mro__", "__code__", "__closure__"),
-        *("__loader__", "__spec__", "__reduce__", "__reduce_ex__", "__getattribute__", "__import__"),
+        *("__loader__", "__spec__", "__doc__", "__reduce__", "__reduce_ex__", "__getattribute__", "__import__"),
         *("_getframe", "_current_frames", "f_back", "f_locals", "f_globals", "f_builtins", "tb_frame", "gi_frame"),
         *("get_objects", "get_referrers", "get_referents", "stdlib_module_names"),
         *("register_module_forward_hook", "register_module_forward_pre_hook", "register_module_backward_hook"),
@@ -55,6 +58,26 @@ _FORBIDDEN_TORCH = {
     "torch.utils.cpp_extension": "it starts a compiler, and the sandbox starts no process",
     "torch.set_num_threads": "a candidate runs on one core",
 }
+
+
+def check_literals(tree: ast.Module) -> str:
+    """Refuse long tables and texts in the source: knowledge beside the parameters that are counted."""
+    documentation = {id(_first_string(node)) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)}
+    constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
+    n_text = sum(len(value) for value in constants if isinstance(value, str | bytes))
+    n_numbers = sum(max(1, value.bit_length() // 64) for value in constants if type(value) is int)
+    n_numbers += sum(isinstance(value, float | complex) for value in constants)
+    if n_text <= TEXT_MAX and n_numbers <= NUMBERS_MAX:
+        return ""
+    return (
+        f"the file holds {n_text:,} characters of text and {n_numbers:,} numbers as literals, at most {TEXT_MAX:,} and "
+        f"{NUMBERS_MAX:,} are allowed: compute tables, and let parameters learn what a network knows"
+    )
+
+
+def _first_string(node: ast.AST) -> ast.expr | None:
+    body = getattr(node, "body", [])
+    return body[0].value if body and isinstance(body[0], ast.Expr) else None
 
 
 def check_imports(tree: ast.Module) -> str:

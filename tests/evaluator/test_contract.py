@@ -90,6 +90,22 @@ def test_what_breaks_the_contract_is_named(source, part):
 
 
 @pytest.mark.parametrize(
+    "line", [f"T = {'x' * 5000!r}", f"T = {[0.5] * 2001}", f"T = {10**40_000:#x}", f"T = {b'x' * 5000!r}"]
+)
+def test_tables_and_texts_that_should_be_learned_are_refused(line):
+    gate, message = failed(f"{GOOD}\n{line}\n")
+
+    assert gate == "contract"
+    assert "as literals" in message
+
+
+def test_long_docstrings_and_short_tables_are_no_such_thing():
+    documented = GOOD.replace("        return x", f'        """{"why " * 2000}"""\n        return x')
+
+    assert failed(f"{documented}\nT = {[0.5] * 500}\n") == ("", "")
+
+
+@pytest.mark.parametrize(
     "source",
     [
         GOOD.replace("layers)", "layers, ratio=4)"),
