@@ -73,7 +73,7 @@ ALLOWED = (
     ),
     Group(
         "who it is and what it has used; random numbers",
-        ("getppid", "getuid", "geteuid", "getgid", "getegid", "getrusage", "uname", "sysinfo", "getrandom"),
+        ("getppid", "getuid", "geteuid", "getgid", "getegid", "getrusage", "uname", "getrandom"),
     ),
 )
 

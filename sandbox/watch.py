@@ -29,6 +29,7 @@ SEND_SECONDS = 10.0
 SETUP_FRAME_BYTES = 32 << 10
 KEPT_OUTPUT_BYTES = 4096
 _CHUNK_BYTES = 1 << 16
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TELLTALES = {
     ExitCause.OUT_OF_MEMORY: (
         *("MemoryError:", "OutOfMemoryError:", "can't allocate memory", "Cannot allocate memory"),
@@ -72,13 +73,16 @@ class Ended(Exception):
 
 
 def usage_now(pid: int) -> tuple[int, int]:
-    """Resident bytes and number of threads of a process, (0, 0) if it is gone."""
+    """Resident bytes and number of threads of a process, (0, 0) if it is gone.
+
+    Source: proc(5), /proc/pid/stat, fields 24 (pages) and 20; the name in field 2 may hold anything but ends with `)`.
+    """
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            lines = dict(line.split(b":", 1) for line in file.read().splitlines() if b":" in line)
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0, 0
-    return int(lines.get(b"VmRSS", b"0").split()[0]) * 1024, int(lines[b"Threads"])
+    return int(fields[21]) * _PAGE_BYTES, int(fields[17])
 
 
 class Watch:
