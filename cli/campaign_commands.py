@@ -110,8 +110,9 @@ def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.search.policy import make_policy
 
     make_policy(config.search.policy, seed=config.seed, rungs=1)
-    plan = plan_of(home, config, load_task(config.task, data=config.data, rung_tokens=config.rung_tokens))
-    print_plan(plan, json=json)
+    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+    config.sandbox.limits_for(task.spec.rungs[0].tokens)
+    print_plan(plan_of(home, config, task), json=json)
     return 0
 
 
