@@ -28,7 +28,8 @@ OFFERED = (
 """The modules that a candidate may name."""
 NEEDED = (
     *("numpy.ctypeslib", "torch.profiler", "torch.profiler._cupti_monitor", "torch.utils.flop_counter"),
-    *("torch._decomp.decompositions_for_jvp", "torch._subclasses.schema_check_mode", "einops._torch_specific"),
+    *("torch._dynamo.config", "torch._inductor.config", "torch._decomp.decompositions_for_jvp"),
+    *("torch._subclasses.schema_check_mode", "einops._torch_specific"),
     *("torch.masked.maskedtensor._ops_refs", "torch.nested._internal.ops", "torch.nested._internal.sdpa"),
 )
 """What the offered modules and the worker import when they are first used."""
