@@ -87,9 +87,9 @@ def check_imports(tree: ast.Module) -> str:
         problem = _forbidden_torch(name)
         if problem:
             return f"line {line} imports {problem}"
-    foreign = _imported_names(tree)
+    foreign, own = _imported_names(tree), _own_names(tree)
     for node in ast.walk(tree):
-        problem = _suspicious(node) or _changes_others(node, foreign)
+        problem = _suspicious(node, own) or _changes_others(node, foreign)
         if problem:
             return f"line {getattr(node, 'lineno', 0)} {problem}"
     return ""
@@ -125,10 +125,17 @@ def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
-def _suspicious(node: ast.AST) -> str:
-    if isinstance(node, ast.Name) and node.id in _FORBIDDEN_CALLS:
-        # A candidate may well have its own variable of that name; only the builtin is of interest.
-        return f"uses {node.id}, which a candidate does not need" if isinstance(node.ctx, ast.Load) else ""
+def _own_names(tree: ast.Module) -> frozenset[str]:
+    """Return what the file itself names: arguments, variables, functions, classes."""
+    nodes = list(ast.walk(tree))
+    named = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    named |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(named | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)})
+
+
+def _suspicious(node: ast.AST, own: frozenset[str]) -> str:
+    if isinstance(node, ast.Name) and node.id in _FORBIDDEN_CALLS - own:
+        return f"uses {node.id}, which a candidate does not need"
     if isinstance(node, ast.Attribute):
         if node.attr in _FORBIDDEN_ATTRIBUTES:
             return f"reaches for {node.attr}, which a candidate does not need"

@@ -172,6 +172,13 @@ def test_a_candidates_own_attributes_may_be_called_what_modules_are():
     assert failed(GOOD.replace("return x", "self.io = self.gc = x\n        return self.io.real + self.gc")) == ("", "")
 
 
+def test_an_argument_may_be_called_what_a_builtin_is():
+    source = GOOD.replace("forward(self, x)", "forward(self, input)").replace("return x", "return input * 1")
+
+    assert failed(source) == ("", "")
+    assert failed(source.replace("input * 1", "open(input)"))[0] == "imports"
+
+
 @pytest.mark.parametrize(
     "line",
     [
