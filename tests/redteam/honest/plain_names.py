@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 torch.backends.cudnn.benchmark = True
 torch.set_float32_matmul_precision("high")
