@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
-from netwright.memory import experiments
+from netwright.memory import experiments, trials
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
 from netwright.memory.learning import Learning
@@ -32,13 +31,9 @@ from netwright.memory.rows import (
     campaign_of,
     candidate_of,
     candidate_row,
-    curve_row,
     gate_of,
     insert,
-    job_row,
     to_json,
-    trial_of,
-    trial_row,
 )
 from netwright.types import (
     Action,
@@ -64,11 +59,6 @@ class Standing(Protocol):
 
     @property
     def value(self) -> float | None: ...
-
-
-_TRIALS = (
-    "SELECT t.*, k.steps AS curve_steps, k.losses AS curve_losses FROM trials t LEFT JOIN curves k ON k.trial_id = t.id"
-)
 
 
 class Memory(Learning):
@@ -267,14 +257,7 @@ class Memory(Learning):
             raise ValueError("an interrupted trial has no result to keep: run it again")
         with self.connection.write() as conn:
             _name_task(conn, trial.task_id)
-            values = {"campaign_id": campaign_id, **trial_row(trial), "created_at": now()}
-            trial_id = insert(conn, "trials", values, ignore=True)
-            if trial_id is None:
-                return
-            if trial.curve:
-                insert(conn, "curves", {"trial_id": trial_id, **curve_row(trial.curve)})
-            for position, job in enumerate(trial.jobs):
-                insert(conn, "jobs", {"trial_id": trial_id, "position": position, **job_row(job)})
+            trials.put(conn, campaign_id, trial)
 
     def trial(
         self,
@@ -288,7 +271,7 @@ class Memory(Learning):
     ) -> Trial | None:
         """The trial, or its repetition number `repeat`, if it was run."""
         where = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ?"
-        found = self._trials(where, (candidate_id, task_id, rung, seed, split, repeat))
+        found = trials.load(self.connection, where, (candidate_id, task_id, rung, seed, split, repeat))
         return found[0] if found else None
 
     def trials(
@@ -304,16 +287,7 @@ class Memory(Learning):
         given = {"task_id": task_id, "candidate_id": candidate_id, "split": split, "rung": rung}
         chosen = {name: value for name, value in given.items() if value is not None}
         where = " AND ".join([*(f"t.{name} = ?" for name in chosen), "1" if repeats else "t.repeat = 0"])
-        return self._trials(where, tuple(chosen.values()))
-
-    def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
-        # Processes last: a trial that another process just wrote is then seen with all of its own.
-        found = self.connection.rows(f"{_TRIALS} WHERE {where} ORDER BY t.id", parameters)
-        of_these = f"trial_id IN (SELECT t.id FROM trials t WHERE {where})"
-        jobs: dict[int, list[sqlite3.Row]] = defaultdict(list)
-        for row in self.connection.rows(f"SELECT * FROM jobs WHERE {of_these} ORDER BY trial_id, position", parameters):
-            jobs[row["trial_id"]].append(row)
-        return [trial_of(row, jobs.get(row["id"], ())) for row in found]
+        return trials.load(self.connection, where, tuple(chosen.values()))
 
     # The search and its experiments
 
