@@ -52,8 +52,6 @@ _CLAIMED_STATUS = {
     "bad weights": TrialStatus.BAD_WEIGHTS,
     "leak": TrialStatus.LEAK,
 }
-_ASKED_AT_ONCE = 2
-"""How many sheets of one trial are answered at the same time, where the sandbox has slots for them."""
 _NO_REPLY = "the process answered with something that is no reply"
 
 
@@ -161,7 +159,8 @@ class TrialRun:
         batch, causal = self.bench.rows, self.spec.causal
         count = self.bench.audit.sheets(self.rung, self.split)
         sheets = [make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=causal) for _ in range(count)]
-        with ThreadPoolExecutor(max_workers=_ASKED_AT_ONCE, thread_name_prefix="scoring") as asking:
+        # One after the other: processes that live at the same time could tell one another what they see, by timing say.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring") as asking:
             answering = asking.submit(self._ask, 0, sheets[0].sheet_a, sheets[0].order_a)
             auditing = [asking.submit(self._audit, n, each, answering) for n, each in enumerate(sheets, start=1)]
             try:
