@@ -190,6 +190,8 @@ class _Start:
                 raise explain_failure(self._container, self._process.wait(), self._text)
             if self._process.poll() is not None and not ready:
                 raise explain_failure(self._container, self._process.returncode, self._text)
+        if self._stopped():
+            raise SandboxError("the sandbox was closed while its container started")
         what = f"{self._container.engine} started no container of the image {self._container.image!r}"
         raise SandboxError(f"{what} within {CONTAINER_SECONDS:.0f} s: {self._text.strip() or 'it said nothing'}")
 

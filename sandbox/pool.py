@@ -54,9 +54,11 @@ class Pool:
         require_linux()
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._report or self._failure, self._patience)
+            self._changed.wait_for(lambda: self._report or self._failure or self._closing, self._patience)
             if self._report is None:
                 self._raise_failure()
+                if self._closing:
+                    raise SandboxError("the sandbox was closed while it started")
                 raise SandboxError(f"the zygote said nothing within {self._patience:.0f} s: {self.zygote_log}")
         demand(self._report, self._config.isolation)
         return self._report

@@ -193,11 +193,15 @@ def test_closing_while_it_starts_leaves_no_container(engine):
         python_path=[FOLDER],
         container=Container(engine),
     )
-    threading.Timer(0.1, sandbox.close).start()
+    closer = threading.Timer(0.1, sandbox.close)
+    closer.start()
 
+    begun = time.monotonic()
     with contextlib.suppress(SandboxError):
         sandbox.start()
+    closer.join()
     sandbox.close()
+    assert time.monotonic() - begun < 10
 
     assert wait_until(lambda: containers(engine) == before)
 
