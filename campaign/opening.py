@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
 
 
-def open_sandbox(config: SandboxConfig, *, slots: int) -> Sandbox:
-    """A sandbox for a laboratory, to be entered with `with`.
+def open_sandbox(config: SandboxConfig, *, slots: int, one_job: bool = False) -> Sandbox:
+    """A sandbox for a laboratory, to be entered with `with`; for `one_job` nothing is made ready for a second.
 
     Where no sandbox is accepted, a machine that cannot isolate runs candidates with resource limits only; one that
     can isolate still does, unless T0 is asked for by name.
@@ -37,9 +37,10 @@ def open_sandbox(config: SandboxConfig, *, slots: int) -> Sandbox:
     container = None if config.kind == "process" else Container(config.kind, config.image, config.options)
     return Sandbox(
         slots=slots,
+        spares=0 if one_job else None,
         entries=Laboratory.ENTRIES,
         warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
+        warm_child=None if one_job else Laboratory.WARM_CHILD,
         isolation=tier,
         container=container,
     )

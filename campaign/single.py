@@ -89,7 +89,7 @@ def check_file(path: Path, task_name: str, data: Path | None, sandbox_config: Sa
     """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
     begun = time.monotonic()
     read_candidate(path, Scope.MIXER)  # a wrong path is told at once
-    with open_sandbox(sandbox_config, slots=1) as sandbox:
+    with open_sandbox(sandbox_config, slots=1, one_job=True) as sandbox:
         # The zygote imports meanwhile.
         task = load_task(task_name, data=data)
         candidate = read_candidate(path, task.spec.scope)

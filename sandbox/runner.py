@@ -75,6 +75,7 @@ def _order(job: Job) -> JsonDict:
 class Sandbox:
     """Runs jobs in single-use children of a warm zygote, at most `slots` at a time, each on one core. Thread-safe.
 
+    `spares` processes wait ready for work: one more than slots unless said, none for who runs a single job.
     `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and
     `warm_child` one that runs in each spare after isolation. With `isolation=None` it is the best tier that can be
     had, and nothing less than T2 will do; a tier that is named is used as it is. `python_path` lists more folders to
@@ -86,6 +87,7 @@ class Sandbox:
         self,
         *,
         slots: int,
+        spares: int | None = None,
         entries: Sequence[str],
         warm_zygote: str | None = None,
         warm_child: str | None = None,
@@ -105,7 +107,7 @@ class Sandbox:
             device=device,
             python_path=tuple(python_path),
         )
-        self._pool = Pool(config, slots + 1, container)
+        self._pool = Pool(config, slots + 1 if spares is None else spares, container)
         self._attempts = slots + 3  # all spares may have died at once
         self._slots = threading.Semaphore(slots)
         self._report: IsolationReport | None = None

@@ -242,7 +242,10 @@ def test_no_docstring_of_the_standard_library_can_be_looked_up(laboratory):
     line += "places = [collections, functools, collections.Counter, dataclasses.field, functools.wraps, typing.cast]\n"
     line += "assert not [place for place in places if place.__doc__], 'BREACH'\n"
 
-    assert all(report.passed for report in laboratory.check(candidate(SOURCE.replace("import torch\n", line))))
+    looking = candidate(SOURCE.replace("import torch\n", line))  # the gates would refuse __doc__
+    result = laboratory.trial(looking, rung=0, seed=1)
+
+    assert result.status is TrialStatus.DONE, result.reason
 
 
 def test_every_offered_module_can_be_imported(laboratory):
