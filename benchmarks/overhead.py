@@ -123,7 +123,8 @@ def report(meter: Meter, wall_seconds: float) -> None:
     }
     count = meter.jobs["train"]
     total_jobs = sum(meter.jobs.values())
-    print(f"{count} candidates trained and scored, {meter.jobs['check']} checked, {total_jobs} jobs ({meter.warm} warm)")
+    checks = meter.jobs["check"]
+    print(f"{count} candidates trained and scored, {checks} checked, {total_jobs} jobs ({meter.warm} warm)")
     print(f"{wall_seconds:.1f} s of wall clock, load average {os.getloadavg()[0]:.1f}\n")
     print(f"{'CPU seconds':<36}{'all':>10}{'each':>10}")
     for title, rows in (("at work", at_work), ("beside it", beside), ("once", once)):
