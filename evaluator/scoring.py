@@ -90,7 +90,7 @@ def logits_bytes(rows: int, length: int, vocab_size: int) -> int:
     return rows * length * vocab_size * 4
 
 
-def read_answers(data: bytes, order: Order, spec: TaskSpec) -> Answers:
+def read_answers(data: bytes | memoryview, order: Order, spec: TaskSpec) -> Answers:
     """Return the answers to a sheet in this order. Raises BadLogits unless every number is finite."""
     shape = (len(order), spec.max_len, spec.vocab_size)
     expected = logits_bytes(*shape)

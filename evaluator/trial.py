@@ -132,7 +132,7 @@ class TrialRun:
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
             raise Ended(_CLAIMED_STATUS[reply.status], words, result.last_output)
         self._stop_on_request()
-        self.weights = result.outputs["weights"][: min(reply.weights_bytes, room)]
+        self.weights = bytes(result.outputs["weights"][: min(reply.weights_bytes, room)])
         self._check_weights()
 
     def score(self) -> None:

@@ -90,7 +90,7 @@ class JobResult:
 
     cause: ExitCause
     reply: JsonDict | None
-    outputs: Mapping[str, bytes]
+    outputs: Mapping[str, memoryview]
     reason: str
     last_output: str
     wall_seconds: float

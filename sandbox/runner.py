@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -52,7 +52,7 @@ class _Descriptors:
     def all(self) -> list[int]:
         return [*self.inputs.values(), *self.outputs.values()]
 
-    def copies(self) -> dict[str, bytes]:
+    def copies(self) -> dict[str, memoryview]:
         return {name: wire.copy_out(fd, self._sizes[name]) for name, fd in self.outputs.items()}
 
     def close(self) -> None:
@@ -223,7 +223,7 @@ class Sandbox:
                     child.close()
                 else:
                     self._pool.give_back(child)
-            outputs = descriptors.copies() if ending.cause is ExitCause.OK else {}
+            outputs: Mapping[str, memoryview] = descriptors.copies() if ending.cause is ExitCause.OK else {}
         started = watch.started or ended
         return JobResult(
             cause=ending.cause,
