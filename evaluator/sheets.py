@@ -91,11 +91,18 @@ def _draw_cuts(targets: IntRows, rng: np.random.Generator) -> Order:
 
 
 def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Order:
-    """Draw for each row another row, one with a different token at the cut if a few tries find it."""
+    """Draw for each row one that is cut before it, with a different token at the cut if a few tries find it.
+
+    So what a row would have gone on with stands nowhere on the sheet: who sees all of it can neither complete a row
+    nor find by equal texts where it was cut. Only rows of the earliest cut have to take any other.
+    """
     n_rows, length = inputs.shape
-    rows = np.arange(n_rows)
+    rows, by_cut = np.arange(n_rows), np.argsort(cuts, kind="stable")
+    earlier = np.searchsorted(cuts[by_cut], cuts)
+    ranks = (rng.random((n_rows, _DONORS_TRIED)) * earlier[:, None]).astype(np.int64)
+    others = (rows[:, None] + rng.integers(1, n_rows, size=ranks.shape)) % n_rows
+    tries = np.where(earlier[:, None] > 0, by_cut[ranks], others)
     at = np.minimum(cuts, length - 1)
-    tries = (rows[:, None] + rng.integers(1, n_rows, size=(n_rows, _DONORS_TRIED))) % n_rows
     differs = inputs[tries, at[:, None]] != inputs[rows, at][:, None]
     return np.asarray(tries[rows, np.argmax(differs, axis=1)], dtype=np.int64)
 

@@ -29,6 +29,17 @@ def test_twins_keep_the_prefix_and_take_another_real_rows_future():
     assert np.mean(sheets.real[cut, at] != sheets.other[cut, at]) > 0.95
 
 
+def test_what_a_row_would_have_gone_on_with_stands_nowhere_on_the_twins_sheet():
+    inputs = np.random.default_rng(3).permutation(64 * 33).reshape(64, 33).astype(np.int32)  # every token once
+    sheets = make_sheets(inputs[:, :-1], inputs[:, 1:], np.random.default_rng(4), causal=True)
+    cut = np.flatnonzero((sheets.cuts < 32) & (sheets.cuts > sheets.cuts.min()))
+
+    exposed = [row for row in cut if sheets.real[row, sheets.cuts[row]] in sheets.other]
+
+    assert len(cut) > 50
+    assert len(exposed) <= (sheets.cuts == sheets.cuts.min()).sum()
+
+
 def test_every_position_is_at_some_time_the_one_before_the_cut_the_last_one_too():
     cuts = np.concatenate([make(seed=seed).cuts for seed in range(20)])
 
