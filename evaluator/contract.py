@@ -9,9 +9,10 @@ are no security boundary; that is the sandbox, and the score needs neither.
 from __future__ import annotations
 
 import ast
+import reprlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,10 +43,18 @@ def inspect_source(source: str, scope: Scope) -> tuple[GateReport, ...]:
     reports.append(_report("syntax", message or _check_characters(source)))
     if tree is None or reports[-1].rejects:
         return tuple(reports)
-    reports.append(_report("contract", _check_contract(tree, scope)))
-    reports.append(_report("imports", check_imports(tree)))
-    reports.append(_report("recipe", _check_recipe(tree)))
+    reports.append(_report("contract", _examined(lambda: _check_contract(tree, scope))))
+    reports.append(_report("imports", _examined(lambda: check_imports(tree))))
+    reports.append(_report("recipe", _examined(lambda: _check_recipe(tree))))
     return tuple(reports)
+
+
+def _examined(look: Callable[[], str]) -> str:
+    """Return what a gate says of a parsed file; one that no gate foresaw is refused, and breaks nothing."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - the border to the candidate: whatever its text provokes is a finding
+        return f"the file cannot be examined ({type(error).__name__}): write it in a plainer way"
 
 
 def recipe_of(source: str, default: Recipe) -> Recipe:
@@ -227,8 +236,16 @@ def _recipe_literal(tree: ast.Module) -> dict[str, Any]:
     return literal
 
 
+def _short(value: object) -> str:
+    """Return what a candidate wrote for a sentence; Python refuses to write out integers of thousands of digits."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def _merge(literal: dict[str, Any], default: Recipe) -> Recipe:
-    unknown = [repr(key) for key in literal if key not in Recipe.model_fields]
+    unknown = [_short(key) for key in literal if key not in Recipe.model_fields]
     if unknown:
         raise _Finding(f"RECIPE has the unknown key {unknown[0]}; known are {', '.join(Recipe.model_fields)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in literal.items()}
@@ -237,4 +254,4 @@ def _merge(literal: dict[str, Any], default: Recipe) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise _Finding(f"RECIPE[{where!r}] = {first['input']!r}: {first['msg'].lower()}") from None
+        raise _Finding(f"RECIPE[{where!r}] = {_short(first['input'])}: {first['msg'].lower()}") from None

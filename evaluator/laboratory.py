@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,7 @@ class Laboratory:
         self._lock = threading.Lock()
         self._held_out: dict[Split, Batch] = {}
         self._data: SharedInput | None = None
+        self._scoring: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
         """Return the reports of all gates that were reached; the candidate is rejected if any of them rejects.
@@ -115,10 +117,13 @@ class Laboratory:
         seed: int,
         split: Split = Split.VALIDATION,
         on_progress: Callable[[Progress], None] | None = None,
+        repeat: int = 0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
     ) -> Trial:
         """Train the candidate at `rung` with `seed` and score it on `split`.
+
+        With `repeat` n it is the n-th repetition of that trial: the same training, asked the same, audited afresh.
 
         `on_progress` is called from this thread. `store_weights` gets the weight file of a trial that is done and
         returns the name under which the trial remembers it.
@@ -131,12 +136,14 @@ class Laboratory:
             run=lambda job, listen: self._sandbox.run(job, on_event=listen, cancel=cancel),
             data=self._training_input(),
             rows=self.held_out(split),
-            twins=self._twins_generator(candidate, seed, rung),
+            asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
+            twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}"),
         )
-        run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, cancel=cancel)
+        run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, cancel=cancel)
         try:
             run.train(on_progress)
-            run.score()
+            with self._alone(candidate):
+                run.score()
             if store_weights is not None:
                 run.facts["weights"] = store_weights(run.weights)
         except Ended as ended:
@@ -169,10 +176,15 @@ class Laboratory:
                 self._data = self._sandbox.share(data)
             return {"data": self._data}
 
-    def _twins_generator(self, candidate: Candidate, seed: int, rung: int) -> np.random.Generator:
-        """Return the randomness of the audit; without the key nobody can foresee where a row will be cut."""
-        label = f"twins/{candidate.id}/{seed}/{rung}".encode()
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(self._key + label).digest(), "big"))
+    def _generator(self, label: str) -> np.random.Generator:
+        """Return randomness of the audit; without the key nobody can foresee where a row will be cut."""
+        digest = hashlib.sha256(self._key + label.encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest, "big"))
+
+    def _alone(self, candidate: Candidate) -> threading.Lock:
+        """Return what keeps two trials of one candidate from being scored at once: they could tell each other."""
+        with self._lock:
+            return self._scoring[candidate.id]
 
 
 def _broken_gate(running: str, result: JobResult) -> GateReport:

@@ -20,7 +20,7 @@ ALLOWED_IMPORTS = (
     "einops",
     "__future__",
 )
-TEXT_MAX, NUMBERS_MAX = 4096, 2000
+TEXT_MAX, NUMBERS_MAX, INTEGER_BITS_MAX = 4096, 2000, 128
 """How much a source may hold in literals, docstrings aside."""
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _FORBIDDEN_CALLS = frozenset(
@@ -65,7 +65,9 @@ def check_literals(tree: ast.Module) -> str:
     documentation = {id(_first_string(node)) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)}
     constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
     n_text = sum(len(value) for value in constants if isinstance(value, str | bytes))
-    n_numbers = sum(max(1, value.bit_length() // 64) for value in constants if type(value) is int)
+    if any(type(value) is int and value.bit_length() > INTEGER_BITS_MAX for value in constants):
+        return f"the file holds an integer of more than {INTEGER_BITS_MAX} bits: compute it, or use a float"
+    n_numbers = sum(type(value) is int for value in constants)
     n_numbers += sum(isinstance(value, float | complex) for value in constants)
     if n_text <= TEXT_MAX and n_numbers <= NUMBERS_MAX:
         return ""

@@ -62,6 +62,8 @@ def _compared(first: Trial, again: Trial, device: str) -> tuple[bool, str]:
         return apart <= ELSEWHERE_NATS, f"came to a loss {apart:.4f} nats away, {near} {ELSEWHERE_NATS} nats"
     if apart:
         return False, f"came to {again.loss_nats:.6f} nats where it had {first.loss_nats:.6f}"
-    if first.weights and again.weights and first.weights != again.weights:
+    if not (first.weights and again.weights):
+        return True, "came to the same loss, bit for bit"
+    if first.weights != again.weights:
         return False, "came to other weights"
     return True, "came to the same weights and loss, bit for bit"

@@ -242,7 +242,7 @@ def read_weights(data: bytes, spec: TaskSpec) -> WeightReport:
         raise BadWeights(f"the weight file is not a safetensors file: {error}") from None
     infinite = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
     if infinite:
-        raise BadWeights(f"{infinite[0]} holds NaN or infinity after training ({len(infinite)} tensors do)")
+        raise BadWeights(f"{infinite[0][:80]} holds NaN or infinity after training ({len(infinite)} tensors do)")
     parameters = [tensor for name, tensor in tensors.items() if name not in buffers]
     saved = [tensor for name, tensor in tensors.items() if name in buffers]
     n_parameters = sum(max(tensor.size, tensor.nbytes // 4) for tensor in parameters)

@@ -5,7 +5,8 @@
 
 Where a row may be read as a whole, nothing is cut: B holds the same rows in another order and other company, some of
 them twice, as A does. Both sheets have the same size and go out in calls of the same shape, and whatever stands in
-them is real data: a process cannot tell which of the two it was given.
+them is real data. A process that looks through its whole sheet can still tell B, by rows that end alike, and guess some
+of the cuts; what stood behind them it cannot know.
 
 No process sees both a row and its twin, or two twins of one row, so none can recognise what it was asked before and
 repeat its answer. A row that stands twice on a sheet is the same both times, to the last token.
@@ -58,11 +59,18 @@ class Sheets:
         return np.ascontiguousarray(self.other[self.order_b])
 
 
-def make_sheets(inputs: IntRows, targets: IntRows, rng: np.random.Generator, *, causal: bool) -> Sheets:
-    """Make both sheets for rows `inputs` (N, T) with `targets` (N, T).
+def make_sheets(
+    inputs: IntRows,
+    targets: IntRows,
+    rng: np.random.Generator,
+    *,
+    causal: bool,
+    order_a: Order | None = None,
+) -> Sheets:
+    """Make both sheets for rows `inputs` (N, T) with `targets` (N, T); A's order is drawn too unless it is given.
 
     In a causal task every row is cut at 1..T, behind a scored position wherever it has any, so that the twins also
-    give a loss that no future can have helped. Donors are real rows: nothing in the input tells a twin from a row.
+    give a loss that no future can have helped. Donors are real rows.
     """
     n_rows, length = inputs.shape
     if n_rows < 2 or length < 2:
@@ -72,8 +80,8 @@ def make_sheets(inputs: IntRows, targets: IntRows, rng: np.random.Generator, *, 
         real=inputs,
         other=_splice(inputs, cuts, rng) if causal else inputs,
         cuts=cuts,
-        order_a=_draw_order(n_rows, rng, causal=causal),
-        order_b=_draw_order(n_rows, rng, causal=causal),
+        order_a=draw_order(n_rows, rng, causal=causal) if order_a is None else order_a,
+        order_b=draw_order(n_rows, rng, causal=causal),
         causal=causal,
     )
 
@@ -93,8 +101,8 @@ def _draw_cuts(targets: IntRows, rng: np.random.Generator) -> Order:
 def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Order:
     """Draw for each row one that is cut before it, with a different token at the cut if a few tries find it.
 
-    So what a row would have gone on with stands nowhere on the sheet: who sees all of it can neither complete a row
-    nor find by equal texts where it was cut. Only rows of the earliest cut have to take any other.
+    So what a row would have gone on with stands nowhere on the sheet, and who sees all of it cannot complete a row.
+    Only rows of the earliest cut have to take any other.
     """
     n_rows, length = inputs.shape
     rows, by_cut = np.arange(n_rows), np.argsort(cuts, kind="stable")
@@ -107,7 +115,7 @@ def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Orde
     return np.asarray(tries[rows, np.argmax(differs, axis=1)], dtype=np.int64)
 
 
-def _draw_order(n_rows: int, rng: np.random.Generator, *, causal: bool) -> Order:
+def draw_order(n_rows: int, rng: np.random.Generator, *, causal: bool) -> Order:
     """Draw the rows of a sheet: all of them, and some a second time until the calls are full."""
     wanted = n_rows + (0 if causal else max(1, round(n_rows * REPEATED_SHARE)))
     repeats = wanted + -wanted % ROWS_PER_CALL - n_rows

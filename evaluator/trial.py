@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from netwright.evaluator.job_logs import scoring_log, training_log
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
-from netwright.evaluator.sheets import IntRows, Order, Sheets, make_sheets
+from netwright.evaluator.sheets import IntRows, Order, Sheets, draw_order, make_sheets
 from netwright.evaluator.tasks.base import Batch
 from netwright.sandbox.job import ExitCause, Job, JobResult, SharedInput
 from netwright.sandbox.layers import OPEN_FILES
@@ -67,8 +67,9 @@ class Ended(Exception):
 class Bench:
     """What a laboratory lends to a trial.
 
-    `run` calls the sandbox, `data` is the training data as a job's input, `rows` are the held-out rows, and `twins`
-    is randomness that no candidate can foresee. `audit` says how many second sheets the rows are audited with.
+    `run` calls the sandbox, `data` is the training data as a job's input, `rows` are the held-out rows. `asked` and
+    `twins` are randomness that no candidate can foresee: the order in which rows are asked, the same for every
+    repetition, and the second sheets, new for each. `audit` says how many of those there are.
     """
 
     spec: TaskSpec
@@ -78,6 +79,7 @@ class Bench:
     run: Callable[[Job, Callable[[JsonDict], None] | None], JobResult]
     data: Mapping[str, SharedInput]
     rows: Batch
+    asked: np.random.Generator
     twins: np.random.Generator
 
 
@@ -90,6 +92,7 @@ class TrialRun:
     rung: int
     seed: int
     split: Split
+    repeat: int
     cancel: threading.Event | None
     facts: dict[str, Any] = field(default_factory=dict)
     training: JobResult | None = None
@@ -150,6 +153,7 @@ class TrialRun:
             rung=self.rung,
             seed=self.seed,
             split=self.split,
+            repeat=self.repeat,
             usage=self._usage(),
             jobs=self._job_logs(),
             **self.facts,
@@ -158,7 +162,12 @@ class TrialRun:
     def _score(self) -> None:
         batch, causal = self.bench.rows, self.spec.causal
         count = self.bench.audit.sheets(self.rung, self.split)
-        sheets = [make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=causal) for _ in range(count)]
+        # The order in which the scored rows are asked is that of every repetition: it decides the last bits of a loss.
+        asked = draw_order(len(batch.inputs), self.bench.asked, causal=causal)
+        sheets = [
+            make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=causal, order_a=asked)
+            for _ in range(count)
+        ]
         # One after the other: processes that live at the same time could tell one another what they see, by timing say.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring") as asking:
             answering = asking.submit(self._ask, 0, sheets[0].sheet_a, sheets[0].order_a)
@@ -213,7 +222,8 @@ class TrialRun:
             outputs={"logits": scoring.logits_bytes(rows, length, self.spec.vocab_size)},
             limits=self.bench.limits.score(),
         )
-        self.scorings[place] = result = self.bench.run(job, None)
+        result = self.bench.run(job, None)
+        self.scorings[place] = replace(result, outputs={})  # a trial's logits together are hundreds of megabytes
         self._check_scoring(result)
         try:
             return scoring.read_answers(result.outputs["logits"], order, self.spec)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import threading
 from collections.abc import Iterator
 
 
 class Cores:
-    """The cores that this process may use, lent to jobs: always one of those with the fewest. Thread-safe."""
+    """The cores that this process may use, lent to jobs: one of those with the fewest, the longest idle. Thread-safe.
+
+    The first is drawn by lot, so that several sandboxes on one machine do not all begin with the same.
+    """
 
     def __init__(self) -> None:
-        self._jobs = dict.fromkeys(sorted(os.sched_getaffinity(0)), 0)
+        cores = sorted(os.sched_getaffinity(0))
+        self._jobs = dict.fromkeys(random.sample(cores, len(cores)), 0)
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -20,7 +25,7 @@ class Cores:
         """Lend a core for the time of the `with` block."""
         with self._lock:
             core = min(self._jobs, key=lambda each: self._jobs[each])
-            self._jobs[core] += 1
+            self._jobs[core] = self._jobs.pop(core) + 1  # to the end of the queue
         try:
             yield core
         finally:

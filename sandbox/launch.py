@@ -160,8 +160,13 @@ def _spawn(
 
 
 def _listen(path: Path) -> socket.socket:
+    """Listen on a socket at `path`, which may be longer than the 107 bytes that an address holds. Raises OSError."""
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
     path.chmod(0o666)
     listener.listen(1)
     return listener

@@ -104,9 +104,10 @@ class Pool:
             self._bury_dead_spares()
             missing = 0 if self._closing else self._size - len(self._spares)
         for _ in range(missing):
-            child = self._request()
             with self._changed:
-                self._spares.append(child)
+                if self._closing:
+                    return
+                self._spares.append(self._request())
 
     def wait_until_warm(self, timeout_seconds: float) -> bool:
         """Wait until a finished spare is there. Raises SandboxError if there will be none."""
@@ -128,8 +129,9 @@ class Pool:
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
-        while self._spares:
-            self._spares.pop().close()
+        with self._changed:
+            while self._spares:
+                self._spares.pop().close()
 
     def _bury_dead_spares(self) -> None:
         for child in [spare for spare in self._spares if spare.gone and not spare.has_last_words]:

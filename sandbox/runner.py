@@ -20,7 +20,7 @@ from netwright.sandbox.isolation import IsolationReport, Tier, demand
 from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
 from netwright.sandbox.pool import Pool
 from netwright.sandbox.spare import Child, ZygoteConfig
-from netwright.sandbox.watch import ChildLost, Watch
+from netwright.sandbox.watch import ChildLost, Ending, Watch, held_too_much
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -172,6 +172,8 @@ class Sandbox:
         does is in the result. Raises SandboxError if the sandbox itself fails.
         """
         self._validate(job)
+        if self._pool.closing:
+            raise SandboxError("the sandbox is closed: start another")
         while not self._slots.acquire(timeout=0.05):
             if self._is_stopped(cancel):
                 return self._never_started()
@@ -179,7 +181,9 @@ class Sandbox:
             for _ in range(self._attempts):
                 try:
                     return self._attempt(job, on_event, cancel)
-                except ChildLost as error:
+                except (ChildLost, SandboxError) as error:
+                    if not isinstance(error, ChildLost) and not self._pool.closing:
+                        raise
                     if self._is_stopped(cancel):
                         return self._never_started()
                     _log.warning("job starts again entry=%s reason=%s", job.entry, error)
@@ -223,6 +227,9 @@ class Sandbox:
                     child.close()
                 else:
                     self._pool.give_back(child)
+            if ending.cause is ExitCause.OK and child.exit.peak_memory_bytes > job.limits.memory_bytes:
+                # Between two looks, or where it could not be seen: the kernel remembers.
+                ending = Ending(ExitCause.OUT_OF_MEMORY, held_too_much(child.exit.peak_memory_bytes, job.limits))
             outputs: Mapping[str, memoryview] = descriptors.copies() if ending.cause is ExitCause.OK else {}
         started = watch.started or ended
         return JobResult(

@@ -56,6 +56,7 @@ def _head(audit_arch: int) -> list[bytes]:
 def _rule(rule: policy.ArgumentRule, number: int, pid: int) -> list[bytes]:
     """One block: skipped for other calls, else it ends in allow or EPERM."""
     matches = [_op(_JUMP_ANY_BIT, rule.bit, 0, 1)] if rule.bit else []
+    matches += [_op(_JUMP_GREATER_EQUAL, rule.below, 1, 0)] if rule.below else []
     values = (*rule.values, pid) if rule.own_pid else rule.values
     matches += [_op(_JUMP_EQUAL, value, 0, 1) for value in values]
     on_match, otherwise = _op(_RETURN, _ALLOW), _refuse(policy.REFUSAL)

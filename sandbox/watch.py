@@ -72,17 +72,37 @@ class Ended(Exception):
         self.ending = Ending(cause, reason, reply)
 
 
-def usage_now(pid: int) -> tuple[int, int]:
-    """Resident bytes and number of threads of a process, (0, 0) if it is gone.
+@dataclass(frozen=True)
+class UsageNow:
+    """What a process holds at this moment; nothing if it is gone. A dead leader has outlived its main thread."""
 
-    Source: proc(5), /proc/pid/stat, fields 24 (pages) and 20; the name in field 2 may hold anything but ends with `)`.
+    memory_bytes: int = 0
+    threads: int = 0
+    dead_leader: bool = False
+
+
+def usage_now(pid: int) -> UsageNow:
+    """Look at a process from outside. Raises SandboxError where this is forbidden.
+
+    Source: proc(5), /proc/pid/stat, fields 3 (state), 20 (threads) and 24 (pages); the name in field 2 may hold
+    anything but ends with `)`.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0, 0
-    return int(fields[21]) * _PAGE_BYTES, int(fields[17])
+        return UsageNow()
+    except PermissionError as error:
+        raise SandboxError(
+            "the processes of the sandbox cannot be watched: /proc is mounted with hidepid; mount it without, or run "
+            "netwright as a user who may see them"
+        ) from error
+    return UsageNow(int(fields[21]) * _PAGE_BYTES, int(fields[17]), fields[0] == b"Z")
+
+
+def held_too_much(memory_bytes: int, limits: Limits) -> str:
+    """Return the sentence for a job that passed its limit on memory."""
+    return f"held {memory_bytes >> 20} MiB, at most {limits.memory_bytes >> 20} MiB are allowed"
 
 
 class Watch:
@@ -111,6 +131,7 @@ class Watch:
         self._event_bytes = 0
         self._output_bytes = 0
         self._next_check = 0.0
+        self._leader_was_dead = False
         self._requested = time.monotonic()
         self.handed_over = False
         self.started: float | None = None
@@ -284,15 +305,20 @@ class Watch:
         if now - self.started > limits.wall_seconds:
             raise Ended(ExitCause.TIMEOUT, f"still running after {limits.wall_seconds:g} s")
         self._check_stage(now)
-        memory, threads = usage_now(self._child.pid)
-        self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
-        if memory > limits.memory_bytes:
+        self._check_usage(usage_now(self._child.pid))
+
+    def _check_usage(self, usage: UsageNow) -> None:
+        limits = self._limits
+        self.peak_memory_bytes = max(self.peak_memory_bytes, usage.memory_bytes)
+        if usage.memory_bytes > limits.memory_bytes:
+            raise Ended(ExitCause.OUT_OF_MEMORY, held_too_much(usage.memory_bytes, limits))
+        if usage.threads > limits.threads:
             raise Ended(
-                ExitCause.OUT_OF_MEMORY,
-                f"held {memory >> 20} MiB, at most {limits.memory_bytes >> 20} MiB are allowed",
+                ExitCause.TOO_MANY_THREADS, f"ran {usage.threads} threads, at most {limits.threads} are allowed"
             )
-        if threads > limits.threads:
-            raise Ended(ExitCause.TOO_MANY_THREADS, f"ran {threads} threads, at most {limits.threads} are allowed")
+        if usage.dead_leader and self._leader_was_dead:  # twice: a process that just ended looks the same
+            raise Ended(ExitCause.CRASHED, "its main thread ended, which hides what the others hold")
+        self._leader_was_dead = usage.dead_leader
 
     def _raise_death(self) -> NoReturn:
         self._child.exited.wait(REPORT_SECONDS)

@@ -89,9 +89,21 @@ def test_what_breaks_the_contract_is_named(source, part):
     assert part in message
 
 
-@pytest.mark.parametrize(
-    "line", [f"T = {'x' * 5000!r}", f"T = {[0.5] * 2001}", f"T = {10**40_000:#x}", f"T = {b'x' * 5000!r}"]
-)
+def test_an_integer_that_holds_a_table_is_refused_wherever_it_stands():
+    for line in ("T = {}", "RECIPE = {{'batch_size': {}}}", "RECIPE = {{{}: 1}}"):
+        gate, message = failed(f"{GOOD}\n{line.format(hex(10**5000))}\n")
+
+        assert gate == "contract"
+        assert "more than 128 bits" in message
+
+
+@pytest.mark.parametrize("recipe", ["{'batch_size': 0x" + "f" * 5000 + "}", "{0x" + "f" * 5000 + ": 1}"])
+def test_a_recipe_of_thousands_of_digits_is_a_sentence_for_whoever_asks(recipe):
+    with pytest.raises(ValueError, match="RECIPE"):
+        recipe_of(f"{GOOD}\nRECIPE = {recipe}\n", Recipe())
+
+
+@pytest.mark.parametrize("line", [f"T = {'x' * 5000!r}", f"T = {[0.5] * 2001}", f"T = {b'x' * 5000!r}"])
 def test_tables_and_texts_that_should_be_learned_are_refused(line):
     gate, message = failed(f"{GOOD}\n{line}\n")
 

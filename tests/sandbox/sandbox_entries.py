@@ -361,6 +361,37 @@ def bombs_memory(job):
         held.append(bytearray(os.urandom(1 << 12) * (32 << 8)))
 
 
+def holds_memory(job):
+    return {"held": len(bytearray(os.urandom(1 << 12) * (job.payload["mebibytes"] << 8)))}
+
+
+def hides_memory(job):
+    """A thread holds memory and replies, while the main thread has ended and with it what /proc tells of memory."""
+    done = threading.Event()
+
+    def work():
+        done.wait()
+        held = bytearray(os.urandom(1 << 12) * (job.payload["mebibytes"] << 8))
+        time.sleep(job.payload["seconds"])
+        job._send({"kind": "reply", "reply": {"held": len(held)}})
+        os._exit(0)
+
+    threading.Thread(target=work).start()
+    done.set()
+    syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+
+
+def looks_at_others(job):
+    """What the clocks and cores of other processes tell."""
+    pid = job.payload["pid"]
+    cores = (ctypes.c_uint64 * 16)()
+    ways = {
+        "its clock": lambda: time.clock_gettime((~pid << 3) | 2),
+        "its cores": lambda: os.sched_getaffinity(pid) if pid else syscall(204, pid, 128, ctypes.byref(cores)),
+    }
+    return {name: attempt(way)["refused"] for name, way in ways.items()}
+
+
 def bombs_address_space(job):
     return {"n": len(bytearray(64 << 30))}
 

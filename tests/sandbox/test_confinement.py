@@ -187,6 +187,10 @@ def test_a_child_stays_on_its_core(bench):
     assert bench.run("sees_cores").reply["cores"] == 1
 
 
+def test_other_processes_cannot_be_seen_by_their_clocks_or_cores(bench):
+    assert bench.run("looks_at_others", pid=os.getpid()).reply == {"its clock": "EPERM", "its cores": "EPERM"}
+
+
 def test_nothing_is_known_of_files_not_even_whether_they_exist(bench):
     found = bench.run("looks_at", path="/etc/passwd").reply
 

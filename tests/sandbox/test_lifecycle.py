@@ -248,6 +248,30 @@ def test_a_broken_warm_up_of_the_children_is_named():
             sandbox.run(SLEEP)
 
 
+def until_closed(sandbox):
+    """Run short jobs one after another until one is refused; return the causes of those that were not."""
+    job, causes = Job(entry="sandbox_entries:sleeps", payload={"seconds": 0.01}), set()
+    while True:
+        try:
+            causes.add(sandbox.run(job).cause)
+        except SandboxError as error:
+            assert "closed" in str(error)
+            return causes
+
+
+def test_jobs_that_run_or_begin_while_the_sandbox_closes_end_as_cancelled():
+    for _ in range(5):
+        sandbox = make(slots=3)
+        sandbox.start()
+        with ThreadPoolExecutor(3) as threads:
+            running = [threads.submit(until_closed, sandbox) for _ in range(3)]
+            time.sleep(0.3)
+            sandbox.close()
+            causes = set.union(*(each.result() for each in running))
+
+        assert causes <= {ExitCause.OK, ExitCause.CANCELLED}
+
+
 def test_a_closed_sandbox_says_so():
     sandbox = make()
     sandbox.start()

@@ -84,6 +84,29 @@ def test_a_memory_bomb_is_killed(bench):
     assert result.peak_memory_bytes > 300 << 20
 
 
+def test_memory_that_hides_behind_a_dead_main_thread_is_found(bench):
+    limits = Limits(wall_seconds=20, memory_bytes=500 << 20)
+
+    lasting = bench.run("hides_memory", limits, mebibytes=100, seconds=10)
+    brief = bench.run("hides_memory", limits, mebibytes=700, seconds=0)
+
+    assert (lasting.cause, lasting.reason) == (
+        ExitCause.CRASHED,
+        "its main thread ended, which hides what the others hold",
+    )
+    assert brief.cause in (ExitCause.OUT_OF_MEMORY, ExitCause.CRASHED)
+    assert brief.outputs == {}
+
+
+def test_memory_that_was_held_between_two_looks_is_found(bench, monkeypatch):
+    monkeypatch.setattr("netwright.sandbox.watch.POLL_MILLISECONDS", 60_000)
+
+    result = bench.run("holds_memory", Limits(wall_seconds=20, memory_bytes=300 << 20), mebibytes=400)
+
+    assert result.cause is ExitCause.OUT_OF_MEMORY
+    assert "at most 300 MiB are allowed" in result.reason
+
+
 def test_asking_for_more_address_space_than_there_may_be_is_out_of_memory(bench):
     assert bench.run("bombs_address_space").cause is ExitCause.OUT_OF_MEMORY
 
