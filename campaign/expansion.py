@@ -110,7 +110,7 @@ class Expander:
         self._critic = critic
         self._board = board
         self._repairs = repairs
-        self._task_id = slots.laboratory.task.spec.id
+        self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
         self._owners: dict[str, int] = {}
         self._places = itertools.count()
         self._graph = self._build()
@@ -210,10 +210,10 @@ class Expander:
 
     async def _gate(self, state: State, runtime: Runtime[Work]) -> State:
         candidate = self._candidate(state)
-        reports = self._memory.gates(candidate.id, self._task_id)
+        reports = self._memory.gates(candidate.id, self._task_id, tier=self._tier)
         if not reports:
             reports = await self._slots.check(candidate)
-            self._memory.put_gates(candidate.id, self._task_id, reports)
+            self._memory.put_gates(candidate.id, self._task_id, reports, self._tier)
         rejection = _first_rejection(reports)
         if rejection is None:
             runtime.context.screened.set()
@@ -259,7 +259,9 @@ class Expander:
 
     async def trial(self, candidate: Candidate, *, rung: int, seed: int, purpose: str) -> Trial:
         """The trial from memory, or a new one, which is remembered."""
-        known = self._memory.trial(candidate.id, self._task_id, rung, seed)
+        known = self._memory.trial(
+            candidate.id, self._task_id, rung, seed, tier=self._tier, campaign_id=self._campaign_id
+        )
         if known is not None:
             return known
         trial = await self._slots.trial(candidate, rung=rung, seed=seed, purpose=purpose)
@@ -289,7 +291,7 @@ class Expander:
 
     def _trials_up_to(self, rung: int, candidate: Candidate) -> list[Trial]:
         """What this campaign may know at `rung`: an earlier one may have trained the same design further."""
-        trials = self._memory.trials(task_id=self._task_id, candidate_id=candidate.id, split=Split.VALIDATION)
+        trials = self._memory.trials(self._task_id, candidate.id, Split.VALIDATION, tier=self._tier)
         return [trial for trial in trials if trial.rung <= rung]
 
     async def _remember(self, state: State, runtime: Runtime[Work]) -> State:

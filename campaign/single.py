@@ -123,9 +123,9 @@ def evaluate_file(
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
         lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
+        memory.put_task(task.spec)
         memory.put_candidate(candidate)
-        gates = memory.gates(candidate.id, task.spec.id) or lab.check(candidate)
-        memory.put_gates(candidate.id, task.spec.id, gates)
+        gates = _gates(memory, lab, candidate)
         trials: list[Trial] = []
         if not any(report.rejects for report in gates):
             trials = train_all(
@@ -139,9 +139,9 @@ def evaluate_file(
             )
         return Evaluation(
             task=task.spec,
-            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec.id, rung))),
+            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec.id, rung, sandbox.tier))),
             gates=gates,
-            baselines=known_baselines(memory, task.spec.id, rung),
+            baselines=known_baselines(memory, task.spec.id, rung, sandbox.tier),
         )
 
 
@@ -165,8 +165,20 @@ def evaluate_baselines(
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
         lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
+        memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
-        return known_baselines(memory, task.spec.id, rung)
+        return known_baselines(memory, task.spec.id, rung, sandbox.tier)
+
+
+def _gates(memory: Memory, lab: Laboratory, candidate: Candidate) -> tuple[GateReport, ...]:
+    """The gate reports: the known ones where they accepted; a rejection may have been the doing of a limit."""
+    task_id, tier = lab.task.spec.id, lab.tier
+    known = memory.gates(candidate.id, task_id, tier=tier)
+    if known and not any(report.rejects for report in known):
+        return known
+    reports = lab.check(candidate)
+    memory.put_gates(candidate.id, task_id, reports, tier)
+    return reports
 
 
 def check_rung(task: Task, rung: int) -> None:
@@ -176,21 +188,21 @@ def check_rung(task: Task, rung: int) -> None:
         raise ConfigError(f"task {task.spec.name!r} has no rung {rung}; it has {', '.join(map(str, levels))}")
 
 
-def known_baselines(memory: Memory, task_id: str, rung: int) -> tuple[Row, ...]:
-    """The baselines that the memory has trials of at `rung`, best first."""
-    noise = _noise(memory, task_id, rung)
+def known_baselines(memory: Memory, task_id: str, rung: int, tier: str) -> tuple[Row, ...]:
+    """The baselines that the memory has trials of at `rung` that count at `tier`, best first."""
+    noise = _noise(memory, task_id, rung, tier)
     rows = []
     for name in baseline_names():
         candidate = baseline(name)
-        trials = memory.trials(task_id=task_id, candidate_id=candidate.id, split=Split.VALIDATION, rung=rung)
+        trials = memory.trials(task_id, candidate.id, Split.VALIDATION, rung, tier=tier)
         if trials:
             rows.append(Row(candidate, tuple(trials), score_of(trials, noise)))
     return tuple(sorted(rows, key=lambda row: -row.score.value if row.score else float("inf")))
 
 
-def _noise(memory: Memory, task_id: str, rung: int) -> NoiseFloor | None:
+def _noise(memory: Memory, task_id: str, rung: int, tier: str) -> NoiseFloor | None:
     baselines = {baseline(name).id for name in baseline_names()}
-    known = memory.trials(task_id=task_id, split=Split.VALIDATION, rung=rung)
+    known = memory.trials(task_id, split=Split.VALIDATION, rung=rung, tier=tier)
     return noise_floor(trial for trial in known if trial.candidate_id in baselines)
 
 
@@ -222,19 +234,20 @@ def train_all(
 ) -> list[Trial]:
     """Every candidate with every seed, as far as the memory lacks it; each trial is remembered when it ends.
 
-    With `repeat` n they are the n-th repetitions of those trials. Seeds are the outer loop, so that an interrupted run
-    leaves comparable results. Returns the trials in order.
+    What ended at a limit is tried again, and so is what was not isolated where it would be now. With `repeat` n they
+    are the n-th repetitions of those trials. Seeds are the outer loop, so that an
+    interrupted run leaves comparable results. Returns the trials in order.
 
     Raises: KeyboardInterrupt after the running trials were killed.
     """
-    task_id = lab.task.spec.id
+    task_id, tier = lab.task.spec.id, lab.tier
     again = ", once more" if repeat else ""
     jobs = list(itertools.product(seeds, candidates))
     stop = Event()
     finished = itertools.count(1)
 
     def run(seed: int, candidate: Candidate) -> Trial:
-        trial = memory.trial(candidate.id, task_id, rung, seed, split, repeat=repeat)
+        trial = memory.trial(candidate.id, task_id, rung, seed, split, repeat=repeat, tier=tier)
         if trial is None:
             on_progress(-1, len(jobs), f"{candidate.title}, seed {seed}{again}")
             trial = lab.trial(
@@ -242,9 +255,10 @@ def train_all(
                 rung=rung,
                 seed=seed,
                 split=split,
+                repeat=repeat,
                 cancel=stop,
                 store_weights=memory.artifacts.put_weights if rung or split is Split.TEST else None,
-            ).model_copy(update={"repeat": repeat})
+            )
             if trial.status is not TrialStatus.INTERRUPTED:
                 memory.put_trial(campaign_id, trial)
         on_progress(next(finished), len(jobs), f"{candidate.title}, seed {seed}{again}")

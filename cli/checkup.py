@@ -39,7 +39,7 @@ def print_checkup(home: Path, *, json: bool) -> int:
     if json:
         print_json(findings)
     else:
-        out.print(table(("", "", "what to do"), [_row(finding) for finding in findings]))
+        out.print(table(("", "~", "what to do~"), [_row(finding) for finding in findings]))
     return 1 if any(finding.vital and finding.remedy for finding in findings) else 0
 
 
@@ -78,9 +78,15 @@ def _isolation() -> list[Finding]:
     found = [Finding("isolation", f"tier {report.tier.value}", remedy, vital=weak)]
     found += [_tier(tier, report) for tier in sorted(Tier, reverse=True)]
     for name, works, detail in report.layers:
-        how = "" if works else next((each for each in report.missing if each.startswith(name)), "")
-        found.append(Finding(f"  {name}", detail if works else f"no: {detail}", how))
+        found.append(Finding(f"  {name}", detail if works else f"no: {detail}", "" if works else _needs(name, report)))
     return found
+
+
+def _needs(layer: str, report: IsolationReport) -> str:
+    """What a layer that cannot be had needs, without why it cannot: that stands beside it."""
+    told = next((each for each in report.missing if each.startswith(f"{layer}: ")), "")
+    _, it_needs, remedy = told.partition("; it needs ")
+    return f"needs {remedy}" if it_needs else ""
 
 
 def _tier(tier: Tier, report: IsolationReport) -> Finding:
@@ -115,7 +121,7 @@ def _engine(name: Literal["docker", "podman"]) -> Finding:
         return Finding(name, "does not answer", f"only for --sandbox {name}: {error}")
     if asked.returncode == 0:
         return Finding(name, f"there, with the image {DEFAULT_IMAGE!r} {asked.stdout.strip()[:19]}")
-    why = explain_failure(Container(name, DEFAULT_IMAGE), asked.returncode, asked.stderr)
+    why = explain_failure(Container(name, DEFAULT_IMAGE), asked.returncode, asked.stderr, "list its images")
     return Finding(name, "there, but not ready", f"only for --sandbox {name}: {why}")
 
 

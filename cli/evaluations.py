@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ from rich.text import Text
 
 from netwright.campaign.single import Check, Evaluation, Row, mean_metrics, not_isolated
 from netwright.cli.leaderboard import marks
-from netwright.cli.output import count, out, print_json, say, table
+from netwright.cli.output import count, metric_cells, metric_columns, metric_names, out, print_json, say, table
+from netwright.evaluator.contract import STATIC_GATES
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
-
-ROW_COLUMNS = ("architecture", "", "loss (nats)>", "±>", "metric>", "seeds>", "params>", "tokens/s>", "id")
 
 
 def print_check(found: Check, *, json: bool) -> None:
@@ -36,14 +35,17 @@ def print_check(found: Check, *, json: bool) -> None:
         return
     print_gates(found.candidate, found.gates)
     say(f"{found.seconds:.2f} s in all, start of the sandbox included")
-    say(f"isolation {found.tier}: {found.layers}")
+    if any(report.gate not in STATIC_GATES for report in found.gates):
+        say(f"isolation {found.tier}: {found.layers}")
+    else:
+        say("nothing of it ran: the source was enough to reject it")
 
 
 def print_gates(candidate: Candidate, reports: Sequence[GateReport]) -> None:
     """Every gate with its verdict, its evidence and what to do."""
     rejected = any(report.rejects for report in reports)
     out.print(Text(candidate.title, style="bold"))
-    out.print(table(("gate", "verdict", "seconds>", "evidence"), [_gate_row(report) for report in reports]))
+    out.print(table(("gate", "verdict", "seconds>", "evidence~"), [_gate_row(report) for report in reports]))
     for report in reports:
         if not report.passed:
             say(Text(f"{report.gate}: {report.message}", style=_style(report)))
@@ -111,29 +113,26 @@ def _rank(row: Row) -> float:
 
 
 def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
+    found = [mean_metrics(row.trials) for row in rows]
+    metrics = metric_names(found)
     cells = []
-    for row in rows:
-        title = Text(row.candidate.title, style="bold" if row.candidate.id == mark else "")
-        score, exposed = row.score, not_isolated(row.trials)
+    for row, means in zip(rows, found, strict=True):
+        score = row.score
         cells.append(
             [
-                title,
-                marks("", exposed),
+                Text(row.candidate.title, style="bold" if row.candidate.id == mark else ""),
+                marks("", not_isolated(row.trials)),
                 f"{-score.value:.4f}" if score else "failed",
                 f"{score.standard_error:.4f}" if score else None,
-                metrics_text(mean_metrics(row.trials)),
+                *metric_cells(means, metrics),
                 score.seeds if score else None,
                 count(next((trial.parameters for trial in row.trials if trial.parameters), None)),
                 count(tokens_per_second(row.trials)),
                 row.candidate.id[:10],
             ]
         )
-    return table(ROW_COLUMNS, cells)
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """`accuracy 0.931, bits per byte 2.412`."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items()) or "-"
+    columns = ("architecture~", "", "loss (nats)>", "±>", *metric_columns(metrics), "seeds>", "params>", "tokens/s>")
+    return table((*columns, "id"), cells)
 
 
 def tokens_per_second(trials: Sequence[Trial]) -> float | None:
@@ -161,7 +160,7 @@ def print_tasks(*, json: bool) -> None:
     if json:
         print_json([{"name": name, "summary": summary} for name, summary in TASKS.items()])
         return
-    out.print(table(("task", "what is learned"), TASKS.items()))
+    out.print(table(("task", "what is learned~"), TASKS.items()))
     out.print("sizes, splits and costs: netwright tasks show TASK")
 
 
@@ -172,7 +171,7 @@ def print_task(name: str, data: Path | None, *, json: bool) -> None:
         print_json({"id": task.spec.id, **task.spec.model_dump(mode="json"), "details": task.details})
         return
     say(Text(f"{name}: {task.spec.summary}", style="bold"))
-    out.print(table(("", ""), _facts(task.spec)))
+    out.print(table(("", "~"), _facts(task.spec)))
     say(Text(task.details))
 
 

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
 
 from netwright.cli.leaderboard import NOT_ISOLATED, print_leaderboard
-from netwright.cli.output import count, duration, out, print_json, say, table
+from netwright.cli.output import (
+    count,
+    duration,
+    metric_cells,
+    metric_columns,
+    metric_names,
+    out,
+    print_json,
+    say,
+    table,
+    told_once,
+)
 from netwright.cli.processes import print_processes
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
@@ -57,22 +67,22 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     say(Text.assemble((candidate["title"], "bold"), f"  {candidate['id']}"))
     say(Text(f"by {candidate['origin']}"))
     out.print(_coloured(candidate["source"], "python"))
-    _section("gates", ("task", "gate", "verdict", "message"), [_gate_cells(gate) for gate in shown.gates])
+    _section(
+        "gates",
+        ("task", "gate", "verdict", "message~"),
+        [_gate_cells(gate) for gate in shown.gates],
+        once=("task",),
+    )
+    metrics = metric_names(trial["metrics"] for trial in shown.trials)
     _section(
         "trials",
         (
-            "rung>",
-            "seed>",
-            "split",
-            "status",
-            "loss>",
-            "metrics",
-            "training loss",
-            "wall>",
-            "memory>",
-            "isolation",
+            *("rung>", "seed>", "split", "status", "loss (nats)>"),
+            *metric_columns(metrics),
+            *("training loss", "wall>", "memory>", "isolation"),
         ),
-        [_trial_cells(trial) for trial in shown.trials],
+        [_trial_cells(trial, metrics) for trial in shown.trials],
+        once=("split", "status", "isolation"),
     )
     print_processes(shown.trials)
     for trial in shown.trials:
@@ -84,14 +94,16 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     _section("came from", ("campaign", "node>", "operator", "parent", "id"), [_node_cells(n) for n in shown.nodes])
     _section(
         "led to",
-        ("node>", "operator", "design", "loss>", "outcome"),
+        ("node>", "operator", "design~", "loss (nats)>", "outcome"),
         [[c["node"], c["operator"], c["title"], _loss(c["loss_nats"]), c["outcome"]] for c in shown.children],
     )
 
 
-def _section(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
+def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, once: Sequence[str] = ()) -> None:
+    """A table under its title; what the columns `once` say in all rows stands beside the title instead."""
     if rows:
-        out.print(Text(f"\n{title}", style="bold"))
+        columns, rows, same = told_once(once, columns, rows)
+        out.print(Text.assemble((f"\n{title}", "bold"), f"  {same}" if same else ""))
         out.print(table(columns, rows))
 
 
@@ -101,7 +113,7 @@ def _gate_cells(gate: JsonDict) -> list[object]:
     return [gate["task_id"], gate["gate"], Text(word, style=style), "" if gate["passed"] else gate["message"]]
 
 
-def _trial_cells(trial: JsonDict) -> list[object]:
+def _trial_cells(trial: JsonDict, metrics: Sequence[str]) -> list[object]:
     usage = trial["usage"]
     return [
         trial["rung"],
@@ -109,7 +121,7 @@ def _trial_cells(trial: JsonDict) -> list[object]:
         trial["split"],
         trial["status"],
         _loss(trial["loss_nats"]),
-        ", ".join(f"{name} {value:.3f}" for name, value in trial["metrics"].items()),
+        *metric_cells(trial["metrics"], metrics),
         sparkline([loss for _, loss in trial["curve"]]),
         duration(usage["wall_seconds"]),
         f"{count(usage['peak_memory_bytes'])}B",
@@ -188,7 +200,7 @@ def print_diff(home: Path, first: str, second: str, *, json: bool) -> None:
         for delta in found.measurements
     ]
     columns = ("task", "rung>", "split", f"{first[:10]}>", f"{second[:10]}>", "difference>", "±>")
-    _section("loss (nats)", columns, cells)
+    _section("loss (nats)", columns, cells, once=("task",))
 
 
 def print_tree(home: Path, campaign: str | None, *, json: bool) -> None:
@@ -249,6 +261,6 @@ def print_sql(home: Path, text: str, *, json: bool) -> None:
         print_json([dict(zip(answer.columns, map(_finite, row), strict=True)) for row in answer.rows])
         return
     rows: list[list[Any]] = [list(row) for row in answer.rows]
-    out.print(table([escape(column) for column in answer.columns], rows))
+    out.print(table([f"{column}~" for column in answer.columns], rows))
     if answer.truncated:
         out.print(f"only the first {len(rows)} rows are shown; add a LIMIT or a WHERE")

@@ -56,13 +56,18 @@ def one_line(board: Board) -> str:
         f"{board.trained}/{board.config.budget.trials} trained",
         f"{failed} failed",
     ]
-    if board.best:
-        parts.append(f"best {_loss(board.best)} {board.best.title}")
-    if board.best_baseline:
-        parts.append(f"best baseline {_loss(board.best_baseline)} {board.best_baseline.title}")
+    parts += [f"{label} at rung {leader.score.rung} {_loss(leader)} {leader.title}" for label, leader in leaders(board)]
     if board.prompt_tokens or board.completion_tokens:
         parts.append(f"{board.prompt_tokens + board.completion_tokens:,} tokens")
     return "; ".join(parts)
+
+
+def leaders(board: Board) -> list[tuple[str, Leader]]:
+    """The best design and the best baseline; without the latter while they stand at different rungs."""
+    best, rival = board.best, board.best_baseline
+    if best and rival and best.score.rung != rival.score.rung:
+        rival = None
+    return [(label, leader) for label, leader in (("best design", best), ("best baseline", rival)) if leader]
 
 
 def draw(board: Board) -> Group:
@@ -80,9 +85,8 @@ def draw(board: Board) -> Group:
     for number in range(board.config.workers):
         slots.add_row(*_slot_cells(board, number))
     lines: list[Text | Table] = [headline, slots]
-    for label, leader in (("best design", board.best), ("best baseline", board.best_baseline)):
-        if leader:
-            lines.append(Text(f"{label:14}{_loss(leader)} nats at rung {leader.score.rung}  {leader.title}"))
+    for label, leader in leaders(board):
+        lines.append(Text(f"{label:14}{_loss(leader)} nats at rung {leader.score.rung}  {leader.title}"))
     if board.duplicates:
         lines.append(Text(f"duplicates    {board.duplicates} proposals had been tried, and were not trained again"))
     if board.failures:

@@ -7,9 +7,11 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from netwright.errors import ConfigError
 
 Home = Annotated[
     Path,
@@ -31,24 +33,32 @@ Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds to trai
 RungLevel = Annotated[int, typer.Option("--rung", min=0, help="Training budget.")]
 SandboxFlags = dict[str, Any]
 """What was given of `[sandbox]` on the command line; None where a flag was not given."""
-_SANDBOX_OPTIONS: dict[str, tuple[Any, str, str]] = {
+_SANDBOX_OPTIONS: dict[str, tuple[str, str, str]] = {
     "kind": (
-        Literal["process", "docker", "podman"] | None,
+        "process|docker|podman",
         "--sandbox",
         "What runs candidate code: a process of this machine, or one in a container. Default: process.",
     ),
     "tier": (
-        Literal["T0", "T1", "T2", "T3"] | None,
+        "T0|T1|T2|T3",
         "--tier",
         "How confined it is; see `netwright doctor`. Default: the best that can be had, never below T2.",
     ),
-    "image": (str | None, "--image", "The image of the container. Default: netwright."),
+    "image": ("NAME", "--image", "The image of the container. Default: netwright."),
     "accept_no_sandbox": (
-        bool | None,
+        "",
         "--i-accept-no-sandbox",
         "Run candidate code with resource limits only, where this machine cannot isolate it, or with --tier T0.",
     ),
 }
+"""What each takes (nothing: it is there or not), its name, its help. What it may be is the configuration's to say."""
+_FLAGS = {
+    **{f"sandbox.{name}": (name, flag) for name, (_, flag, _) in _SANDBOX_OPTIONS.items()},
+    "budget.minutes": ("minutes", "--minutes"),
+    "name": ("name", "--name"),
+    "llm.url": ("llm", "--llm"),
+}
+"""By the key that the configuration complains about: the parameter and the flag that it was given by."""
 CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")]
 
 
@@ -60,15 +70,26 @@ def contained(command: Callable[..., int]) -> Callable[..., int]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[kind, typer.Option(flag, help=text, show_default=False)],
+            annotation=Annotated[
+                str | None if takes else bool | None,
+                typer.Option(flag, metavar=takes or None, help=text, show_default=False),
+            ],
         )
-        for name, (kind, flag, text) in _SANDBOX_OPTIONS.items()
+        for name, (takes, flag, text) in _SANDBOX_OPTIONS.items()
     ]
 
     @functools.wraps(command)
     def call(**given: Any) -> int:
+        everything = dict(given)
         flags: SandboxFlags = {name: given.pop(name) for name in _SANDBOX_OPTIONS}
-        return command(**given, sandbox=flags)
+        try:
+            return command(**given, sandbox=flags)
+        except ConfigError as error:
+            key, _, reason = str(error).partition(": ")
+            name, flag = _FLAGS.get(key, ("", ""))
+            if everything.get(name) is None:
+                raise
+            raise ConfigError(f"{flag}: {reason}") from None
 
     own = [known for name, known in signature.parameters.items() if name != "sandbox"]
     call.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
@@ -83,5 +104,6 @@ def workers_or_cores(workers: int | None) -> int:
 
 
 def terminal_width() -> int | None:
-    """The width for tables: the terminal's, or wide enough for every column when the output is piped."""
-    return None if os.isatty(1) else 140
+    """The width for tables: the terminal's, or that of COLUMNS, or wide enough for every column when piped."""
+    wanted = os.environ.get("COLUMNS", "")
+    return None if os.isatty(1) else int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) else 140

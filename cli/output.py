@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,12 +18,20 @@ from rich.text import Text
 from netwright.cli.options import terminal_width
 from netwright.printable import printable
 
+HEADING_WIDTH = 8
+LEAST_WIDTH = 12
+WRAPPED_WIDTH = 32
+
 
 class _Console(Console):
     """A console whose reader may leave: that is an OSError for the caller, not the end of the process."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError(errno.EPIPE, "nobody reads this any more")
+
+    def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
+        """Print; a table that is too wide even at its narrowest runs over the edge, as nothing of it may be lost."""
+        super().print(*objects, crop=crop, **options)
 
 
 out = _Console(width=terminal_width(), highlight=False, soft_wrap=False)
@@ -47,20 +58,109 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table: its heading without the signs for `right` and `wraps`, and what stands below it."""
+
+    heading: str
+    right: bool
+    wraps: bool
+    cells: list[Text]
+
+    @classmethod
+    def of(cls, column: str, cells: Iterable[object]) -> _Column:
+        return cls(column.rstrip(">~"), column.endswith(">"), column.endswith("~"), [_cell(value) for value in cells])
+
+    @property
+    def content(self) -> int:
+        return max((cell_len(line) for cell in self.cells for line in cell.plain.split("\n")), default=0)
+
+    @property
+    def width(self) -> int:
+        return max(self.content, *(cell_len(line) for line in self.heading.split("\n")))
+
+    @property
+    def least(self) -> int:
+        return min(self.width, LEAST_WIDTH) if self.wraps else self.width
+
+    def narrow(self) -> _Column:
+        """Its heading in lines no longer than its cells, or than HEADING_WIDTH."""
+        words = self.heading.replace("/", "/\n").split("\n")
+        lines = [line for part in words for line in textwrap.wrap(part, max(self.content, HEADING_WIDTH))]
+        return replace(self, heading=self.heading if self.content >= cell_len(self.heading) else "\n".join(lines))
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A plain table; a column whose heading ends in `>` is set to the right."""
-    drawn = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        right = column.endswith(">")
-        drawn.add_column(column.rstrip(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*[_cell(value) for value in row])
+    """A plain table as wide as `out`; columns without a word in them are left out, and headings where there are none.
+
+    A column whose heading ends in `>` is set to the right; only one whose heading ends in `~` is wrapped.
+    """
+    known = list(rows)
+    made = [_Column.of(column, [row[number] for row in known]) for number, column in enumerate(columns)]
+    made = [column for column in made if column.content or not known]
+    wanted = [min(column.width, WRAPPED_WIDTH) if column.wraps else column.width for column in made]
+    gap, room = 2, out.width
+    if sum(wanted) + gap * (len(made) - 1) > room:
+        made = [column.narrow() for column in made]
+        least = sum(column.least for column in made)
+        gap = 2 if least + 2 * (len(made) - 1) <= room else 1
+        room = max(room, least + gap * (len(made) - 1))
+    drawn = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        show_header=any(column.heading for column in made),
+        padding=(0, gap, 0, 0),
+        pad_edge=False,
+        width=room if room > out.width else None,
+    )
+    lines = max((column.heading.count("\n") for column in made), default=0)
+    for column in made:
+        drawn.add_column(
+            Text("\n" * (lines - column.heading.count("\n")) + printable(column.heading)),
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=not column.wraps,
+            min_width=column.least,
+        )
+    for cells in zip(*(column.cells for column in made), strict=True):
+        drawn.add_row(*cells)
     return drawn
 
 
-def _cell(value: object) -> Any:
+def told_once(
+    names: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> tuple[list[str], list[list[object]], str]:
+    """Take out those of the columns `names` that say the same in all rows: columns and rows without, and what it is."""
+    same = {
+        number: str(rows[0][number])
+        for number, column in enumerate(columns)
+        if rows and column.rstrip(">~") in names and len({str(row[number]) for row in rows}) == 1
+    }
+    left = [number for number in range(len(columns)) if number not in same]
+    words = ", ".join(word for word in same.values() if word)
+    return [columns[number] for number in left], [[row[number] for number in left] for row in rows], words
+
+
+def metric_names(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """The metrics that any of the rows has, each once, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def metric_columns(names: Sequence[str]) -> list[str]:
+    """A column for each metric, headed by what it is measured in."""
+    return [f"{name.replace('_', ' ')}>" for name in names]
+
+
+def metric_cells(row: Mapping[str, float], names: Sequence[str]) -> list[object]:
+    """The cells of those columns."""
+    return [f"{row[name]:.3f}" if name in row else None for name in names]
+
+
+def _cell(value: object) -> Text:
     if value is None:
-        return "-"
+        return Text("-")
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 

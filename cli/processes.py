@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from netwright.cli.output import count, out, say, table, took
+from netwright.cli.output import count, out, say, table, told_once, took
 from netwright.types import JsonDict
 
-COLUMNS = ("rung/seed", "process", "ended", "spare", "start>", "wall>", "CPU>", "kill>", "memory>", "in>", "out>")
+COLUMNS = ("rung/seed", "process", "ended~", "spare", "start>", "wall>", "CPU>", "kill>", "memory>", "in>", "out>")
 Run = tuple[JsonDict, JsonDict]
 """A trial and one of its processes."""
 
@@ -24,7 +24,8 @@ def print_processes(trials: Sequence[JsonDict]) -> None:
     for (tier, policy, layers), runs in groups.items():
         out.print(Text("\nprocesses", style="bold"))
         say(Text(f"isolation {tier}, policy {policy or 'not recorded'}: {layers or 'no layers recorded'}"))
-        out.print(table(COLUMNS, [_cells(trial, job) for trial, job in runs]))
+        columns, rows, _ = told_once(("spare",), COLUMNS, [_cells(trial, job) for trial, job in runs])
+        out.print(table(columns, rows))
         _print_stages(runs)
 
 

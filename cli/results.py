@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,18 @@ from rich.text import Text
 from netwright.campaign.board import Board
 from netwright.campaign.confirming import Confirmation, Confirmed, Duel
 from netwright.campaign.opening import is_running
-from netwright.cli.evaluations import metrics_text
 from netwright.cli.leaderboard import NOT_ISOLATED, marks, print_leaderboard
-from netwright.cli.output import count, duration, out, print_json, say, table
+from netwright.cli.output import (
+    count,
+    duration,
+    metric_cells,
+    metric_columns,
+    metric_names,
+    out,
+    print_json,
+    say,
+    table,
+)
 from netwright.config import CampaignConfig
 from netwright.evaluator.tasks import Task
 from netwright.memory.overview import Stats, stats
@@ -24,8 +34,7 @@ from netwright.sandbox.isolation import Tier
 from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
-CONFIRMED_COLUMNS = ("architecture", "", "loss (nats)>", "interval>", "metrics>", "params>", "id")
-DUEL_COLUMNS = ("against", "difference (nats)>", "interval>", "at>", "verdict", "")
+DUEL_COLUMNS = ("against~", "difference (nats)>", "interval>", "at>", "verdict", "~")
 
 
 def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
@@ -56,7 +65,7 @@ def print_plan(plan: JsonDict, *, json: bool) -> None:
     if json:
         print_json(plan)
         return
-    out.print(table(("", ""), [(name.replace("_", " "), value) for name, value in plan.items()]))
+    out.print(table(("", "~"), [(name.replace("_", " "), value) for name, value in plan.items()]))
     out.print("nothing was run; leave --dry-run out to begin")
 
 
@@ -89,8 +98,10 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
     if best and candidate:
         _print_best(rows, best, candidate, path)
         _print_next(home, name, best.short)
-    else:
+    elif any(known["made"] for known in sums.operators):
         out.print(f"no design could be trained: netwright memory failures {name}")
+    else:
+        out.print("no design was tried: the time went to the baselines; raise --minutes")
 
 
 def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
@@ -147,7 +158,7 @@ def _print_next(home: Path, name: str, short: str) -> None:
     )
     out.print("")
     out.print("next:")
-    out.print(table(("", ""), [(f"  {command}", what) for command, what in steps]))
+    out.print(table(("", "~"), [(f"  {command}", what) for command, what in steps]))
 
 
 def print_status(home: Path, name: str | None, *, json: bool) -> None:
@@ -197,7 +208,9 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
         return
     seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
     title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
-    out.print(table(CONFIRMED_COLUMNS, [_confirmed_cells(row) for row in confirmation.rows], title=title))
+    metrics = metric_names(row.metrics for row in confirmation.rows)
+    columns = ("architecture~", "", "loss (nats)>", "interval>", *metric_columns(metrics), "params>", "id")
+    out.print(table(columns, [_confirmed_cells(row, metrics) for row in confirmation.rows], title=title))
     for row in confirmation.rows:
         for failure in row.failures:
             say(Text(f"{row.candidate.title}: {failure}", style="red"))
@@ -210,14 +223,14 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
         say(f"the locked split has now been opened for {confirmation.opened} designs: the more, the less it proves")
 
 
-def _confirmed_cells(row: Confirmed) -> list[object]:
+def _confirmed_cells(row: Confirmed, metrics: Sequence[str]) -> list[object]:
     interval = row.interval
     return [
         Text(row.candidate.title, style="bold" if row.role == "candidate" else ""),
         marks(row.role, row.not_isolated),
         f"{row.mean:.4f}" if row.mean is not None else "failed",
         f"{interval.low:.4f} to {interval.high:.4f}" if interval else None,
-        metrics_text(row.metrics),
+        *metric_cells(row.metrics, metrics),
         count(row.parameters),
         row.candidate.id[:10],
     ]

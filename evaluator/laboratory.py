@@ -37,6 +37,7 @@ from netwright.evaluator.trial import (
     dump,
     why,
 )
+from netwright.sandbox.isolation import Tier
 from netwright.sandbox.job import ExitCause, Job, JobResult
 from netwright.types import Candidate, GateReport, JsonDict, Split, Trial
 
@@ -81,6 +82,11 @@ class Laboratory:
         self._held_out: dict[Split, Batch] = {}
         self._data: SharedInput | None = None
         self._scoring: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def tier(self) -> Tier:
+        """How confined candidates are here."""
+        return self._sandbox.tier
 
     def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
         """Return the reports of all gates that were reached; the candidate is rejected if any of them rejects.

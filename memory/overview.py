@@ -89,10 +89,13 @@ def _reading_order(nodes: list[int]) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One thing that failed: an experiment, an attempt on the way to one, or a promotion to a higher rung."""
+    """One thing that failed: an experiment, an attempt on the way to one, a promotion to a higher rung, or a training.
 
-    campaign: str
-    node: int
+    A training outside the search (a baseline, `evaluate`, `confirm`) has no node, and maybe no campaign.
+    """
+
+    campaign: str | None
+    node: int | None
     what: str
     candidate_id: str | None
     short: str | None
@@ -113,12 +116,17 @@ class FailureGroup:
 def failures(memory: Memory, campaign: str | None = None) -> list[FailureGroup]:
     """What failed in a campaign, by stage, the most frequent stage first.
 
+    Without a name: in the campaign that was started last, if there is one, and outside all campaigns.
+
     Raises:
         NotFound: there is no such campaign.
     """
-    sql = "SELECT * FROM failures WHERE campaign_id = ?"
+    if campaign is not None:
+        where, chosen = "campaign_id = ?", memory.campaign(campaign).id
+    else:
+        where, chosen = "campaign_id IS NULL OR campaign_id = ?", max((row.id for row in memory.campaigns()), default=0)
     groups: dict[str, list[Failure]] = defaultdict(list)
-    for row in memory.connection.rows(sql, (memory.campaign(campaign).id,)):
+    for row in memory.connection.rows(f"SELECT * FROM failures WHERE {where}", (chosen,)):
         known = Failure(**{name: row[name] for name in Failure.__dataclass_fields__})
         groups[row["stage"] or "unknown"].append(known)
     found = [FailureGroup(stage=stage, count=len(rows), failures=rows) for stage, rows in groups.items()]
@@ -173,7 +181,7 @@ def stats(memory: Memory, campaign: str | None = None) -> Stats:
         training_seconds=training[0],
         trained_tokens=training[1],
         rejected_by_gate=counts(
-            "SELECT gate, count(*) FROM gates WHERE NOT passed AND severity = 'error' "
+            "SELECT gate, count(*) FROM gates WHERE NOT passed AND superseded = 0 AND severity = 'error' "
             f"AND candidate_id IN ({tried}) GROUP BY gate ORDER BY 2 DESC"
         ),
         operators=_operators(memory, where),

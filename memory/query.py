@@ -118,7 +118,7 @@ def show(memory: Memory, prefix: str) -> Shown:
         nodes=rows("SELECT * FROM lineage WHERE candidate_id = ?"),
         gates=rows(
             "SELECT task_id, gate, passed, severity, message, evidence, seconds FROM gates "
-            "WHERE candidate_id = ? ORDER BY id"
+            "WHERE candidate_id = ? AND superseded = 0 ORDER BY id"
         ),
         trials=[trial.model_dump(mode="json") for trial in memory.trials(candidate_id=candidate.id, repeats=True)],
         scores=rows(

@@ -28,6 +28,9 @@ from netwright.types import (
 SHORT = 10
 """Characters of a candidate's short id."""
 
+NOT_ISOLATED = "T0"
+"""The tier at which code runs with resource limits only, and could reach whatever measures it."""
+
 OUTPUT_CHARACTERS = 16_384
 """How much of a trial's last output is kept: its end."""
 

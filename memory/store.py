@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
-from netwright.memory import experiments, trials
+from netwright.memory import experiments, gates, trials
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
 from netwright.memory.learning import Learning
@@ -27,11 +27,11 @@ from netwright.memory.records import (
     ExperimentRecord,
 )
 from netwright.memory.rows import (
+    NOT_ISOLATED,
     action_record_of,
     campaign_of,
     candidate_of,
     candidate_row,
-    gate_of,
     insert,
     to_json,
 )
@@ -231,24 +231,27 @@ class Memory(Learning):
             raise NotFound(f"several candidates begin with {prefix!r}: {fitting}{more}; give more characters")
         return candidate_of(found[0])
 
-    def put_gates(self, candidate_id: str, task_id: str, reports: Sequence[GateReport]) -> None:
-        """Keep gate reports; of a gate that was reported before, the first report stays."""
-        seen: dict[str, int] = {}
+    def put_gates(self, candidate_id: str, task_id: str, reports: Sequence[GateReport], tier: str = "") -> None:
+        """Keep the reports of a check made at `tier`; of a gate that was reported before, the first report stays.
+
+        Earlier reports give way where they rejected and these say something else, or where only these were isolated.
+        """
         with self.connection.write() as conn:
             _name_task(conn, task_id)
-            for report in reports:
-                occurrence = seen[report.gate] = seen.get(report.gate, -1) + 1
-                values = report.model_dump() | {"evidence": to_json(report.evidence), "created_at": now()}
-                key = {"candidate_id": candidate_id, "task_id": task_id, "occurrence": occurrence}
-                insert(conn, "gates", {**key, **values}, ignore=True)
+            gates.put(conn, candidate_id, task_id, reports, tier)
 
-    def gates(self, candidate_id: str, task_id: str) -> tuple[GateReport, ...]:
-        """The gate reports in the order in which they were put; empty if it was never checked."""
-        sql = "SELECT * FROM gates WHERE candidate_id = ? AND task_id = ? ORDER BY id"
-        return tuple(gate_of(row) for row in self.connection.rows(sql, (candidate_id, task_id)))
+    def gates(self, candidate_id: str, task_id: str, *, tier: str | None = None) -> tuple[GateReport, ...]:
+        """The gate reports in the order in which they were put; empty if it was never checked.
+
+        With the `tier` that is in force now, empty also if it was not isolated when it was checked and is now.
+        """
+        return gates.load(self.connection, candidate_id, task_id, tier)
 
     def put_trial(self, campaign_id: int | None, trial: Trial) -> None:
-        """Keep a trial; `campaign_id` is None outside campaigns. The first result of a trial stays.
+        """Keep a trial; `campaign_id` is None outside campaigns.
+
+        The first result of a trial stays, unless it ended at a limit, or was not isolated and this one was: then it
+        is put aside, and this one counts.
 
         Raises:
             ValueError: the trial was interrupted; such a trial says nothing and is run again.
@@ -268,11 +271,16 @@ class Memory(Learning):
         split: Split = Split.VALIDATION,
         *,
         repeat: int = 0,
+        tier: str | None = None,
+        campaign_id: int | None = None,
     ) -> Trial | None:
-        """The trial, or its repetition number `repeat`, if it was run."""
-        where = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ?"
-        found = trials.load(self.connection, where, (candidate_id, task_id, rung, seed, split, repeat))
-        return found[0] if found else None
+        """The trial, or its repetition number `repeat`, if it was run.
+
+        With the `tier` that is in force now, None also if it is to be run again: it was not isolated and would be now,
+        or it ended at a limit and it was not the campaign `campaign_id` that ran it.
+        """
+        key = (candidate_id, task_id, rung, seed, split, repeat)
+        return trials.find(self.connection, key, tier, campaign_id)
 
     def trials(
         self,
@@ -282,11 +290,18 @@ class Memory(Learning):
         rung: int | None = None,
         *,
         repeats: bool = False,
+        tier: str | None = None,
     ) -> list[Trial]:
-        """The trials that fit all that is given, oldest first; repetitions, which decide nothing, only if asked for."""
+        """The trials that fit all that is given, oldest first; repetitions, which decide nothing, only if asked for.
+
+        With the `tier` that is in force now, only those that it lets count: what was not isolated does not under one
+        that isolates.
+        """
         given = {"task_id": task_id, "candidate_id": candidate_id, "split": split, "rung": rung}
         chosen = {name: value for name, value in given.items() if value is not None}
-        where = " AND ".join([*(f"t.{name} = ?" for name in chosen), "1" if repeats else "t.repeat = 0"])
+        rules = ["t.superseded = 0"] + ([] if repeats else ["t.repeat = 0"])
+        rules += [] if tier in (None, NOT_ISOLATED) else [f"t.tier <> '{NOT_ISOLATED}'"]
+        where = " AND ".join([*(f"t.{name} = ?" for name in chosen), *rules])
         return trials.load(self.connection, where, tuple(chosen.values()))
 
     # The search and its experiments

@@ -29,7 +29,10 @@ def create_tables(db: Database) -> None:
 
 
 def create_jobs(db: Database) -> None:
-    """Add what version 2 has beyond version 1: a row for each process of a trial, and repetitions of trials."""
+    """Add what version 2 has beyond version 1.
+
+    A row for each process of a trial, repetitions of trials, the tier of gate reports, and results that were put aside.
+    """
     _table(
         db,
         "jobs",
@@ -40,9 +43,14 @@ def create_jobs(db: Database) -> None:
         unique=("trial_id", "position"),
     )
     db.execute("ALTER TABLE trials ADD COLUMN repeat INTEGER NOT NULL DEFAULT 0")
-    known = ("candidate_id", "task_id", "rung", "seed", "split")
-    db.execute(f"DROP INDEX idx_trials_{'_'.join(known)}")
-    db.table("trials").create_index((*known, "repeat"), unique=True)
+    db.execute("ALTER TABLE gates ADD COLUMN tier TEXT NOT NULL DEFAULT ''")
+    for name, key, more in (
+        ("trials", ("candidate_id", "task_id", "rung", "seed", "split"), ("repeat",)),
+        ("gates", ("candidate_id", "task_id", "gate", "occurrence"), ()),
+    ):
+        db.execute(f"ALTER TABLE {name} ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0")
+        db.execute(f"DROP INDEX idx_{name}_{'_'.join(key)}")
+        db.table(name).create_index((*key, *more, "superseded"), unique=True)
 
 
 def _table(

@@ -43,7 +43,7 @@ ORDER BY t.task_id, t.rung DESC, loss_nats
 LEADERBOARD = """
 WITH reached AS (
   SELECT candidate_id, task_id, max(rung) AS rung
-  FROM trials WHERE status = 'done' AND split = 'validation' AND repeat = 0
+  FROM trials WHERE status = 'done' AND split = 'validation' AND repeat = 0 AND superseded = 0
   GROUP BY candidate_id, task_id
 ), latest AS (
   SELECT max(s.id), s.candidate_id, c.task_id, s.rung, s.standard_error
@@ -72,7 +72,7 @@ SELECT t.task_id,
        coalesce(min(nullif(t.tier, '')) = 'T0', 0) AS not_isolated
 FROM reached r
 JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
-             AND t.status = 'done' AND t.split = 'validation' AND t.repeat = 0
+             AND t.status = 'done' AND t.split = 'validation' AND t.repeat = 0 AND t.superseded = 0
 JOIN candidates c ON c.id = t.candidate_id
 JOIN tasks k ON k.id = t.task_id
 LEFT JOIN latest l ON l.candidate_id = t.candidate_id AND l.task_id = t.task_id AND l.rung = t.rung
@@ -115,7 +115,7 @@ LEFT JOIN latest_verdict v ON v.campaign_id = n.campaign_id AND v.node = n.node
 ORDER BY n.campaign_id, n.node, e.position
 """
 
-FAILURES = """
+_FAILURES_1 = """
 WITH failed AS (
   SELECT campaign_id, node, candidate_id, stage, failure, 'experiment' AS what, created_at
   FROM nodes WHERE failure <> ''
@@ -145,6 +145,63 @@ LEFT JOIN candidates c ON c.id = f.candidate_id
 ORDER BY f.campaign_id, f.created_at, f.node
 """
 
+FAILURES = """
+WITH failed AS (
+  SELECT campaign_id, node, candidate_id, stage, failure, 'experiment' AS what, created_at
+  FROM nodes WHERE failure <> ''
+  UNION ALL
+  SELECT campaign_id, node, candidate_id, stage, failure, 'attempt', created_at FROM attempts
+  UNION ALL
+  SELECT campaign_id, node, candidate_id, stage, failure, 'promotion', done_at
+  FROM actions WHERE kind = 'promote' AND failure <> ''
+), told AS (
+  SELECT f.campaign_id,
+         p.task_id,
+         f.node,
+         f.what,
+         f.stage,
+         f.candidate_id,
+         f.failure,
+         coalesce((SELECT t.last_output FROM trials t
+                   WHERE t.candidate_id = f.candidate_id AND t.task_id = p.task_id AND t.status <> 'done'
+                     AND t.split = 'validation'
+                   ORDER BY t.id DESC LIMIT 1), '') AS last_output,
+         f.created_at
+  FROM failed f JOIN campaigns p ON p.id = f.campaign_id
+  UNION ALL
+  SELECT t.campaign_id,
+         t.task_id,
+         NULL,
+         'training',
+         'training: ' || t.status,
+         t.candidate_id,
+         t.reason,
+         CASE t.split WHEN 'validation' THEN t.last_output ELSE '' END,
+         t.created_at
+  FROM trials t
+  WHERE t.status <> 'done' AND t.superseded = 0
+    AND NOT EXISTS (SELECT 1 FROM failed f
+                    WHERE f.campaign_id = t.campaign_id AND f.candidate_id = t.candidate_id AND t.split = 'validation'
+                      AND f.stage = 'training: ' || t.status)
+)
+SELECT p.name AS campaign,
+       f.campaign_id,
+       f.task_id,
+       f.node,
+       f.what,
+       f.stage,
+       f.candidate_id,
+       c.short,
+       c.title,
+       f.failure,
+       f.last_output,
+       f.created_at
+FROM told f
+LEFT JOIN campaigns p ON p.id = f.campaign_id
+LEFT JOIN candidates c ON c.id = f.candidate_id
+ORDER BY f.campaign_id, f.created_at, f.node
+"""
+
 PARETO = """
 SELECT * FROM (
   SELECT *, max(tokens_per_second) OVER (
@@ -157,6 +214,6 @@ WHERE fastest_better IS NULL OR tokens_per_second > fastest_better
 ORDER BY task_id, rung DESC, loss_nats
 """
 
-VERSION_1 = {"leaderboard": _LEADERBOARD_1, "lineage": LINEAGE, "failures": FAILURES, "pareto": PARETO}
-VERSION_2 = {"leaderboard": LEADERBOARD}
+VERSION_1 = {"leaderboard": _LEADERBOARD_1, "lineage": LINEAGE, "failures": _FAILURES_1, "pareto": PARETO}
+VERSION_2 = {"leaderboard": LEADERBOARD, "failures": FAILURES}
 """Views that take the place of those of the same name."""

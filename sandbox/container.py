@@ -110,10 +110,10 @@ def other_netwright(container: Container, theirs: str, ours: str) -> IsolationEr
     )
 
 
-def explain_failure(container: Container, status: int, log: str) -> SandboxError:
-    """Turn what `ENGINE run` wrote before it ended with `status` into one sentence with the remedy.
+def explain_failure(container: Container, status: int, log: str, asked_to: str = "start a container") -> SandboxError:
+    """Turn what the engine that was `asked_to` do something wrote before it ended into one sentence with the remedy.
 
-    `status` is minus the signal that ended it, if one did.
+    `status` is its exit status, or minus the signal that ended it.
     """
     words = _last_words(log)
     for pattern, sentence in _KNOWN_FAILURES:
@@ -123,8 +123,8 @@ def explain_failure(container: Container, status: int, log: str) -> SandboxError
             )
     if status in _ENGINE_FAILED:
         return IsolationError(
-            f"{container.engine} could not start a container of the image {container.image!r}: {words}; mend that, or "
-            "leave out --sandbox to run candidates in processes of this machine"
+            f"{container.engine} could not {asked_to} (image {container.image!r}): {words}; mend that, or leave out "
+            "--sandbox to run candidates in processes of this machine"
         )
     return SandboxError(
         f"the container of the image {container.image!r} died at its start with status {status}: {words}; rebuild the "

@@ -218,7 +218,7 @@ def test_an_image_for_no_container_is_refused(said: Said) -> None:
     code, message = said("run", "--image", "mine")
 
     assert code == 2
-    assert "sandbox.image" in message and "--sandbox docker" in message
+    assert "--image: 'mine' is for containers" in message and "--sandbox docker" in message
 
 
 def test_an_unknown_kind_of_sandbox_or_tier_is_bad_usage(said: Said) -> None:

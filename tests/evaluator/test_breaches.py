@@ -61,7 +61,7 @@ def task() -> Task:
 def laboratory(task: Task) -> Iterator[Laboratory]:
     names = {"warm_zygote": Laboratory.WARM_ZYGOTE, "warm_child": Laboratory.WARM_CHILD}
     limits = LaboratoryLimits(
-        compile_seconds=0.5,
+        compile_seconds=0.2,
         build_seconds=1.1,
         first_step_seconds=1.2,
         score_seconds=1.5,
@@ -87,7 +87,7 @@ def trial(laboratory: Laboratory, **parts: str) -> Trial:
 @pytest.mark.parametrize(
     ("parts", "status", "reason", "stages"),
     [
-        ({"module": nested_finally(19)}, TrialStatus.COMPILE_TIMEOUT, "stage 'compile' still running after 0.5 s", 1),
+        ({"module": nested_finally(18)}, TrialStatus.COMPILE_TIMEOUT, "stage 'compile' still running after 0.2 s", 1),
         ({"module": LOOP}, TrialStatus.BUILD_TIMEOUT, "stage 'build' still running after 1.1 s", 2),
         ({"init": LOOP}, TrialStatus.BUILD_TIMEOUT, "stage 'build' still running after 1.1 s", 2),
         ({"forward": LOOP}, TrialStatus.FIRST_STEP_TIMEOUT, "stage 'first step' still running after 1.2 s", 3),
@@ -137,7 +137,7 @@ def test_using_too_much_of_anything_is_named_with_what_is_allowed(laboratory, pa
 
 @pytest.mark.parametrize(
     ("parts", "stage"),
-    [({"module": nested_finally(19)}, "compile"), ({"module": LOOP}, "build"), ({"init": LOOP}, "build")],
+    [({"module": nested_finally(18)}, "compile"), ({"module": LOOP}, "build"), ({"init": LOOP}, "build")],
     ids=["compile", "import", "init"],
 )
 def test_a_check_ends_with_the_stage_as_well_and_rejects(laboratory, parts, stage):

@@ -100,7 +100,7 @@ def make_record() -> MakeRecord:
             "score": score,
             "verdict": verdict,
             "failure": "" if loss is not None else "it broke",
-            "stage": "" if loss is not None else "train:crashed",
+            "stage": "" if loss is not None else "training: crashed",
             **changes,
         }
         return ExperimentRecord.model_validate(fields)

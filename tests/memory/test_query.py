@@ -31,7 +31,7 @@ def designs(memory, campaign, make_candidate, make_trial, make_record):
     promotion = Action(index=9, kind="promote", parents=(1,), rung=1)
     score = Score(value=-1.2, standard_error=0.03, rung=1, seeds=1)
     memory.remember(campaign.id, make_record(1, child, action=promotion, score=score, parents=()))
-    attempts = (Attempt(candidate_id=rejected.id, failure="position 3 sees 7", stage="gate:causality"),)
+    attempts = (Attempt(candidate_id=rejected.id, failure="position 3 sees 7", stage="gate: causality"),)
     memory.remember(campaign.id, make_record(2, broken, None, attempts=attempts))
     memory.remember(campaign.id, make_record(3, None, None, stage="planner", failure="no reply"))
     return {"good": good, "child": child, "broken": broken, "rejected": rejected}
@@ -83,7 +83,7 @@ def test_show_tells_everything_about_one_candidate(memory, designs):
     assert [child["title"] for child in query.show(memory, designs["good"].id).children] == ["Gated decay, doubled"]
     rejected = query.show(memory, designs["rejected"].id)
     assert [(gate["gate"], gate["passed"]) for gate in rejected.gates] == [("size", 1), ("causality", 0)]
-    assert rejected.attempts[0]["stage"] == "gate:causality"
+    assert rejected.attempts[0]["stage"] == "gate: causality"
     json.dumps(asdict(shown), allow_nan=False)
 
 
@@ -127,12 +127,12 @@ def test_failures_are_grouped_by_stage_with_their_last_output(memory, designs):
     groups = {group.stage: group for group in failures(memory, "first")}
 
     assert {stage: group.count for stage, group in groups.items()} == {
-        "train:crashed": 1,
-        "gate:causality": 1,
+        "training: crashed": 1,
+        "gate: causality": 1,
         "planner": 1,
     }
-    assert groups["train:crashed"].failures[0].last_output == "Traceback: no"
-    assert groups["gate:causality"].failures[0].what == "attempt"
+    assert groups["training: crashed"].failures[0].last_output == "Traceback: no"
+    assert groups["gate: causality"].failures[0].what == "attempt"
     assert groups["planner"].failures[0].title is None
 
 
@@ -142,7 +142,7 @@ def test_output_written_beside_the_test_split_is_no_failures_last_output(memory,
 
     groups = {group.stage: group for group in failures(memory, "first")}
 
-    assert groups["train:crashed"].failures[0].last_output == "Traceback: no"
+    assert groups["training: crashed"].failures[0].last_output == "Traceback: no"
 
 
 def test_stats_count_what_was_done(memory, designs):

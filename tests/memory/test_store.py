@@ -144,14 +144,14 @@ def test_gates_keep_their_order_and_their_first_report(memory, task, make_candid
     candidate = make_candidate()
     memory.put_candidate(candidate)
     static = GateReport(gate="size", passed=True, evidence={"bytes": 120})
-    leak = GateReport(gate="causality", passed=False, message="position 3 sees 7", seconds=0.2)
-    again = GateReport(gate="causality", passed=True)
+    honest = GateReport(gate="causality", passed=True, seconds=0.2)
+    again = GateReport(gate="causality", passed=False, message="position 3 sees 7")
 
     memory.put_gates(candidate.id, task.id, [static])
-    memory.put_gates(candidate.id, task.id, [static, leak])
+    memory.put_gates(candidate.id, task.id, [static, honest])
     memory.put_gates(candidate.id, task.id, [again])
 
-    assert memory.gates(candidate.id, task.id) == (static, leak)
+    assert memory.gates(candidate.id, task.id) == (static, honest)
     assert memory.gates(candidate.id, "other-00000000") == ()
 
 

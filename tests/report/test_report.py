@@ -269,7 +269,7 @@ def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, telle
     said = confirm_candidates(
         tmp_path / "home",
         [winner],
-        sandbox_flags={},
+        sandbox_flags={"tier": "T0", "accept_no_sandbox": True},
         campaign_name="real",
         seeds=3,
         repeats=0,
