@@ -3,7 +3,7 @@
     winners, parents, baselines ──fresh seeds──▶ trials ──────────────────────────────┐
     winners ──some of those seeds once more, in another sandbox──▶ repetitions ───────┴▶ duels, claims
 
-A winner whose repetition comes to something else is called better than nobody.
+A winner whose repetition comes to something else is never called better.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated, train_all
 from netwright.config import CampaignConfig, SandboxConfig
+from netwright.config_file import laid_over
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.laboratory import Laboratory
@@ -89,7 +90,7 @@ class Confirmation:
             f"{winner.candidate.title}: better than {counts[Outcome.BETTER]} of {len(duels)} rivals, no difference "
             f"from {counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} (locked test split, "
             f"{len(winner.losses)} fresh seeds in pairs, 95% after Holm's correction"
-            + (f"; it failed on {failed} seeds, and so is called better than nobody)" if failed else ")")
+            + (f"; it failed on {failed} seeds, and so is never called better)" if failed else ")")
             + self._repeated(winner)
             + ("; not isolated while trained (T0), so its losses may be forged" if winner.not_isolated else "")
         )
@@ -100,7 +101,7 @@ class Confirmation:
         if not mine:
             return "; not trained a second time from the same source and seed"
         if doubtful := [each.words for each in mine if not each.agrees]:
-            return f"; {doubtful[0]}: source and seed do not determine its result, so it is called better than nobody"
+            return f"; {doubtful[0]}: source and seed do not determine its result, so it is never called better"
         seeds = ", ".join(str(each.seed) for each in mine)
         return f"; trained again with seed {seeds} it came to the same"
 
@@ -128,7 +129,7 @@ def confirm_candidates(
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
-        contained = config.sandbox.laid_over(sandbox_flags)
+        contained = laid_over(config.sandbox, sandbox_flags)
         task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
         if task.spec.id != row.task.id:
             raise ConfigError(

@@ -54,7 +54,7 @@ def run(
 
     With no endpoint the built-in grammar proposes. Ctrl-C stops cleanly; the same command goes on.
     """
-    from netwright.config import load_config
+    from netwright.config_file import load_config
 
     config = load_config(
         file,

@@ -44,8 +44,9 @@ def check(
     from netwright.campaign.single import check_file
     from netwright.cli.evaluations import print_check
     from netwright.config import SandboxConfig
+    from netwright.config_file import laid_over
 
-    found = check_file(file, task, data, SandboxConfig().laid_over(sandbox))
+    found = check_file(file, task, data, laid_over(SandboxConfig(), sandbox))
     print_check(found, json=json)
     return 3 if found.rejected else 0
 
@@ -67,6 +68,7 @@ def evaluate(
     from netwright.cli.evaluations import print_evaluation
     from netwright.cli.live import confirm_progress
     from netwright.config import SandboxConfig
+    from netwright.config_file import laid_over
 
     with confirm_progress(quiet=json) as progress:
         evaluation = evaluate_file(
@@ -74,7 +76,7 @@ def evaluate(
             file,
             task,
             data,
-            SandboxConfig().laid_over(sandbox),
+            laid_over(SandboxConfig(), sandbox),
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
@@ -100,13 +102,14 @@ def baselines(
     from netwright.cli.evaluations import print_baselines
     from netwright.cli.live import confirm_progress
     from netwright.config import SandboxConfig
+    from netwright.config_file import laid_over
 
     with confirm_progress(quiet=json) as progress:
         rows = evaluate_baselines(
             home,
             task,
             data,
-            SandboxConfig().laid_over(sandbox),
+            laid_over(SandboxConfig(), sandbox),
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),

@@ -197,7 +197,7 @@ def claims(
     """What a confirmation may claim: paired by seed, no noise borrowed, corrected for the number of rivals.
 
     Noise differs between architectures, so a floor pooled over them would promise too much for the noisy ones. A
-    candidate is better than nobody if it failed on any of its seeds, as the seeds that are left were not chosen by
+    candidate is never better if it failed on any of its seeds, as the seeds that are left were not chosen by
     chance, or if a repetition of one of its trials (`Trial.repeat`) came to something else.
     """
     firsts = [trial for trial in candidate if not trial.repeat]

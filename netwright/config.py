@@ -39,12 +39,10 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, FiniteFloat, ValidationInfo, field_validator, model_validator
 
 from netwright.errors import ConfigError
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
@@ -53,16 +51,18 @@ from netwright.types import Frozen
 
 DEFAULT_TASK = "bytes"
 DEFAULT_IMAGE = "netwright"
-_LEAST: dict[str, tuple[float, str]] = {
-    "memory_mb": (384, "torch itself takes about 300 MB of resident memory"),
-    "threads": (1, "a process is at least one thread"),
-    "output_kb": (1, "an error has to be told in something"),
-    "compile_seconds": (0.1, "nothing compiles in no time"),
-    "build_seconds": (0.1, "no network is built in no time"),
-    "first_step_seconds": (0.1, "no step is taken in no time"),
-    "train_base_seconds": (1.0, "every training needs a moment to begin and to end"),
-    "train_tokens_per_second": (1.0, "it is the slowest pace that is waited for"),
+SECONDS_MAX = 30 * 86_400.0
+_RANGES: dict[str, tuple[float, str, float]] = {
+    "memory_mb": (384, "torch itself takes about 300 MB of resident memory", 1 << 24),
+    "threads": (1, "a process is at least one thread", 4096),
+    "output_kb": (1, "an error has to be told in something", 1 << 20),
+    "compile_seconds": (0.1, "nothing compiles in no time", SECONDS_MAX),
+    "build_seconds": (0.1, "no network is built in no time", SECONDS_MAX),
+    "first_step_seconds": (0.1, "no step is taken in no time", SECONDS_MAX),
+    "train_base_seconds": (1.0, "every training needs a moment to begin and to end", SECONDS_MAX),
+    "train_tokens_per_second": (1.0, "it is the slowest pace that is waited for", 1e12),
 }
+"""For each limit the least that makes sense, why, and the most that a machine could have."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -70,7 +70,7 @@ class Budget(Frozen):
     """When a campaign ends: after `trials` trained candidates or `minutes` of wall clock, whichever is first."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 28
-    minutes: Annotated[FiniteFloat, Field(gt=0)] = 5.0
+    minutes: Annotated[FiniteFloat, Field(gt=0, le=5_256_000)] = 5.0
 
 
 class SearchConfig(Frozen):
@@ -93,8 +93,8 @@ class LlmConfig(Frozen):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = 0.8
     max_tokens: Annotated[int, Field(ge=64)] = 6000
-    connect_timeout: Annotated[FiniteFloat, Field(gt=0)] = 10.0
-    total_timeout: Annotated[FiniteFloat, Field(gt=0)] = 300.0
+    connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
+    total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
 
@@ -151,13 +151,15 @@ class SandboxConfig(Frozen):
             )
         return value
 
-    @field_validator(*_LEAST)
+    @field_validator(*_RANGES)
     @classmethod
-    def _enough(cls, value: float, known: ValidationInfo) -> float:
-        least, why = _LEAST[str(known.field_name)]
+    def _makes_sense(cls, value: float, known: ValidationInfo) -> float:
+        least, why, most = _RANGES[str(known.field_name)]
+        default = cls.model_fields[str(known.field_name)].default
         if value < least:
-            default = cls.model_fields[str(known.field_name)].default
             raise ValueError(f"expected at least {least:g}, got {value:g}: {why}; leave it out for {default:g}")
+        if value > most:
+            raise ValueError(f"expected at most {most:.0f}, got {value:g}; leave it out for {default:g}")
         return value
 
     @property
@@ -173,17 +175,6 @@ class SandboxConfig(Frozen):
             threads=self.threads,
             output_bytes=self.output_kb << 10,
         )
-
-    def laid_over(self, flags: Mapping[str, Any]) -> Self:
-        """These settings with the command line's flags over them; a value of None means it was not given.
-
-        Raises: ConfigError naming the flag's key.
-        """
-        given = {key: value for key, value in flags.items() if value is not None}
-        try:
-            return type(self).model_validate(self.model_dump() | given)
-        except ValidationError as error:
-            raise ConfigError(_explain(error, "", None, set(given), table="sandbox")) from None
 
     def limits_for(self, tokens: int) -> LaboratoryLimits:
         """The limits, where the shortest training is one on `tokens`.
@@ -251,7 +242,7 @@ class CampaignConfig(Frozen):
     @classmethod
     def _accepted_above(cls, values: Any) -> Any:
         """Campaigns in a memory may still have `accept_no_sandbox` outside the table that it belongs to now."""
-        if not isinstance(values, dict) or "accept_no_sandbox" not in values:
+        if not isinstance(values, dict) or not isinstance(values.get("accept_no_sandbox"), bool):
             return values
         rest = {key: value for key, value in values.items() if key != "accept_no_sandbox"}
         table = rest.get("sandbox", {})
@@ -279,89 +270,3 @@ class CampaignConfig(Frozen):
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
-    """The campaign file (if any) with the flags laid over it.
-
-    `overrides` has dotted keys ("budget.trials"); a value of None means the flag was not given.
-    Raises: ConfigError that names the file, the line and the key.
-    """
-    text = _read(path) if path else ""
-    values = _parse(text, path)
-    if path and isinstance(values.get("data"), str):
-        values["data"] = str((path.parent / values["data"]).resolve())
-    for dotted, value in overrides.items():
-        if value is not None:
-            _lay_over(values, dotted.split("."), value)
-    try:
-        return CampaignConfig.model_validate(values)
-    except ValidationError as error:
-        given = {dotted for dotted, value in overrides.items() if value is not None}
-        raise ConfigError(_explain(error, text, path, given)) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"campaign file {path} does not exist; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"campaign file {path} cannot be read: {error}; expected a UTF-8 TOML file") from None
-
-
-def _parse(text: str, path: Path | None) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from None
-    except RecursionError:
-        raise ConfigError(f"{path} is nested too deeply for a campaign file; see the README") from None
-
-
-def _lay_over(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        inner = values.setdefault(key, {})
-        if not isinstance(inner, dict):
-            return  # a scalar where a table belongs: the validation names it
-        values = inner
-    values[keys[-1]] = value
-
-
-def _explain(
-    error: ValidationError, text: str, path: Path | None, given_as_flags: set[str], *, table: str | None = None
-) -> str:
-    first = error.errors(include_url=False)[0]
-    keys = [*([table] if table else []), *(str(part) for part in first["loc"])]
-    dotted = ".".join(keys) or "(file)"
-    line = None if dotted in given_as_flags else line_of_key(text, keys)
-    where = f"{path}, line {line}: " if line else ""
-    if first["type"] == "extra_forbidden":
-        return f"{where}unknown key {dotted!r}; known here: {', '.join(_known_keys(keys[:-1]))}"
-    reason = first["msg"].removeprefix("Value error, ")
-    given = "" if repr(first["input"]) in reason else f" (given: {first['input']!r})"
-    return f"{where}{dotted}: {reason}{given}"
-
-
-def _known_keys(table: list[str]) -> list[str]:
-    model: Any = CampaignConfig
-    for key in table:
-        model = model.model_fields[key].annotation
-    return list(model.model_fields)
-
-
-def line_of_key(text: str, keys: list[str]) -> int | None:
-    """The 1-based line on which the TOML `text` sets `keys`, or opens its table; None when it does neither."""
-    table: list[str] = []
-    found = None
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if header := re.fullmatch(r"\[([^\[\]]+)\]\s*(#.*)?", stripped):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
-            if table == keys:
-                return number
-        elif setting := re.match(r"([A-Za-z0-9_.\"'-]+)\s*=", stripped):
-            here = table + [part.strip("\"'") for part in setting[1].split(".")]
-            if here == keys[: len(here)]:
-                found = number
-    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import netwright
 
 # What runs on the side of the candidates, and the words that both sides share.
-_SHARED = ("types.py", "errors.py", "sandbox/*.py", "evaluator/**/*.py")
+_SHARED = ("types.py", "errors.py", "printable.py", "sandbox/*.py", "evaluator/**/*.py")
 
 
 def identity() -> str:

@@ -249,9 +249,10 @@ def demand(report: IsolationReport, wanted: Tier | None) -> Tier:
     """
     tier = wanted or max(report.tier, Tier.T2)
     if tier > report.tier:
+        less = "--tier T0 --i-accept-no-sandbox" if report.tier is Tier.T0 else f"--tier {report.tier}"
         raise IsolationError(
             f"isolation {tier} cannot be had here, only {report.tier}: {'; '.join(report.missing)}; "
-            f"fix that, or accept less by asking for isolation {report.tier}"
+            f"fix that, or accept less with {less}"
         )
     if tier < Tier.T2:
         _log.warning("isolation weakened tier=%s available=%s", tier, report.tier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -45,7 +46,13 @@ def _own_uid() -> str:
 
 
 def _own_user_namespace() -> str:
-    kernel.unshare(kernel.CLONE_NEWUSER | _NAMESPACES)
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER | _NAMESPACES)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What the kernel answers at the limit, 0 included: no disk is full.
+        raise OSError(errno.ENOSPC, "no more user namespaces are allowed") from error
     return "a user namespace of its own"
 
 

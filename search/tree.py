@@ -73,10 +73,6 @@ class TreePolicy:
             for node, visits, worth in zip(self._state.order, view.visits, self._worth(view), strict=True)
         }
 
-    def operator_means(self) -> Mapping[Operator, float]:
-        """Return the bandit's present belief in each operator's chance to improve."""
-        return self._bandit.means()
-
     def _worth(self, view: Subtrees) -> Floats:
         """Worth as a parent in [0, 1], `(n,)`; work in flight counts as visits that brought nothing."""
         s = self._settings

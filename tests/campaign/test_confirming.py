@@ -119,7 +119,8 @@ def test_a_winner_that_repeats_itself_bit_for_bit_may_be_called_better(confirm, 
     )
     assert (first.repeat, again.repeat) == (0, 1)
     assert first.weights == again.weights is not None
-    assert (first.loss_nats, first.curve, first.audit) == (again.loss_nats, again.curve, again.audit)
+    assert (first.loss_nats, first.curve) == (again.loss_nats, again.curve)
+    assert first.audit != again.audit  # on rows cut elsewhere
 
 
 @pytest.mark.slow
@@ -154,4 +155,4 @@ def test_winners_whose_results_source_and_seed_do_not_determine_are_better_than_
     for winner in said.winners:
         sentence = said.sentence(winner)
         assert ": better than 0 of 7 rivals, no difference from 7, worse than 0" in sentence
-        assert "source and seed do not determine its result, so it is called better than nobody" in sentence
+        assert "source and seed do not determine its result, so it is never called better" in sentence

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from netwright.campaign.running import run_campaign
-from netwright.config import load_config
+from netwright.config_file import load_config
 from netwright.errors import ProviderError
 from netwright.memory.overview import failures
 from netwright.memory.store import Memory

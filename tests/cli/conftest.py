@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netwright.campaign.running import run_campaign
-from netwright.config import load_config
+from netwright.config_file import load_config
 
 SMALL = """
 name = "small"

@@ -11,7 +11,8 @@ import pytest
 
 from netwright.campaign.opening import begin_or_continue
 from netwright.cli.app import run
-from netwright.config import CampaignConfig, SandboxConfig, load_config
+from netwright.config import CampaignConfig, SandboxConfig
+from netwright.config_file import laid_over, load_config
 from netwright.evaluator.limits import AUDIT, LIMITS
 from netwright.evaluator.tasks import load_task
 from netwright.memory.store import Memory
@@ -81,7 +82,7 @@ def test_a_campaign_stored_before_there_were_such_tables_keeps_what_it_accepted(
 def test_flags_lie_over_a_campaigns_own_settings() -> None:
     own = SandboxConfig(kind="docker", image="mine", memory_mb=500)
 
-    laid = own.laid_over({"kind": "podman", "tier": None, "image": None, "accept_no_sandbox": None})
+    laid = laid_over(own, {"kind": "podman", "tier": None, "image": None, "accept_no_sandbox": None})
 
     assert (laid.kind, laid.image, laid.memory_mb, laid.tier) == ("podman", "mine", 500, None)
 
