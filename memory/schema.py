@@ -1,4 +1,4 @@
-"""The tables and views of `memory.db`, as numbered migrations that are never edited once released.
+"""The tables of `memory.db`, as numbered migrations that are never edited once released, and the views over them.
 
 Every table is STRICT, every reference is a foreign key, timestamps are ISO 8601 in UTC, and JSON is text.
 The views are public API (docs/memory.md). Migrations run inside the caller's transaction, so a file is either
@@ -40,17 +40,9 @@ def _full_text(db: Database) -> None:
 def _migration_1(db: Database) -> None:
     tables.create_tables(db)
     _full_text(db)
-    for name, sql in views.VERSION_1.items():
-        db.create_view(name, sql)
 
 
-def _migration_2(db: Database) -> None:
-    tables.create_jobs(db)
-    for name, sql in views.VERSION_2.items():
-        db.create_view(name, sql, replace=True)
-
-
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, _migration_2)
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, tables.create_jobs)
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 
 VERSION = len(MIGRATIONS)
@@ -62,7 +54,12 @@ def migrate(conn: sqlite3.Connection, version: int) -> None:
     from sqlite_utils import Database
 
     db = Database(conn, execute_plugins=False, recursive_triggers=False)
+    # Views hold nothing: they are made anew from what they are now, whatever they were.
+    for name in db.view_names():
+        db.view(name).drop()
     for step in MIGRATIONS[version:]:
         step(db)
+    for name, sql in views.VIEWS.items():
+        db.create_view(name, sql)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     conn.execute(f"PRAGMA user_version = {VERSION}")

@@ -2,44 +2,6 @@
 
 from __future__ import annotations
 
-_LEADERBOARD_1 = """
-WITH reached AS (
-  SELECT candidate_id, task_id, max(rung) AS rung
-  FROM trials WHERE status = 'done' AND split = 'validation'
-  GROUP BY candidate_id, task_id
-), latest AS (
-  SELECT max(s.id), s.candidate_id, c.task_id, s.rung, s.standard_error
-  FROM scores s JOIN campaigns c ON c.id = s.campaign_id
-  GROUP BY s.candidate_id, c.task_id, s.rung
-)
-SELECT t.task_id,
-       t.rung,
-       c.id AS candidate_id,
-       c.short,
-       c.title,
-       c.origin,
-       c.origin = 'baseline' AS is_baseline,
-       avg(t.loss_nats) AS loss_nats,
-       coalesce(l.standard_error, avg(t.loss_standard_error)) AS standard_error,
-       count(*) AS seeds,
-       coalesce(k.metric, 'loss') AS metric,
-       avg(t.loss_nats)
-         / CASE k.metric WHEN 'bits per byte' THEN 0.6931471805599453 ELSE 1.0 END AS metric_value,
-       max(t.parameters) AS parameters,
-       max(t.flops_per_token) AS flops_per_token,
-       sum(t.tokens) / nullif(sum(t.wall_seconds), 0.0) AS tokens_per_second,
-       max(t.peak_memory_bytes) AS peak_memory_bytes,
-       sum(t.wall_seconds) AS wall_seconds
-FROM reached r
-JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
-             AND t.status = 'done' AND t.split = 'validation'
-JOIN candidates c ON c.id = t.candidate_id
-JOIN tasks k ON k.id = t.task_id
-LEFT JOIN latest l ON l.candidate_id = t.candidate_id AND l.task_id = t.task_id AND l.rung = t.rung
-GROUP BY t.candidate_id, t.task_id
-ORDER BY t.task_id, t.rung DESC, loss_nats
-"""
-
 LEADERBOARD = """
 WITH reached AS (
   SELECT candidate_id, task_id, max(rung) AS rung
@@ -115,36 +77,6 @@ LEFT JOIN latest_verdict v ON v.campaign_id = n.campaign_id AND v.node = n.node
 ORDER BY n.campaign_id, n.node, e.position
 """
 
-_FAILURES_1 = """
-WITH failed AS (
-  SELECT campaign_id, node, candidate_id, stage, failure, 'experiment' AS what, created_at
-  FROM nodes WHERE failure <> ''
-  UNION ALL
-  SELECT campaign_id, node, candidate_id, stage, failure, 'attempt', created_at FROM attempts
-  UNION ALL
-  SELECT campaign_id, node, candidate_id, stage, failure, 'promotion', done_at
-  FROM actions WHERE kind = 'promote' AND failure <> ''
-)
-SELECT p.name AS campaign,
-       f.campaign_id,
-       f.node,
-       f.what,
-       f.stage,
-       f.candidate_id,
-       c.short,
-       c.title,
-       f.failure,
-       coalesce((SELECT t.last_output FROM trials t
-                 WHERE t.candidate_id = f.candidate_id AND t.task_id = p.task_id AND t.status <> 'done'
-                   AND t.split = 'validation'
-                 ORDER BY t.id DESC LIMIT 1), '') AS last_output,
-       f.created_at
-FROM failed f
-JOIN campaigns p ON p.id = f.campaign_id
-LEFT JOIN candidates c ON c.id = f.candidate_id
-ORDER BY f.campaign_id, f.created_at, f.node
-"""
-
 FAILURES = """
 WITH failed AS (
   SELECT campaign_id, node, candidate_id, stage, failure, 'experiment' AS what, created_at
@@ -214,6 +146,4 @@ WHERE fastest_better IS NULL OR tokens_per_second > fastest_better
 ORDER BY task_id, rung DESC, loss_nats
 """
 
-VERSION_1 = {"leaderboard": _LEADERBOARD_1, "lineage": LINEAGE, "failures": _FAILURES_1, "pareto": PARETO}
-VERSION_2 = {"leaderboard": LEADERBOARD, "failures": FAILURES}
-"""Views that take the place of those of the same name."""
+VIEWS = {"leaderboard": LEADERBOARD, "lineage": LINEAGE, "failures": FAILURES, "pareto": PARETO}

@@ -140,9 +140,12 @@ def test_output_written_beside_the_test_split_is_no_failures_last_output(memory,
     confirmed = make_trial(designs["broken"], None, split=Split.TEST, last_output="words of the test split")
     memory.put_trial(campaign.id, confirmed)
 
-    groups = {group.stage: group for group in failures(memory, "first")}
+    (crashed,) = [group for group in failures(memory, "first") if group.stage == "training: crashed"]
 
-    assert groups["training: crashed"].failures[0].last_output == "Traceback: no"
+    assert {each.what: each.last_output for each in crashed.failures} == {
+        "experiment": "Traceback: no",
+        "training": "",
+    }
 
 
 def test_stats_count_what_was_done(memory, designs):
