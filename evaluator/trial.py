@@ -55,7 +55,7 @@ _CLAIMED_STATUS = {
 _NO_REPLY = "the process answered with something that is no reply"
 
 
-class Ended(Exception):
+class TrialEnded(Exception):
     """A trial is over without a loss."""
 
     def __init__(self, status: TrialStatus, reason: str, last_output: str = "") -> None:
@@ -133,7 +133,7 @@ class TrialRun:
         }
         if reply.status != "done":
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
-            raise Ended(_CLAIMED_STATUS[reply.status], words, result.last_output)
+            raise TrialEnded(_CLAIMED_STATUS[reply.status], words, result.last_output)
         self._stop_on_request()
         self.weights = bytes(result.outputs["weights"][: min(reply.weights_bytes, room)])
         self._check_weights()
@@ -205,7 +205,7 @@ class TrialRun:
             if self.spec.causal
             else ("the order, the company and the repetition of rows", "the row itself")
         )
-        raise Ended(
+        raise TrialEnded(
             TrialStatus.LEAK,
             f"logits changed by up to {worst.max_logit_difference:.3g} (at most {worst.tolerance:g} is rounding) "
             f"in {n_rows} of {worst.rows} rows when only {changed} changed: outputs may depend on nothing but "
@@ -228,13 +228,13 @@ class TrialRun:
         try:
             return scoring.read_answers(result.outputs["logits"], order, self.spec)
         except scoring.BadLogits as error:
-            raise Ended(TrialStatus.BAD_LOGITS, str(error)) from None
+            raise TrialEnded(TrialStatus.BAD_LOGITS, str(error)) from None
 
     def _recipe(self) -> Recipe:
         try:
             return recipe_of(self.candidate.source, self.spec.recipe)
         except ValueError as error:
-            raise Ended(TrialStatus.CRASHED, str(error)) from None
+            raise TrialEnded(TrialStatus.CRASHED, str(error)) from None
 
     def _payload(self) -> JsonDict:
         return {
@@ -246,10 +246,10 @@ class TrialRun:
 
     def _training_reply(self, result: JobResult) -> TrainReply:
         if result.cause is not ExitCause.OK:
-            raise Ended(_status(result), f"{why(result)} (while training)", result.last_output)
+            raise TrialEnded(_status(result), f"{why(result)} (while training)", result.last_output)
         reply = parse_reply(result.reply, TrainReply)
         if reply is None:
-            raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
+            raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
         return reply
 
     def _check_steps(self, reply: TrainReply, recipe: Recipe) -> None:
@@ -259,7 +259,7 @@ class TrialRun:
         """
         paid = budget.step_count(self.spec, recipe, self.rung)
         if reply.steps > paid or (reply.status == "done" and reply.steps != paid):
-            raise Ended(
+            raise TrialEnded(
                 TrialStatus.CRASHED,
                 f"the training took {reply.steps} steps, the rung's budget pays for {paid}: the loop is not the "
                 "candidate's to change",
@@ -267,13 +267,13 @@ class TrialRun:
 
     def _check_scoring(self, result: JobResult) -> None:
         if result.cause is not ExitCause.OK:
-            raise Ended(_status(result), f"{job_failure(result)} (while scoring)")
+            raise TrialEnded(_status(result), f"{job_failure(result)} (while scoring)")
         reply = parse_reply(result.reply, WorkReply)
         if reply is None:
-            raise Ended(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
+            raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
         if reply.status != "done":
             reason = claimed_failure(reply, self.candidate.source) + self._allowed(reply.status)
-            raise Ended(_CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
+            raise TrialEnded(_CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
         self._stop_on_request()
 
     def _allowed(self, status: str) -> str:
@@ -287,13 +287,13 @@ class TrialRun:
 
     def _stop_on_request(self) -> None:
         if self.cancel is not None and self.cancel.is_set():
-            raise Ended(TrialStatus.INTERRUPTED, "stopped on request")
+            raise TrialEnded(TrialStatus.INTERRUPTED, "stopped on request")
 
     def _check_weights(self) -> None:
         try:
             report = scoring.read_weights(self.weights, self.spec)
         except scoring.BadWeights as error:
-            raise Ended(TrialStatus.BAD_WEIGHTS, str(error)) from None
+            raise TrialEnded(TrialStatus.BAD_WEIGHTS, str(error)) from None
         self.facts["parameters"] = report.parameters
 
     def _job_logs(self) -> tuple[JobLog, ...]:
