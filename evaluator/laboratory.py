@@ -32,7 +32,7 @@ from netwright.evaluator.trial import (
     SCORE_ENTRY,
     TRAIN_ENTRY,
     Bench,
-    Ended,
+    TrialEnded,
     TrialRun,
     dump,
     why,
@@ -152,7 +152,7 @@ class Laboratory:
                 run.score()
             if store_weights is not None:
                 run.facts["weights"] = store_weights(run.weights)
-        except Ended as ended:
+        except TrialEnded as ended:
             run.facts |= {"status": ended.status, "reason": ended.reason, "last_output": ended.last_output}
         trial = run.trial()
         _log.info(
