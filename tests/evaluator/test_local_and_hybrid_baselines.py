@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 DIM, HEADS, MAX_LEN, LAYERS = 32, 4, 100, 2
 HEAD_DIM = DIM // HEADS
@@ -56,8 +57,35 @@ def sliding_window_attention_step_by_step(mixer, x):
     return mixer.out(attend_step_by_step(q, k[:, :, of_head], v[:, :, of_head], window=32))
 
 
+def gated_delta_step_by_step(mixer, x):
+    """Multiply the whole transition matrix out at each step; the candidate never forms it."""
+    q, k, v = (split_heads(F.silu(part)) for part in mixer.project(x).chunk(3, dim=-1))
+    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+    beta = torch.sigmoid(mixer.beta(x))[..., None, None]
+    decay = torch.exp(-mixer.log_rate.exp() * F.softplus(mixer.step(x))).clamp(min=torch.e**-16)[..., None, None]
+    state, outputs = torch.zeros(x.shape[0], HEADS, HEAD_DIM, HEAD_DIM, dtype=x.dtype), []
+    for t in range(x.shape[1]):
+        key = k[:, t, :, :, None]
+        erased = torch.eye(HEAD_DIM, dtype=x.dtype) - beta[:, t] * key @ key.mT
+        state = decay[:, t] * state @ erased + beta[:, t] * v[:, t, :, :, None] @ key.mT
+        outputs.append(mixer.norm((state @ q[:, t, :, :, None]).squeeze(-1)))
+    return mixer.out(F.silu(mixer.gate(x)) * join_heads(outputs))
+
+
+def full_attention_step_by_step(mixer, x):
+    q, k, v = (split_heads(part) for part in mixer.project(x).chunk(3, dim=-1))
+    q, k = rotate_by_complex_numbers(mixer.norm(q)), rotate_by_complex_numbers(mixer.norm(k))
+    return mixer.out(attend_step_by_step(q, k, v, window=x.shape[1]))
+
+
+def of_mix(step_by_step):
+    return lambda mixer, x: step_by_step(mixer.mix, x)
+
+
 STEP_BY_STEP = {
     ("sliding_window_attention", 0): sliding_window_attention_step_by_step,
+    ("gated_delta_attention_hybrid", 0): of_mix(gated_delta_step_by_step),
+    ("gated_delta_attention_hybrid", 1): of_mix(full_attention_step_by_step),
 }
 EACH = pytest.mark.parametrize(("name", "layer"), STEP_BY_STEP)
 
@@ -96,3 +124,41 @@ def test_a_window_reaches_31_tokens_back_and_no_further(position):
 def test_heads_share_keys_and_values_in_pairs_and_an_odd_number_shares_one():
     assert make_mixer("sliding_window_attention").key_value.out_features == 2 * 2 * HEAD_DIM
     assert make_mixer("sliding_window_attention", heads=1).key_value.out_features == 2 * DIM
+
+
+@pytest.mark.parametrize("bias", [-2000.0, 2000.0])
+@pytest.mark.parametrize("gate", ["beta", "step"])
+def test_extreme_gates_of_the_gated_delta_rule_stay_finite_and_exact(gate, bias):
+    mixer, x = make_mixer("gated_delta_attention_hybrid", double=False).mix, make_input()
+    with torch.no_grad():
+        getattr(mixer, gate).weight[:, 0] = bias
+
+    y = mixer(x.float())
+    y.square().sum().backward()
+
+    assert (y - gated_delta_step_by_step(mixer.double(), x)).abs().max() < 1e-4
+    assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
+
+
+@torch.no_grad()
+def test_the_gated_delta_rule_replaces_a_value_and_fades_the_others():
+    module = importlib.import_module("netwright.evaluator.baselines.gated_delta_attention_hybrid")
+    keys = torch.eye(4, dtype=torch.float64)[[0, *[1] * 19]][None, None]
+    values = torch.randn(1, 1, 20, 4, dtype=torch.float64)
+    beta, log_decay = torch.ones(1, 1, 20, 1, dtype=torch.float64), torch.full((1, 1, 20, 1), -0.1, dtype=torch.float64)
+
+    of_same_key = module.gated_delta_rule(keys, keys, values, beta, log_decay)
+    of_first_key = module.gated_delta_rule(keys[:, :, :1].expand_as(keys), keys, values, beta, log_decay)
+
+    faded = torch.exp(-0.1 * torch.arange(20, dtype=torch.float64))[:, None] * values[0, 0, 0]
+    assert torch.allclose(of_same_key, values, atol=1e-10)
+    assert torch.allclose(of_first_key[0, 0], faded, atol=1e-10)
+
+
+def test_the_gated_delta_rule_begins_with_memories_of_a_few_to_a_thousand_steps():
+    mixers = [make_mixer("gated_delta_attention_hybrid", heads=16).mix for _ in range(2)]
+
+    decays = torch.exp(-mixers[0].log_rate.exp() * F.softplus(mixers[0].step.bias))
+
+    assert ((decays > 0.2) & (decays < 1)).all()
+    assert torch.equal(mixers[0].step.bias, mixers[1].step.bias)
