@@ -1,7 +1,9 @@
 """Baselines with windows, long filters, n-gram matches and two kinds of layers do what their equations say."""
 
 import importlib
+import math
 
+import numpy
 import pytest
 import torch
 from torch.nn import functional as F
@@ -78,6 +80,40 @@ def full_attention_step_by_step(mixer, x):
     return mixer.out(attend_step_by_step(q, k, v, window=x.shape[1]))
 
 
+def hyena_step_by_step(mixer, x):
+    """Evaluate the filter network tap by tap, and every sum over the past as it is written."""
+    time = torch.arange(x.shape[1], dtype=x.dtype)[:, None]
+    angles = 2 * math.pi * torch.arange(1, 9, dtype=x.dtype) * time / MAX_LEN
+    hidden = torch.cat([time / MAX_LEN, angles.sin(), angles.cos()], dim=1).float().double()
+    for layer in (mixer.filters.enter, *mixer.filters.inner):
+        hidden = torch.sin(4 * (hidden @ layer.weight.T + layer.bias))
+    rate = math.log(100) / (MAX_LEN * torch.linspace(0.3, 1.5, DIM, dtype=x.dtype))
+    window = torch.exp(-rate * torch.arange(MAX_LEN, dtype=x.dtype)[:, None]) + 0.01
+    window = (window / window.square().sum(0).sqrt())[: x.shape[1]]
+    filters = [window * part for part in (hidden @ mixer.filters.leave.weight.T).chunk(2, dim=1)]
+    z, *gates = mixer.project(x).chunk(3, dim=-1)
+    for n in range(2):
+        seen = [(filters[n][: t + 1].flip(0) * z[:, : t + 1]).sum(1) for t in range(x.shape[1])]
+        z = gates[n] * (mixer.present[n] * z + torch.stack(seen, dim=1))
+    return mixer.out(z)
+
+
+def ngram_heads_step_by_step(mixer, x):
+    """Multiply the similarities of each pair of n-grams, pair by pair."""
+    k, v = (split_heads(part) for part in mixer.key_value(x).chunk(2, dim=-1))
+    similar = torch.einsum("bthd,bshd->bhts", F.normalize(k, dim=-1), F.normalize(k, dim=-1))
+    tau, delta = mixer.log_sharpness.exp(), mixer.unlikeness
+    same = torch.exp(tau[:, None, None] * (similar - 1))
+    found = torch.zeros_like(v)
+    for head in range(HEADS):
+        n = 1 + head % 3
+        for t in range(n, x.shape[1]):
+            matches = math.prod(same[:, head, t - i, n - 1 - i : t - i] for i in range(n))
+            after = (matches[:, :, None] * v[:, n : t + 1, head]).sum(1)
+            found[:, t, head] = after / (torch.exp(-tau * delta)[head] + matches.sum(1, keepdim=True))
+    return mixer.own(x) + mixer.out(found.flatten(2))
+
+
 def of_mix(step_by_step):
     return lambda mixer, x: step_by_step(mixer.mix, x)
 
@@ -86,6 +122,8 @@ STEP_BY_STEP = {
     ("sliding_window_attention", 0): sliding_window_attention_step_by_step,
     ("gated_delta_attention_hybrid", 0): of_mix(gated_delta_step_by_step),
     ("gated_delta_attention_hybrid", 1): of_mix(full_attention_step_by_step),
+    ("hyena", 0): hyena_step_by_step,
+    ("ngram_heads", 0): ngram_heads_step_by_step,
 }
 EACH = pytest.mark.parametrize(("name", "layer"), STEP_BY_STEP)
 
@@ -162,3 +200,55 @@ def test_the_gated_delta_rule_begins_with_memories_of_a_few_to_a_thousand_steps(
 
     assert ((decays > 0.2) & (decays < 1)).all()
     assert torch.equal(mixers[0].step.bias, mixers[1].step.bias)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 33, 64, 65])
+@torch.no_grad()
+def test_hyena_convolves_like_polynomials_are_multiplied(length):
+    module = importlib.import_module("netwright.evaluator.baselines.hyena")
+    u, taps = torch.randn(2, 3, length, dtype=torch.float64), torch.randn(3, length, dtype=torch.float64)
+
+    y = module.convolve(u, taps)
+
+    for channel in range(3):
+        product = numpy.convolve(u[1, channel], taps[channel])[:length]
+        assert abs(y[1, channel].numpy() - product).max() < 1e-10
+
+
+@torch.no_grad()
+def test_hyena_filters_begin_with_a_gain_near_one():
+    taps = make_mixer("hyena").filters(MAX_LEN)
+
+    assert 0.05 < taps.square().sum(-1).sqrt().mean() < 2
+
+
+@pytest.mark.parametrize(("head", "continuations"), [(0, [3, 5]), (1, [5]), (2, [])])
+@torch.no_grad()
+def test_sharp_ngram_heads_average_what_followed_the_same_ngram(head, continuations):
+    mixer = make_mixer("ngram_heads")
+    mixer.log_sharpness.fill_(math.log(1e4))
+    mixer.unlikeness.fill_(0.01)
+    tokens = torch.tensor([0, 2, 3, 1, 2, 5, 1, 2])
+    x = torch.randn(6, DIM, dtype=torch.float64)[tokens][None]
+    read = []
+    mixer.out.register_forward_pre_hook(lambda _, inputs: read.append(split_heads(inputs[0])[0, -1, head]))
+
+    mixer(x)
+
+    values = split_heads(mixer.key_value(x)[..., DIM:])[0, :, head]
+    followed = [values[tokens.tolist().index(token)] for token in continuations]
+    expected = torch.stack(followed).mean(0) if followed else torch.zeros(HEAD_DIM, dtype=torch.float64)
+    assert torch.allclose(read[0], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("sharpness", [1e-30, 1e4])
+def test_extreme_sharpness_of_ngram_heads_stays_finite(sharpness):
+    mixer, x = make_mixer("ngram_heads", double=False), make_input()
+    with torch.no_grad():
+        mixer.log_sharpness.fill_(math.log(sharpness))
+
+    y = mixer(x.float())
+    y.square().sum().backward()
+
+    assert y.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
