@@ -114,6 +114,39 @@ def ngram_heads_step_by_step(mixer, x):
     return mixer.own(x) + mixer.out(found.flatten(2))
 
 
+def mlp_mixer_step_by_step(mixer, x):
+    """Read the packed weights row by row: row t has t + 1 of them."""
+    for causal, activation in ((mixer.enter, F.gelu), (mixer.leave, lambda y: y)):
+        rows = causal.weight.split(list(range(1, MAX_LEN + 1)))
+        steps = [torch.einsum("s,bsd->bd", rows[t], x[:, : t + 1]) + causal.bias[t] for t in range(x.shape[1])]
+        x = activation(torch.stack(steps, dim=1))
+    return x
+
+
+def taylor_features(x):
+    """(B, T, H, f) -> (B, T, H, 1 + f + f^2), whose products are the second-order expansion of exp."""
+    x = x / x.shape[-1] ** 0.25
+    squares = (x[..., :, None] * x[..., None, :]).flatten(-2) / 2**0.5
+    return torch.cat([torch.ones_like(x[..., :1]), x, squares], dim=-1)
+
+
+def taylor_attention_step_by_step(mixer, x):
+    q, k = (taylor_features(split_heads(part)) for part in mixer.query_key(x).chunk(2, dim=-1))
+    v, state, normaliser, outputs = split_heads(mixer.value(x)), 0.0, 0.0, []
+    for t in range(x.shape[1]):
+        state = state + k[:, t, :, :, None] * v[:, t, :, None, :]
+        normaliser = normaliser + k[:, t]
+        read = (q[:, t, :, None, :] @ state).squeeze(-2)
+        outputs.append(read / (q[:, t] * normaliser).sum(-1, keepdim=True))
+    return mixer.out(join_heads(outputs))
+
+
+def window_attention_step_by_step(mixer, x):
+    q, k, v = (split_heads(part) for part in mixer.project(x).chunk(3, dim=-1))
+    q, k = rotate_by_complex_numbers(mixer.norm(q)), rotate_by_complex_numbers(mixer.norm(k))
+    return mixer.out(attend_step_by_step(q, k, v, window=32))
+
+
 def of_mix(step_by_step):
     return lambda mixer, x: step_by_step(mixer.mix, x)
 
@@ -124,6 +157,9 @@ STEP_BY_STEP = {
     ("gated_delta_attention_hybrid", 1): of_mix(full_attention_step_by_step),
     ("hyena", 0): hyena_step_by_step,
     ("ngram_heads", 0): ngram_heads_step_by_step,
+    ("mlp_mixer", 0): mlp_mixer_step_by_step,
+    ("based", 0): of_mix(taylor_attention_step_by_step),
+    ("based", 1): of_mix(window_attention_step_by_step),
 }
 EACH = pytest.mark.parametrize(("name", "layer"), STEP_BY_STEP)
 
@@ -149,8 +185,9 @@ def test_float32_stays_close_to_the_equations_in_float64(name, layer):
 
 
 @pytest.mark.parametrize("position", [0, 31, 32, 33, 70, MAX_LEN - 1])
-def test_a_window_reaches_31_tokens_back_and_no_further(position):
-    mixer, x = make_mixer("sliding_window_attention"), make_input().requires_grad_()
+@pytest.mark.parametrize(("name", "layer"), [("sliding_window_attention", 0), ("based", 1)])
+def test_a_window_reaches_31_tokens_back_and_no_further(name, layer, position):
+    mixer, x = make_mixer(name, layer=layer), make_input().requires_grad_()
 
     (gradient,) = torch.autograd.grad(mixer(x)[0, position].square().sum(), x)
 
@@ -249,6 +286,27 @@ def test_extreme_sharpness_of_ngram_heads_stays_finite(sharpness):
 
     y = mixer(x.float())
     y.square().sum().backward()
+
+    assert y.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
+
+
+@torch.no_grad()
+def test_the_mlp_mixer_acts_alike_on_all_channels_and_begins_with_outputs_of_one_size_along_the_row():
+    mixer, x = make_mixer("mlp_mixer"), make_input(batch=64)
+
+    y = mixer(x)
+
+    assert torch.allclose(mixer(x.flip(-1)), y.flip(-1), atol=1e-10)
+    assert y[:, :20].std() < 2 * y[:, -20:].std() < 4 * y[:, :20].std()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_extreme_inputs_of_taylor_attention_stay_finite(scale):
+    mixer = make_mixer("based", double=False)
+
+    y = mixer(scale * make_input().float())
+    y.square().mean().backward()
 
     assert y.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
