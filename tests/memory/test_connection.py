@@ -12,6 +12,7 @@ import pytest
 from netwright.errors import NetwrightError, NotFound, SchemaMismatch, StoreError
 from netwright.memory import Memory, schema
 from netwright.memory.connection import open_to_read
+from netwright.sandbox import kernel
 from netwright.types import GateReport
 
 FORK = multiprocessing.get_context("fork")
@@ -165,9 +166,7 @@ def test_a_full_disk_is_one_sentence_and_half_of_nothing(memory, task, make_cand
 
 def _as_nobody(home: Path, read_only: bool, queue) -> None:
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        kernel.drop_capabilities()  # what makes root more than the owner of its files
     try:
         with Memory.open(home, read_only=read_only) as memory:
             queue.put(f"opened: {memory.campaign().name}")
