@@ -36,10 +36,10 @@ def measure(task: Task, name: str, *, seed: int, rung: int) -> tuple[float, floa
     recipe = spec.recipe
     batches = training_batches(spec, task.training_data(), seed=seed, batch_size=batch_rows(spec, recipe, rung))
     begun = time.process_time()
-    train(network, batches, recipe, steps=step_count(spec, recipe, rung), on_progress=lambda progress: None)
+    train(network, batches, spec, recipe, steps=step_count(spec, recipe, rung), on_progress=lambda progress: None)
     cpu_seconds = time.process_time() - begun
     with torch.no_grad():
-        loss = float(batch_loss(network.eval(), task.held_out(Split.VALIDATION, KEY)))
+        loss = float(batch_loss(network.eval(), task.held_out(Split.VALIDATION, KEY), spec))
     return loss, cpu_seconds
 
 

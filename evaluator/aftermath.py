@@ -11,11 +11,11 @@ from netwright.types import GateReport, TaskSpec
 
 
 def audit_trained(network: nn.Module, rows: Tensor, spec: TaskSpec) -> list[GateReport]:
-    """Run causality and batch independence again on a trained network, with token `rows` (B >= 4, T).
+    """Run causality and batch independence again on a trained network, with `rows` (B >= 4, ...) of the task.
 
     Causality is left out where a row may be read as a whole.
     """
-    subject = Subject(network, spec, tokens=True)
+    subject = Subject(network, spec, whole=True)
     causal = [run_gate("causality after training", lambda: _trained_causality(subject, rows))] if spec.causal else []
     return [*causal, run_gate("batch independence after training", lambda: _trained_batch(subject, rows))]
 

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from netwright.evaluator.sizing import (
     CONVOLUTION_KERNEL,
+    DECODER_WIDTH,
     SIZE_TOLERANCE,
     hidden_width,
     least_hidden,
@@ -111,8 +112,25 @@ class Layer(nn.Module):
         return y
 
 
+class Decoder(nn.Module):
+    """What each position held, read out of the last one: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(spec.max_len, spec.dim))
+        self.mlp = ChannelMlp(spec.dim, DECODER_WIDTH * spec.dim, layers=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, -1:] + self.places[: x.shape[1]]
+        y: Tensor = x + self.mlp(x)
+        return y
+
+
 class Network(nn.Module):
-    """Embedding, a stack of layers and a head: tokens (B, T) int64 to logits (B, T, V) float32."""
+    """Embedding, a stack of layers and a head: tokens (B, T) int64 to logits (B, T, V) float32.
+
+    Of a task with a bottleneck a decoder makes the logits of all positions from the last one alone.
+    """
 
     def __init__(self, spec: TaskSpec) -> None:
         super().__init__()
@@ -120,6 +138,7 @@ class Network(nn.Module):
         self.norm = nn.RMSNorm(spec.dim)
         self.head = nn.Linear(spec.dim, spec.vocab_size, bias=False)
         self.layers = nn.ModuleList()
+        self.decoder = Decoder(spec) if spec.bottleneck else nn.Identity()
         nn.init.normal_(self.embedding.weight, std=1.0)
         nn.init.normal_(self.head.weight, std=INIT_STD)
 
@@ -127,7 +146,7 @@ class Network(nn.Module):
         x = self.embedding(tokens)
         for layer in self.layers:
             x = layer(x)
-        logits: Tensor = self.head(self.norm(x))
+        logits: Tensor = self.head(self.decoder(self.norm(x)))
         return logits.float()
 
 
@@ -153,7 +172,16 @@ def build_network(spec: TaskSpec, factory: Callable[..., nn.Module], *, dropout:
 
 
 def model_spec(spec: TaskSpec) -> ModelSpec:
-    return ModelSpec(spec.vocab_size, spec.max_len, spec.dim, spec.layers, spec.heads)
+    tokens = spec.inputs == "tokens"
+    return ModelSpec(
+        vocab_size=spec.vocab_size if tokens else None,
+        max_len=spec.max_len if tokens else None,
+        dim=spec.dim,
+        layers=spec.layers,
+        heads=spec.heads,
+        num_classes=None if spec.answers == "tokens" else spec.answer_shape[1],
+        input_shape=None if tokens else spec.input_shape,
+    )
 
 
 def parameter_count(modules: Iterable[nn.Module]) -> int:

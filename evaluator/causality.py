@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netwright.evaluator.forms import random_inputs
 from netwright.evaluator.seeding import seed_all
 from netwright.types import Scope, TaskSpec
 
@@ -49,24 +50,24 @@ class Chain(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is probed: a chain fed with floats, or (`tokens`) a whole network fed with tokens."""
+    """What is probed: a chain of layers fed with floats, or a `whole` network fed as the task feeds it."""
 
     module: nn.Module
     spec: TaskSpec
-    tokens: bool
+    whole: bool
 
     @classmethod
     def of_network(cls, network: nn.Module, factory: type[nn.Module], spec: TaskSpec) -> Subject:
         """Take the candidate's layers out of a built network; a candidate of scope `model` is the network."""
         parts = [module for module in network.modules() if type(module) is factory]
         if spec.scope is Scope.MODEL or len(parts) != spec.layers:
-            return cls(network, spec, tokens=True)
-        return cls(Chain(parts, residual=spec.scope is Scope.MIXER), spec, tokens=False)
+            return cls(network, spec, whole=True)
+        return cls(Chain(parts, residual=spec.scope is Scope.MIXER), spec, whole=False)
 
     def draw(self, rows: int, length: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Draw random inputs: tokens (B, T) or floats (B, T, D)."""
-        if self.tokens:
-            return torch.randint(self.spec.vocab_size, (rows, length), generator=generator)
+        """Draw random inputs: the network's, or floats (B, T, D) for the chain."""
+        if self.whole:
+            return random_inputs(self.spec, rows, length, generator)
         return torch.randn(rows, length, self.spec.dim, generator=generator, dtype=torch.float64).to(dtype)
 
 

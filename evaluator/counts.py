@@ -18,16 +18,17 @@ def parameter_count(network: nn.Module) -> int:
 def flops_per_token(spec: TaskSpec, factory: type[nn.Module]) -> float | None:
     """Return the multiply-adds x 2 of one forward pass per token, from matrix products and convolutions.
 
-    Counted on meta tensors: on CPU the counter misses fused attention. None where the candidate cannot be
-    built or run without data. Advisory: element-wise work is not in it, and the candidate's process does
-    the counting.
+    A row of numbers counts as one token. Counted on meta tensors: on CPU the counter misses fused attention. None
+    where the candidate cannot be built or run without data. Advisory: element-wise work is not in it, and the
+    candidate's process does the counting.
     """
     try:
         with torch.device("meta"):
             network = build_network(spec, factory).eval()
-            tokens = torch.zeros(1, spec.max_len, dtype=torch.int64)
+            tokens = spec.inputs == "tokens"
+            inputs = torch.zeros(1, spec.max_len, dtype=torch.int64) if tokens else torch.zeros(1, *spec.input_shape)
         with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(tokens)
+            network(inputs)
     # A candidate may do anything on meta tensors, and the figure is optional.
     except Exception:  # noqa: BLE001
         return None

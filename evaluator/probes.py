@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from netwright.evaluator import causality, steadiness
 from netwright.evaluator.backbone import parameter_count
 from netwright.evaluator.causality import ROUNDING_MAX, StatefulRun, Subject, Trace
 from netwright.evaluator.findings import PASS, Finding, causality_message, leak_evidence, run_gate
+from netwright.evaluator.forms import answer_shape, loss_of, random_inputs, random_targets
 from netwright.evaluator.limits import GATES
 from netwright.evaluator.loading import OnStage, load_factory, persistent_state, seeded_network
 from netwright.evaluator.replies import DYNAMIC_GATES
@@ -71,7 +71,8 @@ class Probe:
     def shapes(self) -> Finding:
         """Ask for the full length, odd lengths, length 1 and batches of 1 and 3; time the second, warm call."""
         full = self.spec.max_len
-        for rows, length in ((1, full), (3, max(full * 3 // 4 - 1, 1)), (1, 1), (2, min(7, full))):
+        odd = ((3, max(full * 3 // 4 - 1, 1)), (1, 1), (2, min(7, full)))
+        for rows, length in ((1, full), *(odd if self._lengths_vary else ((3, full),))):
             x = self._draw(rows, length)
             begun = time.process_time()
             for part in self._parts():
@@ -90,8 +91,10 @@ class Probe:
         return list(module.parts) if isinstance(module, causality.Chain) else [module]
 
     def _shape_message(self, x: Tensor, y: object) -> str:
-        expected = (*x.shape[:2], self.spec.vocab_size) if self.subject.tokens else tuple(x.shape)
-        asked = f"for {x.shape[0]} rows of length {x.shape[1]}"
+        expected = answer_shape(self.spec, *x.shape[:2]) if self.subject.whole else tuple(x.shape)
+        asked = f"for {x.shape[0]} rows of " + (
+            f"length {x.shape[1]}" if self._lengths_vary else f"{tuple(x.shape[1:])}"
+        )
         if not isinstance(y, Tensor):
             return f"forward returned {type(y).__name__} {asked}, expected a tensor of shape {expected}"
         if tuple(y.shape) != expected:
@@ -101,14 +104,17 @@ class Probe:
         return ""
 
     def finite(self) -> Finding:
-        """Pass random tokens forward and back through the whole network, and forward in eval mode."""
-        tokens = torch.randint(self.spec.vocab_size, (2, self.spec.max_len), generator=self.generator)
-        if not torch.isfinite(StatefulRun(self.network.eval())(tokens)).all():
+        """Pass a random batch forward and back through the whole network, and forward in eval mode."""
+        inputs, targets = self._draw_batch(2)
+        if not torch.isfinite(StatefulRun(self.network.eval())(inputs)).all():
             return Finding("the untrained network gives NaN or infinity in eval mode: scale its weights down")
         self.network.train()
         seed_all(_SEED)
-        logits = self.network(tokens)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten())
+        logits = self.network(inputs)
+        expected = answer_shape(self.spec, 2, self.spec.max_len)
+        if tuple(logits.shape) != expected:
+            return Finding(f"the network returned shape {tuple(logits.shape)}, expected {expected}")
+        loss = loss_of(logits.float(), targets, self.spec)
         if not torch.isfinite(logits).all():
             return Finding("the untrained network gives NaN or infinity: scale the initial weights down")
         if not loss.requires_grad:
@@ -120,7 +126,7 @@ class Probe:
         return Finding("", {"loss_nats": round(float(loss.detach()), 4)})
 
     def large_inputs(self) -> Finding:
-        if self.subject.tokens:
+        if self.subject.whole:
             return PASS
         run = StatefulRun(self.subject.module.eval())
         if torch.isfinite(run(8.0 * self._draw(1, self.spec.max_len))).all():
@@ -133,8 +139,9 @@ class Probe:
         evidence, unsteady = steadiness.repeated_calls(self.subject.module.eval(), x, other)
         if unsteady:
             return Finding(unsteady, evidence)
-        tokens = torch.randint(self.spec.vocab_size, (2, 1, self.spec.max_len), generator=self.generator)
-        name, moved = steadiness.moves_by_itself(self.network.train(), *tokens)
+        name, moved = steadiness.moves_by_itself(
+            self.network.train(), self._draw_batch(1), self._draw_batch(1), self.spec
+        )
         if moved > steadiness.STILL:
             return Finding(
                 f"{name} changed by {moved:.3g} of its size in a forward and backward pass: leave the parameters to "
@@ -204,7 +211,7 @@ class Probe:
             "train mode",
             self._future(StatefulRun(module.train()), full, [full // 2, full - 1], stacked=False),
         )
-        if not self.subject.tokens:
+        if not self.subject.whole:
             yield "whole network", self._network_effect()
         yield "shorter input", causality.length_effect(run_eval(module), self._draw(1, full), [full // 2 + 1])
         precise = self._go_precise()
@@ -215,7 +222,7 @@ class Probe:
                 "eval mode, float64",
                 self._future(run_eval(module), length, [length // 2, length - 1], dtype),
             )
-        if not self.subject.tokens:
+        if not self.subject.whole:
             yield "gradient", self._gradient(length, dtype)
         self._remember_parameters()
         # With foreign weights an honest candidate may meet a singular matrix; with its own it just did not.
@@ -309,6 +316,17 @@ class Probe:
     def _bait_steps(self) -> int:
         """As many steps as fit the time; a step costs about three forward passes of a quarter's length."""
         return max(4, min(_BAIT_STEPS, int(_BAIT_SECONDS / (self.forward_seconds + 1e-4))))
+
+    @property
+    def _lengths_vary(self) -> bool:
+        """Rows of numbers have one shape, and so has what a decoder reads out of the last position."""
+        return self.spec.inputs == "tokens" and not (self.subject.whole and self.spec.bottleneck)
+
+    def _draw_batch(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Draw inputs and targets of the whole network."""
+        length = self.spec.max_len
+        inputs = random_inputs(self.spec, rows, length, self.generator)
+        return inputs, random_targets(self.spec, rows, length, self.generator)
 
     def _draw(self, rows: int, length: int) -> Tensor:
         return self.subject.draw(rows, length, self.generator, torch.float32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from netwright.evaluator.sheets import IntRows, Order, Sheets
+from netwright.evaluator.sheets import Order, Rows, Sheets
 from netwright.evaluator.sizing import parameters_max
 from netwright.evaluator.tasks.base import UNSCORED
 from netwright.types import Audit, TaskSpec
@@ -52,7 +52,10 @@ class BadLogits(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a process answered: logits (M, T, V) in its sheet's order, and where each of the N rows stands first."""
+    """What a process answered: (M, P, V) in its sheet's order, and where each of the N rows stands first.
+
+    V logits at each of P positions, or one number (V = 1) where the task asks for that.
+    """
 
     logits: FloatRows
     order: Order
@@ -69,11 +72,11 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Mean loss over scored positions in nats, its standard error over rows, and the share of hits."""
+    """Mean loss over scored positions in nats, its standard error over rows, and the task's other measures."""
 
     nats: float
     standard_error: float
-    accuracy: float
+    metrics: Mapping[str, float]
     positions: int
 
 
@@ -85,15 +88,15 @@ class WeightReport:
     buffer_bytes: int
 
 
-def logits_bytes(rows: int, length: int, vocab_size: int) -> int:
-    """Return the size of a sheet's answers: float32 logits (M, T, V)."""
-    return rows * length * vocab_size * 4
+def logits_bytes(rows: int, spec: TaskSpec) -> int:
+    """Return the size of a sheet's answers: float32 of shape (M, *spec.answer_shape)."""
+    return rows * math.prod(spec.answer_shape) * 4
 
 
 def read_answers(data: bytes | memoryview, order: Order, spec: TaskSpec) -> Answers:
     """Return the answers to a sheet in this order. Raises BadLogits unless every number is finite."""
-    shape = (len(order), spec.max_len, spec.vocab_size)
-    expected = logits_bytes(*shape)
+    shape = (len(order), *spec.answer_shape)
+    expected = logits_bytes(len(order), spec)
     if len(data) != expected:
         raise BadLogits(f"expected {expected} bytes of logits of shape {shape}, got {len(data)}")
     logits = np.frombuffer(data, dtype="<f4").reshape(shape)
@@ -107,23 +110,34 @@ def read_answers(data: bytes | memoryview, order: Order, spec: TaskSpec) -> Answ
     return Answers(logits=logits, order=order, places=places)
 
 
-def score_answers(answers: Answers, targets: IntRows) -> Loss:
-    """Return the cross-entropy of the answers against `targets` (N, T), where -100 is not scored.
+def score_answers(answers: Answers, targets: Rows) -> Loss:
+    """Return the loss of the answers against `targets` (N, P), where -100 is not scored.
+
+    Targets that are whole numbers name a class: cross-entropy and accuracy. Others are themselves what is asked for:
+    half the squared error (see `forms`), and R2 = 1 - squared error / variance of the targets.
 
     The standard error treats rows as independent draws and the mean as a ratio of row sums (Cochran 1977,
     6.4).
     """
-    rows, positions = np.nonzero(targets != UNSCORED)
+    numbers = targets.dtype.kind == "f"
+    rows, positions = np.nonzero(np.ones_like(targets, dtype=bool) if numbers else targets != UNSCORED)
     if not len(rows):
         raise ValueError("no position of the held-out rows is scored")
-    nats, hits = _nats_at(answers.logits, answers.places[rows], positions, targets[rows, positions])
+    asked = targets[rows, positions]
+    if numbers:
+        given = answers.logits[answers.places[rows], positions, 0].astype(np.float64)
+        nats = 0.5 * np.square(given - asked)
+        metrics = {"r2": 1.0 - 2.0 * float(nats.mean()) / float(np.var(asked, dtype=np.float64))}
+    else:
+        nats, hits = _nats_at(answers.logits, answers.places[rows], positions, asked)
+        metrics = {"accuracy": float(hits.mean())}
     counts = np.bincount(rows, minlength=len(targets)).astype(np.float64)
     sums = np.bincount(rows, weights=nats, minlength=len(targets))
     mean = float(sums.sum() / counts.sum())
     n_rows = int((counts > 0).sum())
     spread = float(np.square(sums - mean * counts).sum())
     error = math.sqrt(spread * n_rows / (n_rows - 1)) / float(counts.sum()) if n_rows > 1 else 0.0
-    return Loss(nats=mean, standard_error=error, accuracy=float(hits.mean()), positions=len(rows))
+    return Loss(nats=mean, standard_error=error, metrics=metrics, positions=len(rows))
 
 
 def _nats_at(
@@ -151,7 +165,7 @@ def _nats_at(
     return nats, hits
 
 
-def audit(answers_a: Answers, answers_b: Answers, sheets: Sheets, targets: IntRows) -> tuple[Audit, Difference]:
+def audit(answers_a: Answers, answers_b: Answers, sheets: Sheets, targets: Rows) -> tuple[Audit, Difference]:
     """Compare the answers of both processes before the cuts, where both were asked the same, and of rows asked twice.
 
     The loss at the cuts is that of twins alone, where B was not given what it had to answer.
@@ -160,9 +174,10 @@ def audit(answers_a: Answers, answers_b: Answers, sheets: Sheets, targets: IntRo
         between_processes(answers_a, answers_b, sheets.cuts), between_repeats(answers_a), between_repeats(answers_b)
     )
     at_cut = np.full_like(targets, UNSCORED)
-    rows, positions = np.arange(len(targets)), sheets.cuts - 1
-    at_cut[rows, positions] = targets[rows, positions]
-    asked = sheets.causal and bool((at_cut != UNSCORED).any())
+    if sheets.causal:
+        rows, positions = np.arange(len(targets)), sheets.cuts - 1
+        at_cut[rows, positions] = targets[rows, positions]
+    asked = bool((at_cut != UNSCORED).any())
     result = Audit(
         rows=len(targets),
         max_logit_difference=found.size,

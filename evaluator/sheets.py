@@ -15,13 +15,15 @@ repeat its answer. A row that stands twice on a sheet is the same both times, to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from netwright.evaluator.tasks.base import UNSCORED
 
-IntRows = npt.NDArray[np.int32]
+Rows = npt.NDArray[Any]
+"""Tokens (N, T) int32, or numbers (N, ...) float32; of targets (N, P)."""
 Order = npt.NDArray[np.int64]
 
 ROWS_PER_CALL = 32
@@ -39,43 +41,43 @@ class Sheets:
     """The two question sheets of one comparison.
 
     `real` holds the rows of the split and `other` the same rows with another row's future from `cuts[i]` on, both
-    (N, T) and in the split's order; a cut at T leaves a row as it is. Process A is given `real[order_a]`, process B
-    `other[order_b]`; the orders (M,), M >= N, name every row, some of them twice.
+    (N, ...) and in the split's order; a cut behind the last position leaves a row as it is. Process A is given
+    `real[order_a]`, process B `other[order_b]`; the orders (M,), M >= N, name every row, some of them twice.
     """
 
-    real: IntRows
-    other: IntRows
+    real: Rows
+    other: Rows
     cuts: Order
     order_a: Order
     order_b: Order
     causal: bool
 
     @property
-    def sheet_a(self) -> IntRows:
+    def sheet_a(self) -> Rows:
         return np.ascontiguousarray(self.real[self.order_a])
 
     @property
-    def sheet_b(self) -> IntRows:
+    def sheet_b(self) -> Rows:
         return np.ascontiguousarray(self.other[self.order_b])
 
 
 def make_sheets(
-    inputs: IntRows,
-    targets: IntRows,
+    inputs: Rows,
+    targets: Rows,
     rng: np.random.Generator,
     *,
     causal: bool,
     order_a: Order | None = None,
 ) -> Sheets:
-    """Make both sheets for rows `inputs` (N, T) with `targets` (N, T); A's order is drawn too unless it is given.
+    """Make both sheets for rows `inputs` (N, ...) with `targets` (N, P); A's order is drawn too unless it is given.
 
     In a causal task every row is cut at 1..T, behind a scored position wherever it has any, so that the twins also
     give a loss that no future can have helped. Donors are real rows.
     """
-    n_rows, length = inputs.shape
-    if n_rows < 2 or length < 2:
-        raise ValueError(f"an audit needs at least 2 rows of 2 tokens, got {n_rows} rows of {length}")
-    cuts = _draw_cuts(targets, rng) if causal else np.full(n_rows, length, dtype=np.int64)
+    n_rows, positions = targets.shape
+    if n_rows < 2 or (causal and positions < 2):
+        raise ValueError(f"an audit needs at least 2 rows, of 2 tokens to cut, got {n_rows} rows of {positions}")
+    cuts = _draw_cuts(targets, rng) if causal else np.full(n_rows, positions, dtype=np.int64)
     return Sheets(
         real=inputs,
         other=_splice(inputs, cuts, rng) if causal else inputs,
@@ -86,19 +88,19 @@ def make_sheets(
     )
 
 
-def _splice(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> IntRows:
+def _splice(inputs: Rows, cuts: Order, rng: np.random.Generator) -> Rows:
     donors = _draw_donors(inputs, cuts, rng)
     future = np.arange(inputs.shape[1])[None, :] >= cuts[:, None]
     return np.where(future, inputs[donors], inputs).astype(np.int32)
 
 
-def _draw_cuts(targets: IntRows, rng: np.random.Generator) -> Order:
+def _draw_cuts(targets: Rows, rng: np.random.Generator) -> Order:
     """Draw for each row the first position of the foreign future; T where the last position is the one before it."""
     chance = rng.random(targets.shape)
     return np.asarray(np.argmax(chance + (targets != UNSCORED), axis=1) + 1, dtype=np.int64)
 
 
-def _draw_donors(inputs: IntRows, cuts: Order, rng: np.random.Generator) -> Order:
+def _draw_donors(inputs: Rows, cuts: Order, rng: np.random.Generator) -> Order:
     """Draw for each row one that is cut before it, with a different token at the cut if a few tries find it.
 
     So what a row would have gone on with stands nowhere on the sheet, and who sees all of it cannot complete a row.

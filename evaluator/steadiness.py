@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from netwright.evaluator.causality import to_float64
-from netwright.types import JsonDict
+from netwright.evaluator.forms import loss_of
+from netwright.types import JsonDict, TaskSpec
 
 STILL = 1e-4
 """Relative movement up to here is rounding."""
@@ -34,16 +34,18 @@ def repeated_calls(module: nn.Module, x: Tensor, other: Tensor) -> tuple[JsonDic
     return evidence, ""
 
 
-def moves_by_itself(network: nn.Module, first: Tensor, second: Tensor) -> tuple[str, float]:
+def moves_by_itself(
+    network: nn.Module, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], spec: TaskSpec
+) -> tuple[str, float]:
     """Return the trained parameter that moves most without an optimizer, and how far, relative to its size.
 
-    Passes two rows of tokens (1, T) forward and back. Counted from the second on: honest code may bring its weights
-    to a norm before it uses them.
+    Passes two batches, inputs and targets, forward and back. Counted from the second on: honest code may bring its
+    weights to a norm before it uses them.
     """
-    _pass_through(network, first)
+    _pass_through(network, first, spec)
     trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad and p.numel()]
     before = [p.detach().clone() for _, p in trained]
-    _pass_through(network, second)
+    _pass_through(network, second, spec)
     moved = [
         (float((p.detach() - old).abs().max()) / (float(old.abs().max()) + 1e-3), name)
         for (name, p), old in zip(trained, before, strict=True)
@@ -52,6 +54,6 @@ def moves_by_itself(network: nn.Module, first: Tensor, second: Tensor) -> tuple[
     return name, most
 
 
-def _pass_through(network: nn.Module, tokens: Tensor) -> None:
-    logits = network(tokens)
-    F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten()).backward()  # type: ignore[no-untyped-call]
+def _pass_through(network: nn.Module, batch: tuple[Tensor, Tensor], spec: TaskSpec) -> None:
+    inputs, targets = batch
+    loss_of(network(inputs).float(), targets, spec).backward()  # type: ignore[no-untyped-call]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from netwright.evaluator.forms import loss_of, to_inputs, to_targets
 from netwright.evaluator.replies import Progress
-from netwright.evaluator.tasks.base import UNSCORED, Batch
-from netwright.types import Recipe
+from netwright.evaluator.tasks.base import Batch
+from netwright.types import Recipe, TaskSpec
 
 CURVE_POINTS = 50
 FINAL_SHARE = 0.1
@@ -64,6 +64,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def train(
     network: nn.Module,
     batches: Iterator[Batch],
+    spec: TaskSpec,
     recipe: Recipe,
     *,
     steps: int,
@@ -78,7 +79,9 @@ def train(
     begun = told = time.perf_counter()
     for step in range(steps):
         rate = learning_rate(recipe, step, steps)
-        loss, finite = _train_step(network, optimizer, next(batches), rate, recipe, device)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, finite = _train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
         last = step == steps - 1
@@ -95,17 +98,9 @@ def _outcome(steps: int, curve: list[tuple[int, float]], begun: float, *, diverg
 
 
 def _train_step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    rate: float,
-    recipe: Recipe,
-    device: str,
+    network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, recipe: Recipe
 ) -> tuple[float, bool]:
-    """Take one step; return the loss before it and whether loss and gradient were finite."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    loss = batch_loss(network, batch, device)
+    """Take one step down `loss`; return it and whether it and its gradient were finite."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
@@ -116,9 +111,7 @@ def _train_step(
     return value, True
 
 
-def batch_loss(network: nn.Module, batch: Batch, device: str = "cpu") -> Tensor:
-    """Return the mean cross-entropy in nats over the scored positions of a batch."""
-    tokens = torch.from_numpy(batch.inputs).to(device=device, dtype=torch.int64)
-    targets = torch.from_numpy(batch.targets).to(device=device, dtype=torch.int64)
-    logits = network(tokens)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)
+def batch_loss(network: nn.Module, batch: Batch, spec: TaskSpec, device: str = "cpu") -> Tensor:
+    """Return the mean loss of a batch in nats over what is scored."""
+    answers = network(to_inputs(batch.inputs, spec, device))
+    return loss_of(answers, to_targets(batch.targets, spec, device), spec)

@@ -22,8 +22,8 @@ from netwright.evaluator.job_logs import scoring_log, training_log
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
-from netwright.evaluator.sheets import IntRows, Order, Sheets, draw_order, make_sheets
-from netwright.evaluator.tasks.base import Batch
+from netwright.evaluator.sheets import Order, Rows, Sheets, draw_order, make_sheets
+from netwright.evaluator.tasks.base import UNSCORED, Batch
 from netwright.sandbox.job import ExitCause, Job, JobResult, SharedInput
 from netwright.sandbox.layers import OPEN_FILES
 from netwright.types import Audit, Candidate, JobLog, JsonDict, Recipe, Split, TaskSpec, Trial, TrialStatus, Usage
@@ -177,7 +177,9 @@ class TrialRun:
                 self._pass_judgement([each.result() for each in auditing])
             finally:
                 asking.shutdown(cancel_futures=True)
-        metrics = {"accuracy": loss.accuracy}
+        metrics = dict(loss.metrics)
+        if batch.floor_nats is not None:
+            metrics["excess_nats"] = loss.nats - float(batch.floor_nats[batch.targets != UNSCORED].mean())
         if self.spec.metric == "bits per byte":
             metrics["bits_per_byte"] = loss.nats / math.log(2)
         self.facts |= {
@@ -212,14 +214,14 @@ class TrialRun:
             f"{allowed}",
         )
 
-    def _ask(self, place: int, sheet: IntRows, order: Order) -> scoring.Answers:
+    def _ask(self, place: int, sheet: Rows, order: Order) -> scoring.Answers:
         """Have a fresh process answer a sheet; `place` 0 is that of the rows that are scored."""
-        rows, length = sheet.shape
+        rows = len(sheet)
         job = Job(
             entry=SCORE_ENTRY,
             payload=self._payload() | {"rows": rows},
-            inputs={"weights": self.weights, "tokens": sheet.tobytes()},
-            outputs={"logits": scoring.logits_bytes(rows, length, self.spec.vocab_size)},
+            inputs={"weights": self.weights, "rows": sheet.tobytes()},
+            outputs={"logits": scoring.logits_bytes(rows, self.spec)},
             limits=self.bench.limits.score(),
         )
         result = self.bench.run(job, None)

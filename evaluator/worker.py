@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.evaluator import aftermath, budget, counts, loading, offered, probes, training
+from netwright.evaluator import aftermath, budget, counts, forms, loading, offered, probes, training
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.limits import ANSWERS, FIRST_STEP, TRAINING
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
-from netwright.evaluator.tasks import training_batches
+from netwright.evaluator.tasks.feed import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def train_candidate(job: ChildJob) -> JsonDict:
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
-    """Answer input `tokens` with logits in output `logits`. Payload: source, spec, seed, rows, device.
+    """Answer input `rows` with logits in output `logits`. Payload: source, spec, seed, rows, device.
 
     Stages: compile, build, answers.
     """
@@ -72,7 +72,7 @@ def warm_child() -> None:
     """Take one tiny training step, so that a candidate's first one finds kernels and allocator ready."""
     torch.set_num_threads(1)
     spec = TaskSpec(
-        name="recall",
+        name="warm",
         summary="",
         scope=Scope.MIXER,
         vocab_size=64,
@@ -86,11 +86,10 @@ def warm_child() -> None:
         rungs=(Rung(level=0, tokens=48),),
         validation_rows=2,
         test_rows=2,
-        options={"keys": 32, "values": 32, "min_pairs": 2, "max_pairs": 16},
     )
     network = loading.seeded_network(spec, _Warm, seed=0)
-    batches = training_batches(spec, b"", seed=0, batch_size=2)
-    training.train(network, batches, spec.recipe, steps=1, on_progress=lambda progress: None)
+    batches = training_batches(spec, bytes(range(64)), seed=0, batch_size=2)
+    training.train(network, batches, spec, spec.recipe, steps=1, on_progress=lambda progress: None)
     loading.pack_weights(network)
 
 
@@ -138,7 +137,7 @@ def _train(job: ChildJob) -> JsonDict:
     seed_all(seed)
     job.stage(FIRST_STEP)
     outcome = training.train(
-        network, batches, recipe, steps=steps, device=device, on_progress=lambda progress: _report(job, progress)
+        network, batches, spec, recipe, steps=steps, device=device, on_progress=lambda progress: _report(job, progress)
     )
     reply: JsonDict = {"steps": outcome.steps, "curve": outcome.curve, "train_seconds": outcome.seconds}
     if outcome.diverged_at is not None:
@@ -175,7 +174,7 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
 def _audit_rows(job: ChildJob, spec: TaskSpec) -> Tensor:
     data = job.inputs.get("data", b"")
     batch = next(training_batches(spec, data, seed=job.payload["seed"] + 1, batch_size=_AUDIT_ROWS))
-    return torch.from_numpy(batch.inputs).to(device=job.payload["device"], dtype=torch.int64)
+    return forms.to_inputs(batch.inputs, spec, job.payload["device"])
 
 
 def _score(job: ChildJob) -> JsonDict:
@@ -186,16 +185,19 @@ def _score(job: ChildJob) -> JsonDict:
     loading.unpack_weights(network, bytes(job.inputs["weights"]))
     network.to(device).eval()
     seed_all(payload["seed"])
-    sheet = np.frombuffer(job.inputs["tokens"], dtype=np.int32).reshape(payload["rows"], spec.max_len)
-    logits = np.frombuffer(job.outputs["logits"], dtype=np.float32)
-    logits = logits.reshape(payload["rows"], spec.max_len, spec.vocab_size)
+    tokens = spec.inputs == "tokens"
+    sheet = np.frombuffer(job.inputs["rows"], dtype=np.int32 if tokens else np.float32)
+    sheet = sheet.reshape(payload["rows"], *((spec.max_len,) if tokens else spec.input_shape))
+    logits = np.frombuffer(job.outputs["logits"], dtype=np.float32).reshape(payload["rows"], -1)
     job.stage(ANSWERS)
     with torch.no_grad():
         for first in range(0, payload["rows"], ROWS_PER_CALL):
             rows = sheet[first : first + ROWS_PER_CALL]
-            answer = network(torch.from_numpy(rows.astype(np.int64)).to(device))
-            _check_answer(answer, (*rows.shape, spec.vocab_size))
-            logits[first : first + len(rows)] = answer.to(device="cpu", dtype=torch.float32).numpy()
+            answer = network(forms.to_inputs(rows.copy(), spec, device))
+            _check_answer(answer, forms.answer_shape(spec, len(rows), spec.max_len))
+            logits[first : first + len(rows)] = (
+                answer.to(device="cpu", dtype=torch.float32).reshape(len(rows), -1).numpy()
+            )
     return {"status": "done", "reason": ""}
 
 

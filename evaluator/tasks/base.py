@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,24 @@ UNSCORED = -100
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens and what should follow, both int32 of shape (B, T); `UNSCORED` where nothing is scored."""
+    """Rows and what should be answered to them, both int32 where they are tokens or classes, else float32.
 
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
+    `inputs` are (B, T), or (B, *input_shape) where rows are numbers; `targets` are (B, P) for the P positions that are
+    answered, `UNSCORED` where nothing is scored. `floor_nats` (B, P), where the source of the data is known, is the
+    entropy of each target given all that came before it: no model can have a lower expected loss.
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    floor_nats: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def rows(self, chosen: NDArray[Any] | slice) -> Batch:
+        """Return some of the rows."""
+        floor = None if self.floor_nats is None else self.floor_nats[chosen]
+        return Batch(self.inputs[chosen], self.targets[chosen], floor)
 
 
 class Task(Protocol):
@@ -39,7 +53,7 @@ class Task(Protocol):
         ...
 
     def training_data(self) -> bytes:
-        """Return what the untrusted side may see; empty where training rows are generated from the seed."""
+        """Return what the untrusted side may see, as `feed.training_batches` reads it."""
         ...
 
     def held_out(self, split: Split, key: bytes) -> Batch:
@@ -61,7 +75,8 @@ def keyed_generator(key: bytes, *labels: str) -> np.random.Generator:
 
 def describe_costs(spec: TaskSpec, tokens_per_second: int) -> str:
     """Return one line per rung: its tokens, and the time that softmax attention takes on one CPU core."""
+    unit = "tokens" if spec.inputs == "tokens" else "rows"
     return "\n".join(
-        f"rung {rung.level}: {rung.tokens:,} training tokens, about {rung.tokens / tokens_per_second:.0f} s"
+        f"rung {rung.level}: {rung.tokens:,} training {unit}, about {rung.tokens / tokens_per_second:.0f} s"
         for rung in spec.rungs
     )

@@ -8,7 +8,6 @@ It rewards local mixing first and recall of earlier names second, the opposite o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from netwright.evaluator.tasks.base import Batch, describe_costs, keyed_generator
 from netwright.evaluator.tasks.corpus import Corpus, load_corpus
+from netwright.evaluator.tasks.feed import windows
 from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
 
 SUMMARY = "byte-level language modelling of real text (bits per byte)"
@@ -65,21 +65,7 @@ class BytesTask:
         width = self.spec.max_len + 1
         first = int(generator.integers(0, len(text) % width + 1))
         cells = generator.choice(len(text) // width, size=rows, replace=False)
-        return _windows(text, first + np.sort(cells) * width, self.spec.max_len)
-
-
-def training_batches(spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int) -> Iterator[Batch]:
-    """Yield endless batches of windows that start anywhere in the training text."""
-    text = np.frombuffer(data, dtype=np.uint8)
-    generator = np.random.default_rng([seed, 1])
-    while True:
-        starts = generator.integers(0, len(text) - spec.max_len, size=batch_size)
-        yield _windows(text, starts, spec.max_len)
-
-
-def _windows(text: np.ndarray, starts: np.ndarray, length: int) -> Batch:
-    tokens = text[starts[:, None] + np.arange(length + 1)].astype(np.int32)
-    return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+        return windows(text, first + np.sort(cells) * width, self.spec.max_len)
 
 
 def _part(corpus: Corpus, split: Split) -> bytes:

@@ -112,11 +112,11 @@ def test_the_standard_error_is_that_of_the_rows():
     loss = scoring.score_answers(read(logits), targets)
 
     assert loss.standard_error == pytest.approx(np.std([good, good, bad, bad], ddof=1) / 2)
-    assert loss.accuracy == 0.5
+    assert loss.metrics["accuracy"] == 0.5
 
 
 def test_equal_logits_for_all_tokens_are_no_hit():
-    assert scoring.score_answers(read(np.zeros((2, 2, 3))), np.zeros((2, 2), np.int32)).accuracy == 0.0
+    assert scoring.score_answers(read(np.zeros((2, 2, 3))), np.zeros((2, 2), np.int32)).metrics["accuracy"] == 0.0
 
 
 def test_an_honest_model_passes_the_audit_with_no_difference():
@@ -130,7 +130,7 @@ def test_an_honest_model_passes_the_audit_with_no_difference():
 def test_a_model_that_reads_the_next_token_fails_the_audit():
     loss, audit = scored(cheating)
 
-    assert loss.accuracy > 0.85
+    assert loss.metrics["accuracy"] > 0.85
     assert not audit.passed
     assert audit.cut_loss_nats > 5
 

@@ -30,6 +30,8 @@ SPEC = TaskSpec(
     options={"keys": 8, "values": 8, "min_pairs": 1, "max_pairs": 4},
 )
 
+DATA = bytes(range(SPEC.vocab_size)) * 256
+
 
 class Mixer(nn.Module):
     def __init__(self, dim, heads, max_len, layer, layers):
@@ -48,9 +50,9 @@ def _one_thread():
 
 def trained(seed: int, steps: int = 10, recipe: Recipe = SPEC.recipe, network: nn.Module | None = None):
     network = network or loading.seeded_network(SPEC, Mixer, seed=seed)
-    batches = training_batches(SPEC, b"", seed=seed, batch_size=recipe.batch_size)
+    batches = training_batches(SPEC, DATA, seed=seed, batch_size=recipe.batch_size)
     told = []
-    outcome = training.train(network, batches, recipe, steps=steps, on_progress=told.append)
+    outcome = training.train(network, batches, SPEC, recipe, steps=steps, on_progress=told.append)
     return network, outcome, told
 
 
@@ -139,7 +141,7 @@ def test_only_scored_positions_count():
     logits = torch.zeros(1, 4, 8)
     logits[0, 1, 1] = 50.0
 
-    loss = training.batch_loss(lambda _: logits, Batch(tokens, targets))
+    loss = training.batch_loss(lambda _: logits, Batch(tokens, targets), SPEC)
 
     assert float(loss) == pytest.approx(0.0, abs=1e-6)
 

@@ -117,7 +117,7 @@ def test_a_higher_rung_is_audited_with_more_sheets_each_in_a_fresh_process(labor
 
     result = trial(laboratory, rung=rung)
 
-    asked = [bytes(job.inputs["tokens"]) for job in jobs[1:]]
+    asked = [bytes(job.inputs["rows"]) for job in jobs[1:]]
     assert result.status is TrialStatus.DONE, result.reason
     assert result.audit.passed
     assert len(asked) == len(set(asked)) == 1 + sheets

@@ -1,0 +1,134 @@
+"""Tasks by name: those that ship with netwright, those of installed packages, and those in a file of the user's own.
+
+A task of one's own is a Python file with `TASK`, or an entry point of the group `netwright.tasks` that names such an
+object: a task as `generated` makes it, or anything with the four members of `Task`. Its code runs on the trusted side.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from netwright.errors import ConfigError
+from netwright.evaluator.tasks import (
+    automata,
+    bytes_lm,
+    compression,
+    fuzzy_recall,
+    memorisation,
+    noisy_recall,
+    recall,
+    selective_copying,
+    state_tracking,
+)
+from netwright.evaluator.tasks.base import Task
+from netwright.types import Rung, TaskSpec
+
+ENTRY_POINTS = "netwright.tasks"
+_GENERATED = (
+    recall,
+    noisy_recall,
+    fuzzy_recall,
+    selective_copying,
+    compression,
+    memorisation,
+    automata,
+    state_tracking,
+)
+_FROM_DATA: Mapping[str, Callable[[Path | None], Task]] = {"bytes": bytes_lm.BytesTask.load}
+_WITHOUT_DATA: Mapping[str, Callable[[], Task]] = {
+    name: make for family in _GENERATED for name, make in family.TASKS.items()
+}
+TASKS: Mapping[str, str] = {
+    "bytes": bytes_lm.SUMMARY,
+    **{name: summary for family in _GENERATED for name, summary in family.SUMMARIES.items()},
+}
+"""The one-line summary of each task that ships with netwright, by its name."""
+
+
+def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task:
+    """Return the task of that name, of an installed package, or of the file `name` (`*.py`).
+
+    `data` is a text file or a folder of them, for tasks on real text. `rung_tokens` replaces the task's own training
+    budgets, lowest rung first; results compare only between equal budgets, so the task's id changes with them.
+
+    Raises:
+        ConfigError: no task has that name, its file makes none, the task takes no data, or the budgets make no ladder.
+        DataError: the data cannot be used.
+    """
+    task = _load(name, data)
+    if rung_tokens is None:
+        return task
+    return replace(task, spec=_with_rungs(task.spec, rung_tokens))  # type: ignore[type-var]
+
+
+def installed_tasks() -> dict[str, EntryPoint]:
+    """Return the tasks that installed packages offer, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(name: str, data: Path | None) -> Task:
+    if name in _FROM_DATA:
+        return _FROM_DATA[name](data)
+    if data is not None:
+        raise ConfigError(f"task {name!r} takes no data, got {data}: leave the data path out")
+    if name in _WITHOUT_DATA:
+        return _WITHOUT_DATA[name]()
+    if name.endswith(".py"):
+        return _from_file(Path(name))
+    if point := installed_tasks().get(name):
+        return _checked(f"task {name!r} of {point.value}", point.load)
+    raise ConfigError(
+        f"there is no task {name!r}: the tasks are {', '.join(sorted({*TASKS, *installed_tasks()}))}, or the path of "
+        "a file of your own (*.py)"
+    )
+
+
+def _from_file(path: Path) -> Task:
+    if not path.is_file():
+        raise ConfigError(f"task file {path} does not exist; check the path")
+    return _checked(f"task file {path}", lambda: _task_in(_imported(path)))
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"netwright_task_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # a path that ends in .py has a loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _task_in(module: ModuleType) -> Any:
+    if not hasattr(module, "TASK"):
+        raise ConfigError(f"task file {module.__file__} defines no TASK: add TASK = generated(...), see docs/tasks.md")
+    return module.TASK
+
+
+def _checked(whence: str, load: Callable[[], Any]) -> Task:
+    """Return the task that `load` makes; whatever the user's code raises is told with where it comes from."""
+    try:
+        task = load()
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{whence} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(getattr(task, "spec", None), TaskSpec) or not callable(getattr(task, "held_out", None)):
+        raise ConfigError(f"{whence} is a {type(task).__name__}, expected a task as `generated` makes it")
+    checked: Task = task
+    return checked
+
+
+def _with_rungs(spec: TaskSpec, tokens: Sequence[int]) -> TaskSpec:
+    step = spec.recipe.batch_size * spec.max_len
+    if not tokens or list(tokens) != sorted(set(tokens)) or tokens[0] < step:
+        raise ConfigError(
+            f"rung_tokens must rise and begin with at least one training step ({step:,} tokens of task "
+            f"{spec.name!r}), got {list(tokens)}"
+        )
+    rungs = tuple(Rung(level=level, tokens=budget) for level, budget in enumerate(tokens))
+    return spec.model_copy(update={"rungs": rungs})

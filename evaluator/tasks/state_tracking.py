@@ -1,0 +1,70 @@
+"""State tracking: carry a state that every token changes. `parity`, and the word problems `s3` and `s5`.
+
+    parity   inputs   1 0 1 1 0      targets  1 1 0 1 1           how many ones so far, odd or even
+    s3, s5   inputs   g1 g2 g3       targets  g1 g1g2 g1g2g3      the product of all permutations so far
+
+Every position is scored. Parity and the permutations of three things need a state that changes its sign or turns,
+those of five things (which no solvable group holds) a true recurrence: attention and recurrences whose transition is
+diagonal and positive cannot do them at any length with a fixed number of layers, a recurrent network can.
+
+Source: Merrill, Petty & Sabharwal 2024, "The Illusion of State in State-Space Models" (arXiv:2404.08819), section 5;
+Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues" (arXiv:2411.12537).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.evaluator.tasks.base import Batch
+from netwright.evaluator.tasks.generated import GeneratedTask, generated
+from netwright.types import TaskSpec
+
+THINGS = {"parity": 2, "s3": 3, "s5": 5}
+SUMMARIES = {
+    "parity": "state tracking: is the number of ones so far odd? (nats per position)",
+    "s3": "state tracking: the running product of permutations of three things (nats per position)",
+    "s5": "state tracking: the running product of permutations of five things (nats per position)",
+}
+
+
+def state_tracking(name: str) -> GeneratedTask:
+    """Return the word problem of the symmetric group of so many things; parity is that of two."""
+    things = THINGS[name]
+    order = math.factorial(things)
+    return generated(
+        name,
+        SUMMARIES[name],
+        _draw,
+        vocab_size=order,
+        max_len=32,
+        chance_nats=math.log(order),
+        batch_size=16,
+        options={"things": things},
+    )
+
+
+TASKS: Mapping[str, Callable[[], GeneratedTask]] = {name: partial(state_tracking, name) for name in THINGS}
+
+
+@cache
+def products(things: int) -> NDArray[np.int64]:
+    """Return the table of the symmetric group: row a, column b is "a, then b"; permutations in lexical order."""
+    permutations = list(itertools.permutations(range(things)))
+    number = {permutation: place for place, permutation in enumerate(permutations)}
+    return np.array([[number[tuple(b[i] for i in a)] for b in permutations] for a in permutations])
+
+
+def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training: bool) -> Batch:
+    table = products(spec.options["things"])
+    inputs = generator.integers(0, len(table), size=(rows, spec.max_len))
+    states = np.empty_like(inputs)
+    state = np.zeros(rows, dtype=np.int64)
+    for place in range(spec.max_len):
+        state = states[:, place] = table[state, inputs[:, place]]
+    return Batch(inputs, states)
