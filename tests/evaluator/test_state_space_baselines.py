@@ -72,10 +72,42 @@ def lstm_step_by_step(mixer, x):
     return mixer.out(torch.stack(outputs, dim=1))
 
 
+def s4d_step_by_step(mixer, x):
+    """The states of all channels, one token after another, with poles and zero-order hold in complex numbers."""
+    poles = torch.complex(-mixer.log_rate.exp(), mixer.frequency)
+    kept = torch.exp(mixer.log_step.exp() * poles)
+    written, read = (kept - 1) / poles, torch.complex(*mixer.read.unbind(dim=-1))
+    state, outputs = torch.zeros(x.shape[0], *poles.shape, dtype=poles.dtype), []
+    for t in range(x.shape[1]):
+        state = kept * state + written * x[:, t, :, None]
+        outputs.append(2 * (read * state).sum(dim=-1).real + mixer.skip * x[:, t])
+    left, right = mixer.out(F.gelu(torch.stack(outputs, dim=1))).chunk(2, dim=-1)
+    return left * right.sigmoid()
+
+
+def rwkv7_step_by_step(mixer, x):
+    """The memory is written as in the paper, values by keys, with whole transition matrices."""
+    before = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
+    to_r, to_k, to_v, to_w, to_a, to_g = (torch.lerp(x, before, share) for share in mixer.shift)
+    keys, values, a = mixer.key(to_k), split_heads(mixer.value(to_v)), torch.sigmoid(mixer.rate(to_a))
+    w = split_heads(torch.exp(-torch.sigmoid(mixer.decay(to_w)) / torch.e**0.5))
+    k, r = split_heads(keys * torch.lerp(torch.ones_like(a), a, mixer.replace)), split_heads(mixer.receive(to_r))
+    z, a, bonus = F.normalize(split_heads(keys * mixer.remove), dim=-1), split_heads(a), split_heads(mixer.bonus)
+    state, outputs = torch.zeros(x.shape[0], HEADS, HEAD_DIM, HEAD_DIM, dtype=x.dtype), []
+    for t in range(x.shape[1]):
+        transition = torch.diag_embed(w[:, t]) - outer(z[:, t], a[:, t] * z[:, t])
+        state = state @ transition + outer(values[:, t], k[:, t])
+        direct = (r[:, t] * bonus * k[:, t]).sum(-1, keepdim=True) * values[:, t]
+        outputs.append((mixer.norm(times(state, r[:, t]).flatten(1)) + direct.flatten(1)) * mixer.gate(to_g)[:, t])
+    return mixer.out(torch.stack(outputs, dim=1))
+
+
 STEP_BY_STEP = {
     "gated_delta_net": gated_delta_net_step_by_step,
     "mamba2": mamba2_step_by_step,
     "lstm": lstm_step_by_step,
+    "s4d": s4d_step_by_step,
+    "rwkv7": rwkv7_step_by_step,
 }
 
 
@@ -150,6 +182,68 @@ def test_memories_begin_with_a_span_of_a_few_to_many_tokens(name):
     decay = torch.exp(-mixer.log_rate.exp() * F.softplus(mixer.step.bias))
 
     assert 0.2 <= decay.min() and decay.max() < 1
+
+
+@pytest.mark.parametrize("part", ["decay", "rate"])
+@pytest.mark.parametrize("bias", [-2000.0, 2000.0])
+def test_extreme_decays_and_rates_of_rwkv7_stay_finite_and_exact(part, bias):
+    mixer, x = make_mixer("rwkv7", double=False), make_input()
+    with torch.no_grad():
+        getattr(mixer, part).up.bias.fill_(bias)
+
+    y = mixer(x.float())
+    y.square().sum().backward()
+
+    assert (y - rwkv7_step_by_step(mixer.double(), x)).abs().max() < 1e-4
+    assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
+
+
+@torch.no_grad()
+def test_the_generalised_delta_rule_removes_one_key_and_writes_another():
+    rule = importlib.import_module(PREFIX + "rwkv7").generalised_delta_rule
+    keys, values = torch.eye(4, dtype=torch.float64), torch.randn(1, 1, 40, 4, dtype=torch.float64)
+    old, new = keys[0].expand(1, 1, 40, 4), keys[1].expand(1, 1, 40, 4)
+    still, full = torch.zeros_like(values), torch.ones_like(values)
+
+    replaced = rule(old, old, values, still, old, full)
+    kept = rule(old, torch.where(torch.arange(40)[:, None] < 20, old, new), values, still, new, full)
+
+    assert torch.allclose(replaced, values, atol=1e-10)
+    assert torch.allclose(kept, values.where(torch.arange(40)[:, None] < 20, 0.0).cumsum(2), atol=1e-10)
+
+
+@pytest.mark.parametrize("log_step", [-12.0, 8.0])
+def test_extreme_steps_of_s4d_stay_finite_and_exact(log_step):
+    mixer, x = make_mixer("s4d", double=False), make_input()
+    with torch.no_grad():
+        mixer.log_step.fill_(log_step)
+
+    y = mixer(x.float())
+    y.square().sum().backward()
+
+    assert (y - s4d_step_by_step(mixer.double(), x)).abs().max() < 1e-4
+    assert all(parameter.grad.isfinite().all() for parameter in mixer.parameters())
+
+
+@torch.no_grad()
+def test_s4d_is_the_convolution_with_one_kernel_as_by_fft():
+    module, mixer, u = importlib.import_module(PREFIX + "s4d"), make_mixer("s4d"), make_input()
+    turns, gains = torch.complex(-mixer.log_rate.exp(), mixer.frequency), torch.view_as_complex(mixer.read)
+
+    kernel = (gains[..., None] * torch.exp(turns[..., None] * torch.arange(MAX_LEN))).sum(dim=1).real
+    spectrum = torch.fft.rfft(u, n=2 * MAX_LEN, dim=1) * torch.fft.rfft(kernel.T, n=2 * MAX_LEN, dim=0)
+
+    by_fft = torch.fft.irfft(spectrum, n=2 * MAX_LEN, dim=1)[:, :MAX_LEN]
+    assert (module.long_convolution(u, turns, gains) - by_fft).abs().max() < 1e-9
+
+
+@torch.no_grad()
+def test_s4d_begins_with_equally_spaced_frequencies_and_one_decay():
+    mixer = make_mixer("s4d")
+
+    assert torch.allclose(mixer.log_rate.exp(), torch.tensor(0.5, dtype=torch.float64))
+    assert torch.allclose(mixer.frequency.diff(dim=-1), torch.tensor(torch.pi, dtype=torch.float64), atol=1e-5)
+    assert 1e-3 <= mixer.log_step.exp().min() and mixer.log_step.exp().max() <= 1e-1
 
 
 @torch.no_grad()
