@@ -6,8 +6,9 @@ Two filters as long as the row, each followed by a multiplicative gate.
     h_t = window(t) * FFN(features(t));   window(t) = exp(-alpha t) + 0.01, one alpha per channel
 
 The taps are no parameters of their own: a small network with sine activations computes them from features of the
-position (t / max_len, and the sine and cosine of the first 8 multiples of 2 pi t / max_len). Windows fall to 1%
-between 0.3 and 1.5 times the longest row, and are scaled to unit energy, so that a filter begins with a gain near 1.
+position (t / max_len, and the sine and cosine of the first 8 multiples of 2 pi t / max_len). The exponentials fall to
+1% between 0.3 and 1.5 times the longest row; windows are scaled to unit energy, so that a filter begins with a gain
+below 1.
 The mixing depends on the position and the gates alone: it helps with patterns at any fixed distance, and must fail
 at recall unless the gates happen to address a key.
 

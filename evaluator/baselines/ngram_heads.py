@@ -13,7 +13,7 @@ how much unlikeness an n-gram may have in all before it counts as no match. As t
 the matches for 0 < delta < 1 and keys that are equal or orthogonal, or 0 where there are none, as in the paper.
 
 An induction head in a single layer, where softmax attention has to find one in two: it helps with recall and with
-repeated phrases, which are continued as they went on before; where nothing repeats it does nothing. Computed as
+repeated phrases, which are continued as they went on before; where nothing repeats the heads are silent. Computed as
 attention whose queries and keys are the last three k side by side (zeros beyond n); position 0, which nothing
 precedes, stands for "no match", with a value of zero.
 

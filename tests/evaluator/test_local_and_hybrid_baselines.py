@@ -216,6 +216,18 @@ def test_extreme_gates_of_the_gated_delta_rule_stay_finite_and_exact(gate, bias)
 
 
 @torch.no_grad()
+def test_a_step_that_forgets_everything_does_not_blur_the_decays_after_it():
+    mixer, x = make_mixer("gated_delta_attention_hybrid", double=False).mix, make_input()
+    mixer.step.weight[:, 0] = 1e6
+    x[:, :, 0] = 0
+    x[:, [5, 40], 0] = 1
+
+    y = mixer(x.float())
+
+    assert (y - gated_delta_step_by_step(mixer.double(), x)).abs().max() < 1e-4
+
+
+@torch.no_grad()
 def test_the_gated_delta_rule_replaces_a_value_and_fades_the_others():
     module = importlib.import_module("netwright.evaluator.baselines.gated_delta_attention_hybrid")
     keys = torch.eye(4, dtype=torch.float64)[[0, *[1] * 19]][None, None]
@@ -253,10 +265,10 @@ def test_hyena_convolves_like_polynomials_are_multiplied(length):
 
 
 @torch.no_grad()
-def test_hyena_filters_begin_with_a_gain_near_one():
+def test_hyena_filters_begin_with_a_gain_below_one_but_not_far():
     taps = make_mixer("hyena").filters(MAX_LEN)
 
-    assert 0.05 < taps.square().sum(-1).sqrt().mean() < 2
+    assert 0.2 < taps.square().sum(-1).sqrt().mean() < 1
 
 
 @pytest.mark.parametrize(("head", "continuations"), [(0, [3, 5]), (1, [5]), (2, [])])
