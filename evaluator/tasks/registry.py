@@ -25,12 +25,14 @@ from netwright.evaluator.tasks import (
     recall,
     selective_copying,
     state_tracking,
+    tables,
+    tokens_lm,
 )
 from netwright.evaluator.tasks.base import Task
 from netwright.types import Rung, TaskSpec
 
 ENTRY_POINTS = "netwright.tasks"
-_GENERATED = (
+_FAMILIES = (
     recall,
     noisy_recall,
     fuzzy_recall,
@@ -39,14 +41,19 @@ _GENERATED = (
     memorisation,
     automata,
     state_tracking,
+    tables,
 )
-_FROM_DATA: Mapping[str, Callable[[Path | None], Task]] = {"bytes": bytes_lm.BytesTask.load}
+_FROM_DATA: Mapping[str, Callable[[Path | None], Task]] = {
+    "bytes": bytes_lm.BytesTask.load,
+    "tokens": tokens_lm.TokensTask.load,
+}
 _WITHOUT_DATA: Mapping[str, Callable[[], Task]] = {
-    name: make for family in _GENERATED for name, make in family.TASKS.items()
+    name: make for family in _FAMILIES for name, make in family.TASKS.items()
 }
 TASKS: Mapping[str, str] = {
     "bytes": bytes_lm.SUMMARY,
-    **{name: summary for family in _GENERATED for name, summary in family.SUMMARIES.items()},
+    "tokens": tokens_lm.SUMMARY,
+    **{name: summary for family in _FAMILIES for name, summary in family.SUMMARIES.items()},
 }
 """The one-line summary of each task that ships with netwright, by its name."""
 
