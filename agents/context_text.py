@@ -30,6 +30,12 @@ class _Section:
         return "\n".join([f"# {self.heading}", "", *self.entries])
 
 
+def _form(task: TaskSpec) -> str:
+    if task.inputs == "tokens":
+        return f"vocab_size {task.vocab_size}, max_len {task.max_len}"
+    return f"inputs of shape {task.input_shape} as float32, num_classes {task.answer_shape[1]}"
+
+
 def task_text(task: TaskSpec) -> str:
     """Describe `task`: byte-identical for every call of a campaign, so that a server can reuse the prefix."""
     rungs = ", ".join(f"rung {rung.level}: {rung.tokens:,} tokens" for rung in task.rungs)
@@ -39,7 +45,7 @@ def task_text(task: TaskSpec) -> str:
         "- Judged by the mean held-out loss in nats per scored token"
         + (" (shown as bits per byte too)" if task.metric == "bits per byte" else "")
         + ", lower is better.",
-        f"- vocab_size {task.vocab_size}, max_len {task.max_len}, dim {task.dim}, heads {task.heads}, "
+        f"- {_form(task)}, dim {task.dim}, heads {task.heads}, "
         f"layers {task.layers}, {task.parameters:,} parameters in all.",
         f"- Training budget: {rungs}. One CPU core.",
         f"- Default recipe: {recipe.optimizer}, lr {recipe.lr:g}, batch {recipe.batch_size} sequences, "

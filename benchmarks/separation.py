@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from netwright.evaluator.backbone import build_network
-from netwright.evaluator.baselines import baseline_names
+from netwright.evaluator.baselines import MIXERS
 from netwright.evaluator.budget import batch_rows, step_count
 from netwright.evaluator.tasks import Task, load_task, training_batches
 from netwright.evaluator.training import batch_loss, train
@@ -53,7 +53,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for task in map(load_task, options.tasks):
-        for name in baseline_names():
+        for name in MIXERS:
             runs = [measure(task, name, seed=seed, rung=options.rung) for seed in range(options.seeds)]
             losses, seconds = zip(*runs, strict=True)
             spread = statistics.stdev(losses) if len(losses) > 1 else float("nan")

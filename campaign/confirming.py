@@ -20,7 +20,7 @@ from netwright.campaign.single import Progress, check_rung, mean_metrics, not_is
 from netwright.config import CampaignConfig, SandboxConfig
 from netwright.config_file import laid_over
 from netwright.errors import ConfigError, NotFound
-from netwright.evaluator.baselines import rivals_of
+from netwright.evaluator.baselines import baselines_for, rivals_of
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.repetition import Repetition, repetitions
 from netwright.evaluator.statistics import Comparison, claims, mean_interval
@@ -118,7 +118,7 @@ def confirm_candidates(
     workers: int,
     on_progress: Progress,
 ) -> Confirmation:
-    """Confirm `ids` (default: the campaign's best design) against their parents and all baselines.
+    """Confirm `ids` (default: the campaign's best design) against their parents and the campaign's baselines.
 
     `sandbox_flags` are laid over the campaign's own sandbox settings. Of each winner's `seeds` trials, `repeats` are
     run a second time. Trials that an earlier confirmation finished are taken from the memory, so an interrupted one
@@ -138,7 +138,8 @@ def confirm_candidates(
             )
         level = task.spec.rungs[-1].level if rung is None else rung
         check_rung(task, level)
-        cast = _cast(memory, row, ids)
+        baselines = baselines_for(task.spec, config.baselines)
+        cast = _cast(memory, row, ids, baselines)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
         rounds = _Rounds(memory, row, task, config, contained, level, workers, on_progress)
         with exclusive(home, row.name, doing="confirmed"):
@@ -151,7 +152,7 @@ def confirm_candidates(
             rung=level,
             seeds=fresh,
             rows=_rows(cast, trials),
-            duels=_duels(memory, memory.experiments(row.id), cast, [*trials, *again]),
+            duels=_duels(memory, memory.experiments(row.id), cast, baselines, [*trials, *again]),
             repetitions=repetitions([*trials, *again]),
             opened=_opened(memory, task.spec.id),
         )
@@ -213,7 +214,9 @@ class _Rounds:
         )
 
 
-def _cast(memory: Memory, row: Campaign, ids: Sequence[str]) -> list[tuple[Candidate, str]]:
+def _cast(
+    memory: Memory, row: Campaign, ids: Sequence[str], baselines: Sequence[Candidate]
+) -> list[tuple[Candidate, str]]:
     """Who takes part, each once: winners, parents, baselines."""
     known = memory.experiments(row.id)
     winners = [memory.candidate(prefix) for prefix in ids] or [_best_design(row, known)]
@@ -221,7 +224,7 @@ def _cast(memory: Memory, row: Campaign, ids: Sequence[str]) -> list[tuple[Candi
     for winner in winners:
         for parent in _parents(memory, known, winner):
             cast.setdefault(parent.id, (parent, "parent"))
-        for rival in rivals_of(winner):
+        for rival in rivals_of(winner, baselines):
             role = cast.get(rival.id, (rival, ""))[1]
             cast[rival.id] = (rival, "candidate" if role == "candidate" else "baseline")
     return list(cast.values())
@@ -267,11 +270,15 @@ def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Conf
 
 
 def _duels(
-    memory: Memory, known: Sequence[Experiment], cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]
+    memory: Memory,
+    known: Sequence[Experiment],
+    cast: Sequence[tuple[Candidate, str]],
+    baselines: Sequence[Candidate],
+    trials: Sequence[Trial],
 ) -> tuple[Duel, ...]:
     duels: list[Duel] = []
     for winner in [candidate for candidate, role in cast if role == "candidate"]:
-        rivals = {rival.id: rival for rival in (*_parents(memory, known, winner), *rivals_of(winner))}
+        rivals = {rival.id: rival for rival in (*_parents(memory, known, winner), *rivals_of(winner, baselines))}
         rivals.pop(winner.id, None)
         compared = claims(_of(winner, trials), {name: _of(rival, trials) for name, rival in rivals.items()})
         duels += [Duel(winner.id, name, rival.title, compared[name]) for name, rival in rivals.items()]

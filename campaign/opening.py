@@ -13,6 +13,7 @@ from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board
 from netwright.config import CampaignConfig, LlmConfig, SandboxConfig
 from netwright.errors import BusyError, ConfigError, StoreError
+from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import Task
 from netwright.memory.records import Campaign
@@ -20,6 +21,7 @@ from netwright.memory.store import Memory
 from netwright.sandbox.container import Container
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
+from netwright.types import Scope, TaskSpec
 
 if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
@@ -125,6 +127,16 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Cam
             )
     stored["in_flight"] = known.config["in_flight"]
     return memory.update_campaign(known.id, status="running", note="", config=stored)
+
+
+def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
+    """Raise ConfigError where nobody could propose anything for the task, or its baselines are not known."""
+    baselines_for(spec, config.baselines)
+    if spec.scope is Scope.MODEL and config.llm.url is None:
+        raise ConfigError(
+            f"task {spec.name!r} wants whole models, and the grammar planner writes mixers: give an LLM with --llm URL "
+            "--model NAME, or try a file of your own with `netwright evaluate`"
+        )
 
 
 def _planner_kind(url: str | None) -> str:

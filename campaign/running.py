@@ -13,7 +13,14 @@ from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander
 from netwright.campaign.ledger import MemoryLedger
-from netwright.campaign.opening import begin_or_continue, exclusive, make_agents, open_board, open_sandbox
+from netwright.campaign.opening import (
+    begin_or_continue,
+    check_planner,
+    exclusive,
+    make_agents,
+    open_board,
+    open_sandbox,
+)
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
@@ -37,6 +44,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
     task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+    check_planner(config, task.spec)
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (

@@ -22,7 +22,7 @@ from netwright.campaign.expansion import Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError, StoreError
-from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.statistics import noise_floor, score_of
 from netwright.memory.records import Campaign, ExperimentRecord
 from netwright.memory.store import Memory
@@ -90,7 +90,7 @@ class Scheduler:
     # -- baselines ---------------------------------------------------------------------------------------------
 
     async def _baselines(self) -> None:
-        candidates = [baseline(name) for name in baseline_names()]
+        candidates = baselines_for(self._parts.row.task, self._config.baselines)
         jobs = [(candidate, seed) for seed in BASELINE_SEEDS for candidate in candidates]
         tasks = [asyncio.create_task(self._baseline_trial(candidate, seed)) for candidate, seed in jobs]
         try:

@@ -13,7 +13,7 @@ from threading import Event
 from netwright.campaign.opening import confinement, open_sandbox
 from netwright.config import SandboxConfig
 from netwright.errors import ConfigError
-from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.contract import title_and_hypothesis
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
@@ -139,9 +139,9 @@ def evaluate_file(
             )
         return Evaluation(
             task=task.spec,
-            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec.id, rung, sandbox.tier))),
+            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec, rung, sandbox.tier))),
             gates=gates,
-            baselines=known_baselines(memory, task.spec.id, rung, sandbox.tier),
+            baselines=known_baselines(memory, task.spec, rung, sandbox.tier),
         )
 
 
@@ -151,15 +151,19 @@ def evaluate_baselines(
     data: Path | None,
     sandbox_config: SandboxConfig,
     *,
+    chosen: str | Sequence[str] = "all",
     seeds: int,
     rung: int,
     workers: int,
     on_progress: Progress,
 ) -> tuple[Row, ...]:
-    """Train every baseline at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it; best first."""
+    """Train the `chosen` baselines at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it.
+
+    Returns all that the memory then has at that rung, best first.
+    """
     task = load_task(task_name, data=data)
     check_rung(task, rung)
-    candidates = [baseline(name) for name in baseline_names()]
+    candidates = baselines_for(task.spec, chosen)
     with (
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers) as sandbox,
@@ -167,7 +171,7 @@ def evaluate_baselines(
         lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
         memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
-        return known_baselines(memory, task.spec.id, rung, sandbox.tier)
+        return known_baselines(memory, task.spec, rung, sandbox.tier)
 
 
 def _gates(memory: Memory, lab: Laboratory, candidate: Candidate) -> tuple[GateReport, ...]:
@@ -188,21 +192,20 @@ def check_rung(task: Task, rung: int) -> None:
         raise ConfigError(f"task {task.spec.name!r} has no rung {rung}; it has {', '.join(map(str, levels))}")
 
 
-def known_baselines(memory: Memory, task_id: str, rung: int, tier: str) -> tuple[Row, ...]:
+def known_baselines(memory: Memory, spec: TaskSpec, rung: int, tier: str) -> tuple[Row, ...]:
     """The baselines that the memory has trials of at `rung` that count at `tier`, best first."""
-    noise = _noise(memory, task_id, rung, tier)
+    noise = _noise(memory, spec, rung, tier)
     rows = []
-    for name in baseline_names():
-        candidate = baseline(name)
-        trials = memory.trials(task_id, candidate.id, Split.VALIDATION, rung, tier=tier)
+    for candidate in baselines_for(spec, "all"):
+        trials = memory.trials(spec.id, candidate.id, Split.VALIDATION, rung, tier=tier)
         if trials:
             rows.append(Row(candidate, tuple(trials), score_of(trials, noise)))
     return tuple(sorted(rows, key=lambda row: -row.score.value if row.score else float("inf")))
 
 
-def _noise(memory: Memory, task_id: str, rung: int, tier: str) -> NoiseFloor | None:
-    baselines = {baseline(name).id for name in baseline_names()}
-    known = memory.trials(task_id, split=Split.VALIDATION, rung=rung, tier=tier)
+def _noise(memory: Memory, spec: TaskSpec, rung: int, tier: str) -> NoiseFloor | None:
+    baselines = {candidate.id for candidate in baselines_for(spec, "all")}
+    known = memory.trials(spec.id, split=Split.VALIDATION, rung=rung, tier=tier)
     return noise_floor(trial for trial in known if trial.candidate_id in baselines)
 
 

@@ -94,6 +94,9 @@ def baselines(
     seeds: Seeds = 2,
     rung: RungLevel = 0,
     workers: Workers = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Train only this one; may be repeated.")
+    ] = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -110,6 +113,7 @@ def baselines(
             task,
             data,
             laid_over(SandboxConfig(), sandbox),
+            chosen=only or "all",
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),

@@ -15,6 +15,7 @@ from netwright.cli.leaderboard import marks
 from netwright.cli.output import count, metric_cells, metric_columns, metric_names, out, print_json, say, table
 from netwright.evaluator.contract import STATIC_GATES
 from netwright.evaluator.tasks import TASKS, load_task
+from netwright.evaluator.tasks.registry import explanation, installed_tasks
 from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
 
 
@@ -157,10 +158,11 @@ def _as_json(row: Row) -> dict[str, Any]:
 
 def print_tasks(*, json: bool) -> None:
     """The tasks with one line each."""
+    known = TASKS | {name: f"of the package {point.value}" for name, point in installed_tasks().items()}
     if json:
-        print_json([{"name": name, "summary": summary} for name, summary in TASKS.items()])
+        print_json([{"name": name, "summary": summary} for name, summary in known.items()])
         return
-    out.print(table(("task", "what is learned~"), TASKS.items()))
+    out.print(table(("task", "what is learned~"), known.items()))
     out.print("sizes, splits and costs: netwright tasks show TASK")
 
 
@@ -170,9 +172,19 @@ def print_task(name: str, data: Path | None, *, json: bool) -> None:
     if json:
         print_json({"id": task.spec.id, **task.spec.model_dump(mode="json"), "details": task.details})
         return
-    say(Text(f"{name}: {task.spec.summary}", style="bold"))
+    say(Text(f"{task.spec.name}: {task.spec.summary}", style="bold"))
+    if text := explanation(name):
+        say(Text(f"\n{text}\n"))
     out.print(table(("", "~"), _facts(task.spec)))
     say(Text(task.details))
+
+
+def _form(spec: TaskSpec) -> str:
+    if spec.inputs == "tokens":
+        read = "each position from earlier ones alone" if spec.causal else "a row may be read as a whole"
+        return f"{spec.max_len} tokens, vocabulary {spec.vocab_size}; {read}"
+    asked = "one number" if spec.answers == "number" else f"{spec.num_classes} classes"
+    return f"numbers of shape {' x '.join(map(str, spec.input_shape))}, {asked}"
 
 
 def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
@@ -180,7 +192,7 @@ def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
     return [
         ("id", f"{spec.id} (results compare only between equal ids)"),
         ("candidate", f"scope {spec.scope.value}: dim {spec.dim}, {spec.heads} heads, {spec.layers} layers"),
-        ("sequences", f"{spec.max_len} tokens, vocabulary {spec.vocab_size}"),
+        ("rows", _form(spec)),
         ("parameters", f"{spec.parameters:,} for every architecture, within 2%"),
         ("metric", spec.metric),
         ("held out", f"{spec.validation_rows} validation rows, {spec.test_rows} locked test rows"),

@@ -7,6 +7,7 @@ data = "corpus/"          # only for tasks that read data
 rung_tokens = [600_000, 1_800_000]  # training budgets, lowest rung first; default: the task's
 seed = 0
 workers = 2               # training slots; default: one per core
+baselines = "core"        # the rivals: core, all, or a list of names (`netwright baselines` trains all)
 in_flight = 4             # actions of the search under way at once; default: workers + 2
 
 [budget]
@@ -232,6 +233,7 @@ class CampaignConfig(Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
     in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
+    baselines: Literal["core", "all"] | tuple[str, ...] = "core"
     budget: Budget = Budget()
     search: SearchConfig = SearchConfig()
     llm: LlmConfig = LlmConfig()
@@ -264,7 +266,8 @@ class CampaignConfig(Frozen):
 
     @property
     def campaign_name(self) -> str:
-        return self.name or self.task
+        """Its name, else the task's: of a task file the name without the folder and `.py`."""
+        return self.name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.task).stem)
 
 
 def available_cores() -> int:

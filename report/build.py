@@ -80,7 +80,10 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
     tried = {each.candidate.id: each.candidate for each in experiments if each.candidate is not None}
     known = memory.trials(task_id=campaign.task.id, repeats=True)
     remembered = [trial for trial in known if not trial.repeat]
-    candidates = _matched(tried, remembered) | tried
+    baselines = tuple(
+        dict.fromkeys(each.candidate_id for each in experiments if each.action is None and each.candidate_id)
+    )
+    candidates = _matched(tried, baselines, remembered) | tried
     trials = [trial for trial in remembered if trial.candidate_id in candidates]
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
     return Story(
@@ -94,18 +97,17 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         stats=stats(memory, campaign.name),
         lessons=lessons,
         measurements=measures.measure(trials),
-        baselines=tuple(
-            dict.fromkeys(each.candidate_id for each in experiments if each.action is None and each.candidate_id)
-        ),
+        baselines=baselines,
         candidates=candidates,
     )
 
 
-def _matched(tried: Mapping[str, Candidate], trials: Sequence[Trial]) -> dict[str, Candidate]:
+def _matched(tried: Mapping[str, Candidate], baselines: Sequence[str], trials: Sequence[Trial]) -> dict[str, Candidate]:
     """The baselines with a confirmed design's recipe: no campaign tries them, only a confirmation trains them."""
     opened = {trial.candidate_id for trial in trials if trial.split is Split.TEST}
     designs = [tried[name] for name in sorted(opened & tried.keys()) if tried[name].origin != "baseline"]
-    return {rival.id: rival for design in designs for rival in rivals_of(design) if rival.id in opened}
+    plain = [tried[name] for name in baselines]
+    return {rival.id: rival for design in designs for rival in rivals_of(design, plain) if rival.id in opened}
 
 
 def _page(story: Story) -> dict[str, Any]:
@@ -273,7 +275,8 @@ def _on_test(design: Confirmed, story: Story) -> dict[str, Comparison]:
     """The design against its parents and the baselines, as `netwright confirm` compares it."""
     own = [each for each in story.experiments if each.candidate_id == design.candidate_id and each.node >= 0]
     parents = [parent for each in own for parent in each.parent_ids]
-    baselines = [rival.id for rival in rivals_of(story.candidates[design.candidate_id])]
+    plain = [story.candidates[name] for name in story.baselines]
+    baselines = [rival.id for rival in rivals_of(story.candidates[design.candidate_id], plain)]
     rivals = list(dict.fromkeys([*parents, *baselines]))
     return measures.on_test(design.candidate_id, rivals, design.rung, [*story.trials, *story.repetitions])
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from netwright.errors import ConfigError
 from netwright.evaluator.contract import recipe_overrides, title_and_hypothesis
-from netwright.types import Candidate, Scope
+from netwright.types import Candidate, Scope, TaskSpec
 
-_NAMES = (
+CORE = (
     "softmax_attention",
     "linear_attention",
     "retention",
@@ -19,11 +20,44 @@ _NAMES = (
     "gated_convolution",
     "attention_convolution_hybrid",
 )
+"""The mixers that a campaign trains unless it is told otherwise: one of each family, in this order."""
+MIXERS = (
+    *CORE,
+    "sliding_window_attention",
+    "based",
+    "gated_delta_net",
+    "mamba2",
+    "s4d",
+    "rwkv7",
+    "hyena",
+    "ngram_heads",
+    "mlp_mixer",
+    "lstm",
+    "gated_delta_attention_hybrid",
+)
+CHOICES = ("core", "all")
 
 
-def baseline_names() -> tuple[str, ...]:
-    """Return the names of all baselines; a campaign trains them in this order."""
-    return _NAMES
+def baselines_for(spec: TaskSpec, chosen: str | Sequence[str] = "core") -> tuple[Candidate, ...]:
+    """Return the baselines of a task: `core`, `all`, or those of the given names, each once, in their order.
+
+    Raises:
+        ConfigError: no baseline of the task's scope has one of the names.
+    """
+    fitting = MIXERS if spec.scope is Scope.MIXER else ()
+    if chosen == "all":
+        names: Iterable[str] = fitting
+    elif chosen == "core":
+        names = [name for name in fitting if name in CORE] or fitting
+    else:
+        names = [chosen] if isinstance(chosen, str) else dict.fromkeys(chosen)
+    unknown = [name for name in names if name not in fitting]
+    if unknown:
+        raise ConfigError(
+            f"task {spec.name!r} has no baseline {unknown[0]!r}: its baselines are {', '.join(fitting) or 'none'}; "
+            "say core, all, or some of these names"
+        )
+    return tuple(map(baseline, names))
 
 
 @cache
@@ -33,8 +67,8 @@ def baseline(name: str) -> Candidate:
     Raises:
         ConfigError: no baseline has that name.
     """
-    if name not in _NAMES:
-        raise ConfigError(f"there is no baseline {name!r}: the baselines are {', '.join(_NAMES)}")
+    if name not in MIXERS:
+        raise ConfigError(f"there is no baseline {name!r}: the baselines are {', '.join(MIXERS)}")
     source = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
     title, hypothesis = title_and_hypothesis(source)
     return Candidate(
@@ -46,14 +80,14 @@ def baseline(name: str) -> Candidate:
     )
 
 
-def rivals_of(design: Candidate) -> tuple[Candidate, ...]:
+def rivals_of(design: Candidate, baselines: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Return the baselines, and, for a design with a RECIPE of its own, each baseline with that recipe as well.
 
     Otherwise a better learning rate would pass for a better architecture.
     """
-    baselines = tuple(baseline(name) for name in _NAMES)
+    plain = tuple(baselines)
     recipe = recipe_overrides(design.source)
-    return (*baselines, *(_with_recipe(each, recipe) for each in baselines)) if recipe else baselines
+    return (*plain, *(_with_recipe(each, recipe) for each in plain)) if recipe else plain
 
 
 def _with_recipe(candidate: Candidate, recipe: dict[str, Any]) -> Candidate:

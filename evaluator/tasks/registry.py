@@ -6,6 +6,7 @@ object: a task as `generated` makes it, or anything with the four members of `Ta
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -50,7 +51,7 @@ _FROM_DATA: Mapping[str, Callable[[Path | None], Task]] = {
 _WITHOUT_DATA: Mapping[str, Callable[[], Task]] = {
     name: make for family in _FAMILIES for name, make in family.TASKS.items()
 }
-TASKS: Mapping[str, str] = {
+TASKS: dict[str, str] = {
     "bytes": bytes_lm.SUMMARY,
     "tokens": tokens_lm.SUMMARY,
     **{name: summary for family in _FAMILIES for name, summary in family.SUMMARIES.items()},
@@ -72,6 +73,14 @@ def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int]
     if rung_tokens is None:
         return task
     return replace(task, spec=_with_rungs(task.spec, rung_tokens))  # type: ignore[type-var]
+
+
+def explanation(name: str) -> str:
+    """Return what a task's file says of it, with an example and its source; "" for one of an installed package."""
+    if name.endswith(".py"):
+        return ast.get_docstring(ast.parse(Path(name).read_text(encoding="utf-8"))) or ""
+    modules = {"bytes": bytes_lm, "tokens": tokens_lm} | {each: family for family in _FAMILIES for each in family.TASKS}
+    return (modules[name].__doc__ or "").strip() if name in modules else ""
 
 
 def installed_tasks() -> dict[str, EntryPoint]:

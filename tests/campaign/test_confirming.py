@@ -9,7 +9,7 @@ import pytest
 
 from netwright.campaign.confirming import FIRST_FRESH_SEED, Confirmation, confirm_candidates
 from netwright.config import CampaignConfig
-from netwright.evaluator.baselines import rivals_of
+from netwright.evaluator.baselines import CORE, baseline, rivals_of
 from netwright.evaluator.tasks import load_task
 from netwright.memory.store import Memory
 from netwright.types import Candidate, Outcome, Scope, Split, Trial, TrialStatus
@@ -66,7 +66,7 @@ def confirm(memory: Memory) -> Callable[..., tuple[Confirmation, list[str]]]:
         task = memory.campaign("small").task
         for candidate in candidates:
             memory.put_candidate(candidate)
-        for rival in rivals_of(candidates[0]):
+        for rival in rivals_of(candidates[0], map(baseline, CORE)):
             memory.put_candidate(rival)
             for seed, loss in zip(SEEDS, MUCH_WORSE, strict=True):
                 memory.put_trial(None, finished(rival, task.id, seed, loss))

@@ -265,3 +265,30 @@ def test_a_candidate_file_that_does_not_exist_is_named(said: Said) -> None:
 
     assert code == 2
     assert "nothing.py" in message
+
+
+def test_a_task_for_whole_models_is_refused_where_nobody_could_propose_one(said: Said) -> None:
+    code, message = said("run", "--task", "digits")
+
+    assert code == 2
+    assert "'digits' wants whole models" in message and "--llm URL" in message
+
+
+def test_a_task_file_that_raises_is_named_with_what_it_raised(said: Said, tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("1 / 0\n")
+
+    code, message = said("run", "--task", str(file))
+
+    assert code == 2
+    assert "broken.py cannot be loaded: ZeroDivisionError" in message
+
+
+def test_a_baseline_that_is_none_is_named(said: Said, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('task = "recall"\nbaselines = ["lstm", "gpt"]\n')
+
+    code, message = said("run", str(file))
+
+    assert code == 2
+    assert "no baseline 'gpt'" in message and "lstm" in message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netwright.cli.app import run
-from netwright.evaluator.baselines import baseline, baseline_names
+from netwright.evaluator.baselines import CORE, baseline
 
 Answer = Callable[..., Any]
 LEAKING = '''"""Sees the mean of the whole sequence."""
@@ -53,7 +53,7 @@ def test_status_counts_what_was_done(answer: Answer, printed: Callable[..., str]
     status = answer("status")
 
     assert status["status"] == "finished"
-    assert status["stats"]["trials"]["done"] >= 2 * len(baseline_names()) + 4
+    assert status["stats"]["trials"]["done"] >= 2 * len(CORE) + 4
     assert "small" in printed("status") and "rung 1" in printed("status")
 
 
@@ -63,7 +63,7 @@ def test_top_lists_designs_and_baselines_by_loss_within_a_rung(answer: Answer) -
     losses = [row["loss_nats"] for row in rows if row["rung"] == 1]
     assert losses == sorted(losses) and len(losses) >= 2
     assert {row["is_baseline"] for row in rows} == {True, False}
-    assert sum(row["is_baseline"] for row in rows) == len(baseline_names())
+    assert sum(row["is_baseline"] for row in rows) == len(CORE)
 
 
 def test_show_tells_everything_about_a_design(answer: Answer, printed: Callable[..., str]) -> None:
@@ -98,7 +98,7 @@ def test_diff_shows_code_and_numbers(answer: Answer) -> None:
 def test_tree_and_failures_name_every_experiment(answer: Answer, printed: Callable[..., str]) -> None:
     nodes = answer("memory", "tree")
 
-    assert len(nodes) >= len(baseline_names()) + 4
+    assert len(nodes) >= len(CORE) + 4
     assert printed("memory", "tree").startswith("small")
     assert isinstance(answer("memory", "failures"), list)
 
@@ -139,7 +139,7 @@ def test_confirm_scores_on_the_locked_split_with_fresh_seeds(answer: Answer) -> 
 
     assert {row["seed"] for row in trials} == {1000, 1001}
     assert [row["id"] for row in confirmation["rows"] if row["role"] == "candidate"] == [best["candidate_id"]]
-    assert sum(row["role"] == "baseline" for row in confirmation["rows"]) == len(baseline_names())
+    assert sum(row["role"] == "baseline" for row in confirmation["rows"]) == len(CORE)
     assert {duel["outcome"] for duel in confirmation["duels"]} <= {"better", "worse", "no difference"}
     assert best["candidate_id"] in confirmation["claims"]
 

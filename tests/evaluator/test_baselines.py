@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from netwright.errors import ConfigError
-from netwright.evaluator.baselines import baseline, baseline_names, rivals_of
+from netwright.evaluator.baselines import CORE, MIXERS, baseline, baselines_for, rivals_of
 from netwright.evaluator.contract import inspect_source, recipe_overrides
 from netwright.evaluator.tasks import load_task
 from netwright.types import Scope
@@ -176,7 +176,7 @@ def test_the_delta_rule_replaces_a_value_that_a_key_already_has():
     assert torch.allclose(read, values, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", MIXERS)
 @torch.no_grad()
 def test_every_length_works_and_gives_a_prefix_of_the_longest(name):
     for layer in range(LAYERS):
@@ -187,7 +187,7 @@ def test_every_length_works_and_gives_a_prefix_of_the_longest(name):
             assert (mixer(x[:, :length]) - whole[:, :length]).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", MIXERS)
 def test_no_output_depends_on_a_later_input_or_on_another_row(name):
     for layer in range(LAYERS):
         mixer, x = make_mixer(name, layer=layer), make_input().requires_grad_()
@@ -199,7 +199,7 @@ def test_no_output_depends_on_a_later_input_or_on_another_row(name):
             assert not gradient[1].any()
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", MIXERS)
 def test_every_parameter_of_a_baseline_gets_a_gradient(name):
     mixer = make_mixer(name, layer=1)
 
@@ -208,7 +208,7 @@ def test_every_parameter_of_a_baseline_gets_a_gradient(name):
     assert all(parameter.grad.abs().sum() > 0 for parameter in mixer.parameters())
 
 
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", MIXERS)
 def test_a_baseline_is_an_ordinary_candidate_file(name):
     candidate = baseline(name)
 
@@ -220,7 +220,7 @@ def test_a_baseline_is_an_ordinary_candidate_file(name):
 
 
 @pytest.mark.parametrize("task", ["recall", "bytes"])
-@pytest.mark.parametrize("name", baseline_names())
+@pytest.mark.parametrize("name", MIXERS)
 def test_a_baseline_of_any_size_meets_the_parameter_budget_within_two_percent(name, task):
     from netwright.evaluator.backbone import build_network, parameter_count
 
@@ -241,9 +241,26 @@ def test_a_design_with_its_own_recipe_is_held_against_baselines_with_that_recipe
     plain = baseline("delta_net").model_copy(update={"origin": "grammar"})
     tuned = plain.model_copy(update={"source": plain.source + '\nRECIPE = {"lr": 0.002}\n'})
 
-    rivals = rivals_of(tuned)
+    core = tuple(map(baseline, CORE))
 
-    assert rivals_of(plain) == tuple(baseline(name) for name in baseline_names())
-    assert rivals[:7] == rivals_of(plain)
+    rivals = rivals_of(tuned, core)
+
+    assert rivals_of(plain, core) == rivals[:7] == core
     assert [recipe_overrides(rival.source) for rival in rivals[7:]] == [{"lr": 0.002}] * 7
     assert all(inspect_source(rival.source, rival.scope)[-1].passed for rival in rivals)
+
+
+def test_a_task_has_core_baselines_all_of_them_or_those_that_are_named():
+    spec = load_task("recall").spec
+
+    def names(chosen):
+        return [candidate.title for candidate in baselines_for(spec, chosen)]
+
+    assert names("core") == [baseline(name).title for name in CORE]
+    assert names("all") == [baseline(name).title for name in MIXERS]
+    assert names(("lstm", "hyena", "lstm")) == [baseline("lstm").title, baseline("hyena").title]
+
+
+def test_a_baseline_that_a_task_does_not_have_is_named():
+    with pytest.raises(ConfigError, match="task 'recall' has no baseline 'gpt': its baselines are softmax_attention"):
+        baselines_for(load_task("recall").spec, ("lstm", "gpt"))

@@ -10,7 +10,7 @@ import pytest
 
 from netwright.campaign.confirming import FIRST_FRESH_SEED, confirm_candidates
 from netwright.config import CampaignConfig
-from netwright.evaluator.baselines import baseline, baseline_names, rivals_of
+from netwright.evaluator.baselines import CORE, baseline, rivals_of
 from netwright.evaluator.tasks import load_task
 from netwright.report import words
 from netwright.report.build import build_report
@@ -192,7 +192,7 @@ def plain(candidate):
 
 def tell_confirmed(teller, made=plain) -> str:
     """Two designs, one made of the other, both confirmed; the id of the better one, which has fewer fresh seeds."""
-    losses = dict(zip(baseline_names(), (1.20, 1.02, 0.90, 1.01, 1.00, 0.99, 1.035), strict=True))
+    losses = dict(zip(CORE, (1.20, 1.02, 0.90, 1.01, 1.00, 0.99, 1.035), strict=True))
     cast = [(baseline(name), loss, 5, -node) for node, (name, loss) in enumerate(losses.items(), 1)]
     designs = [made(teller.candidate(name, "grammar", n)) for n, name in enumerate(("Parent", "Child", "Bystander"))]
     cast += [(designs[0], 1.05, 5, 0), (designs[1], 1.00, 3, 1), (designs[2], 1.30, 5, 2)]
@@ -218,7 +218,7 @@ def tell_confirmed(teller, made=plain) -> str:
 
 def tell_matched(teller, winner, losses) -> None:
     """The baselines with the winner's recipe, if it has one: only a confirmation trains them."""
-    for rival, loss in zip(rivals_of(winner)[len(losses) :], losses, strict=False):
+    for rival, loss in zip(rivals_of(winner, map(baseline, CORE))[len(losses) :], losses, strict=False):
         teller.memory.put_candidate(rival)
         for seed in range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + 3):
             noisy = loss - 0.01 + teller.rng.gauss(0, 0.008)
