@@ -55,14 +55,14 @@ class Corpus:
     documents: int
 
 
-def load_corpus(path: Path | None, *, min_held_out_bytes: int) -> Corpus:
+def load_corpus(path: Path | None, *, min_held_out_bytes: int, leave_out: frozenset[str] = frozenset()) -> Corpus:
     """Read and split the text at `path` (a file or a folder), or the standard library's own sources.
 
     Raises:
         DataError: the path is missing, unreadable, empty, not text, or too small to hold out
             `min_held_out_bytes` twice.
     """
-    documents, total_bytes = _distinct(_stdlib_documents() if path is None else _documents_at(path))
+    documents, total_bytes = _distinct(_stdlib_documents() if path is None else _documents_at(path, leave_out))
     needed_bytes = round(min_held_out_bytes / HELD_OUT_SHARE) + 2
     if total_bytes < needed_bytes:
         where = "the standard library" if path is None else str(path)
@@ -150,11 +150,11 @@ def _stdlib_documents() -> Iterator[Document]:
         raise DataError(f"this Python has no readable .py sources in {root}: name a text file or folder as data")
 
 
-def _documents_at(path: Path) -> Iterator[Document]:
+def _documents_at(path: Path, leave_out: frozenset[str]) -> Iterator[Document]:
     if not path.exists():
         raise DataError(f"the data path {path} does not exist: name a text file or a folder of text files")
     if path.is_dir():
-        return _folder_documents(path)
+        return _folder_documents(path, leave_out)
     if not path.is_file():
         raise DataError(f"the data path {path} is neither a file nor a folder")
     return iter([_file_document(path)])
@@ -172,11 +172,13 @@ def _file_document(path: Path) -> Document:
     return Document(path.name, content)
 
 
-def _folder_documents(root: Path) -> Iterator[Document]:
+def _folder_documents(root: Path, leave_out: frozenset[str]) -> Iterator[Document]:
     files = 0
     texts = 0
     total_bytes = 0
     for path in _walk(root, skip=frozenset({"__pycache__"})):
+        if path.name in leave_out:
+            continue
         files += 1
         content = _read(path)
         total_bytes += len(content)

@@ -34,6 +34,7 @@ from netwright.evaluator.tasks.generated import DECK_TIMES, DECK_TOKENS_MAX
 from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
 
 SUMMARY = "language modelling on tokens: nanoGPT .bin, .npy, or text with a tokenizer.json (nats per token)"
+TOKENIZER = "tokenizer.json"
 VOCABULARY_MAX = 2048
 TOKEN_MAX = 1 << 24
 MAX_LEN = 128
@@ -68,7 +69,9 @@ class TokensTask:
             DataError: there is no data, or it cannot be used.
         """
         if data is None:
-            raise DataError("task 'tokens' needs data: --data FOLDER with train.bin and val.bin, or a file; see tasks")
+            raise DataError(
+                "task 'tokens' needs data: --data FOLDER with train.bin and val.bin, or a file: netwright tasks show tokens"
+            )
         parts = _read(data)
         known = _frequent(parts["train"])
         return cls(_spec(parts, known), parts, known, data)
@@ -112,7 +115,7 @@ class TokensTask:
 def _read(data: Path) -> dict[str, Tokens]:
     if not data.exists():
         raise DataError(f"{data} does not exist: name a folder with train.bin and val.bin, a .bin or a .npy file")
-    if data.is_dir() and (data / "tokenizer.json").is_file():
+    if data.is_dir() and (data / TOKENIZER).is_file():
         return _tokenized(data)
     for suffix in (".bin", ".npy"):
         train, held_out = data / f"train{suffix}", data / f"val{suffix}"
@@ -153,11 +156,11 @@ def _tokenized(folder: Path) -> dict[str, Tokens]:
     from transformers import PreTrainedTokenizerFast
 
     try:
-        path = str(folder / "tokenizer.json")
+        path = str(folder / TOKENIZER)
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=path)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise DataError(f"{folder / 'tokenizer.json'} cannot be used: {error}") from error
-    corpus = load_corpus(folder, min_held_out_bytes=MIN_ROWS * (MAX_LEN + 1))
+    corpus = load_corpus(folder, min_held_out_bytes=MIN_ROWS * (MAX_LEN + 1), leave_out=frozenset({TOKENIZER}))
     texts = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
 
     def encoded(text: bytes) -> Tokens:
