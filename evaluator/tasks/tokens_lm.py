@@ -100,8 +100,9 @@ class TokensTask:
         rows = self.spec.test_rows if split is Split.TEST else self.spec.validation_rows
         generator = keyed_generator(key, self.spec.name, self.spec.corpus, split.value)
         width = self.spec.max_len + 1
+        first = int(generator.integers(0, len(tokens) % width + 1))
         cells = generator.choice(len(tokens) // width, size=rows, replace=False)
-        return self._windows(tokens, np.sort(cells) * width)
+        return self._windows(tokens, first + np.sort(cells) * width)
 
     def _windows(self, tokens: Tokens, starts: NDArray[np.int64]) -> Batch:
         batch = windows(tokens, starts, self.spec.max_len)

@@ -51,15 +51,17 @@ def test_validation_and_test_are_the_halves_of_what_was_held_out(nanogpt):
     assert (task.parts["validation"] == counting(500, 10_000)).all()
 
 
-def test_held_out_windows_do_not_overlap_and_the_key_chooses_them(nanogpt):
-    task = load_task("tokens", data=nanogpt)
-    text = np.asarray(task.known[task.parts["test"]])
+def test_held_out_windows_do_not_overlap_and_the_key_chooses_them(tmp_path):
+    np.save(tmp_path / "all.npy", np.random.default_rng(0).integers(0, 1000, size=100_000))
+    task = load_task("tokens", data=tmp_path / "all.npy")
+    text = task.known[task.parts["test"]].tolist()
 
     rows = flat(task.held_out(Split.TEST, KEY))
 
-    windows = [text[start : start + WIDTH] for start in range(0, len(text) - WIDTH, WIDTH)]
-    found = [place for place, window in enumerate(windows) if (window == rows).all(axis=1).any()]
-    assert len(rows) == task.spec.test_rows <= len(found)
+    place = {tuple(text[start : start + 8]): start for start in range(len(text))}
+    starts = np.sort([place[tuple(row[:8].tolist())] for row in rows])
+    assert len(rows) == task.spec.test_rows and np.diff(starts).min() >= WIDTH
+    assert all(text[place[tuple(row[:8].tolist())] :][:WIDTH] == row.tolist() for row in rows)
     assert not np.array_equal(rows, flat(task.held_out(Split.TEST, bytes(32))))
 
 
