@@ -10,8 +10,8 @@ images it stays behind what knows that neighbouring pixels belong together.
 
 The width is such that the whole network has about 14 dim^2 parameters per layer for images and 3.75 dim^2 for rows,
 whatever the number of inputs. That is more than a table has examples, so half of the hidden units are left out at
-random in each training step: without that, it costs more nats than a weighted sum. Weights begin with variance 2 / fan-in, which keeps the size of what passes through
-rectifiers; biases at 0, and so does the output.
+random in each training step: without that, it learns the rows by heart. The weights of hidden layers begin with
+variance 2 / fan-in, which keeps the size of what passes through rectifiers, and biases at 0.
 
 Source: Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors (Nature 323:533);
 He et al. 2015, Delving Deep into Rectifiers (arXiv:1502.01852), section 2.2; Srivastava et al. 2014, Dropout (JMLR
@@ -25,7 +25,6 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 DROPPED = 0.5
 
 
@@ -38,8 +37,6 @@ class Model(nn.Module):
         widths = [inputs, *([width] * layers)]
         self.hidden = nn.ModuleList(rectified(before, after) for before, after in pairwise(widths))
         self.head = nn.Linear(width, spec.num_classes)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         h = inputs.flatten(1)

@@ -4,16 +4,15 @@ A stream of features to which blocks of two layers add, each seeing it normalise
 
     h = W_in flatten(x) + b;   per block:  h = h + W_2 dropout(relu(W_1 norm(h)));   y = W relu(norm(h)) + b
 
-What a block adds leaves a path free on which the inputs reach the answer as a weighted sum, so that depth cannot
-make it worse than that at the start. Hypothesis: on tables it is the strong, simple one that other designs have to
+What a block adds leaves a path free on which the inputs reach the last layer unchanged, however many blocks there
+are. Hypothesis: on tables it is the strong, simple one that other designs have to
 beat, and steadier than a plain perceptron of equal size; images it sees as rows of numbers.
 
 The paper normalises over the batch, which makes one row's answer depend on the others; here each row is normalised by
 itself, over its features (LayerNorm). Half of a block's hidden units are left out at random in each training step; the
 paper tunes that rate for each data set, and a second one behind W_2, which is left out. The stream is dim wide for rows
 and 2 dim for images, and the blocks' hidden width is such that the whole network has about 3.75 dim^2 and 14 dim^2
-parameters per block. Each block begins as the identity, its W_2 at 0 (He et al. 2019,
-arXiv:1812.01187, section 3.1, do so by the last norm's gain).
+parameters per block.
 
 Source: Gorishniy et al. 2021, Revisiting Deep Learning Models for Tabular Data (arXiv:2106.11959), section 3.2.
 """
@@ -23,7 +22,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-
 
 DROPPED = 0.5
 
@@ -57,8 +55,6 @@ class Branch(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
-        nn.init.zeros_(self.down.weight)
-        nn.init.zeros_(self.down.bias)
 
     def forward(self, h: Tensor) -> Tensor:
         y: Tensor = self.down(F.dropout(F.relu(self.up(self.norm(h))), DROPPED, self.training))
