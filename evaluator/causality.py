@@ -133,7 +133,9 @@ def perturb_suffix(run: Run, x: Tensor, donor: Tensor, boundaries: Sequence[int]
 def _trace(base: Tensor, other: Tensor, whole: Tensor, boundary: int) -> Trace:
     if not (torch.isfinite(base).all() and torch.isfinite(whole).all()):
         return Trace()
-    difference = (base - other).abs().flatten(2).amax(dim=(0, 2))
+    # What is answered to a row as a whole, (B, C), stands at one position.
+    apart = (base - other).abs()
+    difference = (apart[:, None] if apart.dim() == 2 else apart).flatten(2).amax(dim=(0, 2))
     size, position = difference.max(dim=0)
     scale = max(float(whole.abs().max()), float(base.abs().max()), 1e-30)
     return Trace(float(size), float(size) / scale, int(position), boundary)

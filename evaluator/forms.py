@@ -52,7 +52,14 @@ def random_targets(spec: TaskSpec, rows: int, length: int, generator: torch.Gene
 
 
 def loss_of(answers: Tensor, targets: Tensor, spec: TaskSpec) -> Tensor:
-    """Return the mean loss in nats over what is scored; `targets` (B, P) as `to_targets` makes them."""
+    """Return the mean loss in nats over what is scored; `targets` (B, P) as `to_targets` makes them.
+
+    Raises:
+        ValueError: the task asks for numbers, and the answers are not one for each target.
+    """
     if spec.answers == "number":
+        # A difference of (B,) and (B, 1) would be (B, B), and every answer trained towards every target.
+        if answers.shape != targets.shape:
+            raise ValueError(f"expected answers of shape {tuple(targets.shape)}, got {tuple(answers.shape)}")
         return 0.5 * (answers - targets).square().mean()
     return F.cross_entropy(answers.reshape(-1, answers.shape[-1]), targets.flatten(), ignore_index=UNSCORED)
