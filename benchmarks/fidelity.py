@@ -197,8 +197,8 @@ class Progress:
     def tell(self, run: Run) -> None:
         self._done += 1
         self._tokens_done += self._rung_tokens[run.task, run.rung]
-        left = (time.monotonic() - self._begun) * (self._tokens / self._tokens_done - 1) / 3600
-        print(f"{self._done}/{self._jobs} {line_of(run)}; {left:.1f} h left", flush=True)
+        left = (time.monotonic() - self._begun) * (self._tokens / self._tokens_done - 1) / 60
+        print(f"{self._done}/{self._jobs} {line_of(run)}; {left:.0f} min left", flush=True)
 
 
 def plan(tasks: Sequence[tuple[str, TaskSpec]], architectures: Sequence[Architecture], seeds: int) -> Iterator[Job]:

@@ -151,6 +151,7 @@ def report(figures: Figures, names: Sequence[str]) -> None:
     print(
         "between seeds: mean rho of two seeds at rung 0, long rung; ceiling: rho if the rungs differed by seeds alone"
     )
+    print(f"a mixture ranks by the mean of tanh((loss of {REFERENCE} - loss) / SD between baselines) over its tasks")
     print("seeds: what share of rho's distance from 1 they explain; core-s: rung 0, long rung, all seeds together")
     for run in figures.failures:
         print(f"failed, counts as last: {line_of(run)}")
@@ -179,8 +180,11 @@ def _tell_mixtures(names: Sequence[str], short: Values, target: Values, costs: S
     print(f"\nrung 0 of which tasks predicts the long mixture of {len(names)}? Each line: no cheaper one does as well")
     print("(of all mixtures of up to four tasks; the best of many is partly luck)")
     print(f"{'rho (95%)':>20}  core-s/architecture  rho per 100 core-s  tasks")
-    for each in frontier(list(mixtures(short, target, costs))):
+    kept = frontier(list(mixtures(short, target, costs)))
+    per_cost = [100 * each.rho / max(each.core_seconds, 0.01) for each in kept]
+    for each, worth in zip(kept, per_cost, strict=True):
         found = estimate(spearman, short[list(each.tasks)].mean(0), target)
-        per_cost = 100 * each.rho / max(each.core_seconds, 1e-9)
-        said = " + ".join(names[task] for task in each.tasks)
-        print(f"{_interval(found)}  {each.core_seconds:19.1f}  {per_cost:18.2f}  {said}")
+        said = " + ".join(names[task] for task in each.tasks) + (" (most per second)" if worth == max(per_cost) else "")
+        print(f"{_interval(found)}  {each.core_seconds:19.1f}  {worth:18.2f}  {said}")
+    if not kept:
+        print("none: no mixture ranks as the long one does")

@@ -164,9 +164,9 @@ def mixtures(scores: Values, target: Values, core_seconds: Sequence[float]) -> I
 
 
 def frontier(found: Sequence[Mixture]) -> list[Mixture]:
-    """Return, cheapest first, the mixtures that no cheaper one predicts as well as."""
+    """Return, cheapest first, the mixtures with a rho above 0 and above that of every cheaper one."""
     kept: list[Mixture] = []
     for mixture in sorted(found, key=lambda each: (each.core_seconds, -each.rho)):
-        if not kept or mixture.rho > kept[-1].rho:
+        if mixture.rho > (kept[-1].rho if kept else 0.0):
             kept.append(mixture)
     return kept
