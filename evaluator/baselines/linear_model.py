@@ -4,8 +4,8 @@ One weighted sum of all inputs for each class, or for the number that is asked f
 
     y = W flatten(x) + b
 
-Softmax over y is multinomial logistic regression; half the squared error of one y is ridge regression, by way of the
-weight decay. It cannot see that two measures matter only together, nor a shape wherever it stands. Hypothesis: on
+Softmax over y is multinomial logistic regression; half the squared error of one y, with weight decay, is close to
+ridge regression. It cannot see that two measures matter only together, nor a shape wherever it stands. Hypothesis: on
 small tables, most of what can be learned is a weighted sum, and whatever does not beat this has only added noise.
 
 Source: Cox 1958, The Regression Analysis of Binary Sequences (J. R. Stat. Soc. B 20:215); Hoerl & Kennard 1970, Ridge

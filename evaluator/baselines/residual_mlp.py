@@ -5,8 +5,8 @@ A stream of features to which blocks of two layers add, each seeing it normalise
     h = W_in flatten(x) + b;   per block:  h = h + W_2 dropout(relu(W_1 norm(h)));   y = W relu(norm(h)) + b
 
 What a block adds leaves a path free on which the inputs reach the last layer unchanged, however many blocks there
-are. Hypothesis: on tables it is the strong, simple one that other designs have to
-beat, and steadier than a plain perceptron of equal size; images it sees as rows of numbers.
+are. Hypothesis: on tables it is the strong, simple one that other designs have to beat, as long as training ends
+before it knows the rows by heart, which it does sooner than a plain perceptron; images it sees as rows of numbers.
 
 The paper normalises over the batch, which makes one row's answer depend on the others; here each row is normalised by
 itself, over its features (LayerNorm). Half of a block's hidden units are left out at random in each training step; the
