@@ -35,7 +35,10 @@ MIXERS = (
     "lstm",
     "gated_delta_attention_hybrid",
 )
-CHOICES = ("core", "all")
+MODELS = ("linear_model", "multilayer_perceptron", "residual_mlp")
+"""Whole models, for rows of numbers of any shape."""
+IMAGE_MODELS = ("convolutional_network", "vision_transformer", "image_mlp_mixer")
+"""Whole models for rows of shape (channels, height, width)."""
 
 
 def baselines_for(spec: TaskSpec, chosen: str | Sequence[str] = "core") -> tuple[Candidate, ...]:
@@ -44,7 +47,7 @@ def baselines_for(spec: TaskSpec, chosen: str | Sequence[str] = "core") -> tuple
     Raises:
         ConfigError: no baseline of the task's scope has one of the names.
     """
-    fitting = MIXERS if spec.scope is Scope.MIXER else ()
+    fitting = _fitting(spec)
     if chosen == "all":
         names: Iterable[str] = fitting
     elif chosen == "core":
@@ -60,6 +63,14 @@ def baselines_for(spec: TaskSpec, chosen: str | Sequence[str] = "core") -> tuple
     return tuple(map(baseline, names))
 
 
+def _fitting(spec: TaskSpec) -> tuple[str, ...]:
+    if spec.scope is Scope.MIXER:
+        return MIXERS
+    if spec.scope is Scope.MODEL and spec.inputs == "numbers":
+        return (*MODELS, *IMAGE_MODELS) if len(spec.input_shape) == 3 else MODELS
+    return ()
+
+
 @cache
 def baseline(name: str) -> Candidate:
     """Return the candidate in the file `name.py`: title and hypothesis are its docstring.
@@ -67,13 +78,15 @@ def baseline(name: str) -> Candidate:
     Raises:
         ConfigError: no baseline has that name.
     """
-    if name not in MIXERS:
-        raise ConfigError(f"there is no baseline {name!r}: the baselines are {', '.join(MIXERS)}")
+    if name not in (*MIXERS, *MODELS, *IMAGE_MODELS):
+        raise ConfigError(
+            f"there is no baseline {name!r}: the baselines are {', '.join((*MIXERS, *MODELS, *IMAGE_MODELS))}"
+        )
     source = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
     title, hypothesis = title_and_hypothesis(source)
     return Candidate(
         source=source,
-        scope=Scope.MIXER,
+        scope=Scope.MIXER if name in MIXERS else Scope.MODEL,
         title=title,
         hypothesis=hypothesis,
         origin="baseline",
