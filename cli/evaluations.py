@@ -188,7 +188,7 @@ def _form(spec: TaskSpec) -> str:
 
 
 def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
-    recipe = spec.recipe
+    recipe, unit = spec.recipe, "tokens" if spec.inputs == "tokens" else "rows"
     return [
         ("id", f"{spec.id} (results compare only between equal ids)"),
         ("candidate", f"scope {spec.scope.value}: dim {spec.dim}, {spec.heads} heads, {spec.layers} layers"),
@@ -201,5 +201,5 @@ def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
             f"{recipe.optimizer}, lr {recipe.lr:g}, batch {recipe.batch_size}, warm-up {recipe.warmup:.0%}, "
             f"{recipe.schedule}, clip {recipe.grad_clip:g}",
         ),
-        ("rungs", ", ".join(f"{rung.level}: {count(rung.tokens)} tokens" for rung in spec.rungs)),
+        ("rungs", ", ".join(f"{rung.level}: {count(rung.tokens)} {unit}" for rung in spec.rungs)),
     ]

@@ -70,7 +70,8 @@ class TokensTask:
         """
         if data is None:
             raise DataError(
-                "task 'tokens' needs data: --data FOLDER with train.bin and val.bin, or a file: netwright tasks show tokens"
+                "task 'tokens' needs data: --data FOLDER with train.bin and val.bin, a .bin, a .npy, or a text with "
+                "a tokenizer.json"
             )
         parts = _read(data)
         known = _frequent(parts["train"])
