@@ -1,13 +1,14 @@
 """`memorisation`: learn a fixed dictionary by heart.
 
-    dictionary   b -> 7, d -> 2, a -> 5, ...      one for the whole task: the same in training and when scored
-    inputs       b ? d ? d ? a ? ...
-    targets      . 7 . 2 . 2 . 5 ...              scored: the values
+    dictionary   b g -> 7, b c -> 2, a g -> 5, ...     one for the whole task: the same in training and when scored
+    inputs       b g ? b c ? b c ? a g ? ...
+    targets      . . 7 . . 2 . . 2 . . 5 ...           scored: the values
 
-Nothing in the row tells the answer: it has to stand in the weights. It shows what a mixer takes away from the channel
+Nothing in the row tells the answer: it has to stand in the weights. A key is two letters, and every pair of letters has
+a value of its own, so the embedding of one letter cannot hold it. It shows what a mixer takes away from the channel
 MLPs, where such facts live, since all designs have the same number of parameters.
 
-Source: memorisation of Poli et al. 2024 (arXiv:2403.17844), section 3.1.
+Source: memorisation of Poli et al. 2024 (arXiv:2403.17844), section 3.1, with keys of two tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from netwright.evaluator.tasks.base import UNSCORED, Batch
 from netwright.evaluator.tasks.generated import GeneratedTask, generated
 from netwright.types import TaskSpec
 
-KEYS, VALUES = 384, 64
+LETTERS, VALUES = 48, 32
 DICTIONARY_SEED = 2024
 SUMMARIES = {"memorisation": "learn a fixed dictionary by heart (nats per answer)"}
 
@@ -31,12 +32,11 @@ def memorisation() -> GeneratedTask:
         "memorisation",
         SUMMARIES["memorisation"],
         _draw,
-        vocab_size=KEYS + VALUES + 1,
-        max_len=32,
+        vocab_size=LETTERS + VALUES + 1,
+        max_len=48,
         chance_nats=math.log(VALUES),
-        parameters=140_000,
-        batch_size=16,
-        options={"keys": KEYS, "values": VALUES},
+        batch_size=10,
+        options={"letters": LETTERS, "values": VALUES},
     )
 
 
@@ -44,10 +44,11 @@ TASKS: Mapping[str, Callable[[], GeneratedTask]] = {"memorisation": memorisation
 
 
 def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training: bool) -> Batch:
-    n_keys, n_values = spec.options["keys"], spec.options["values"]
-    dictionary = np.random.default_rng(DICTIONARY_SEED).integers(n_keys, n_keys + n_values, size=n_keys)
-    keys = generator.integers(0, n_keys, size=(rows, spec.max_len // 2))
-    asked = np.full_like(keys, n_keys + n_values)
-    inputs = np.stack([keys, asked], axis=2).reshape(rows, spec.max_len)
-    targets = np.stack([np.full_like(keys, UNSCORED), dictionary[keys]], axis=2).reshape(rows, spec.max_len)
+    letters, values = spec.options["letters"], spec.options["values"]
+    dictionary = np.random.default_rng(DICTIONARY_SEED).integers(letters, letters + values, size=(letters, letters))
+    keys = generator.integers(0, letters, size=(rows, spec.max_len // 3, 2))
+    asked = np.full((*keys.shape[:2], 1), letters + values)
+    inputs = np.concatenate([keys, asked], axis=2).reshape(rows, spec.max_len)
+    answers = dictionary[keys[..., 0], keys[..., 1]][..., None]
+    targets = np.concatenate([np.full_like(keys, UNSCORED), answers], axis=2).reshape(rows, spec.max_len)
     return Batch(inputs, targets)

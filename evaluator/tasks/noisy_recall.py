@@ -23,7 +23,7 @@ from netwright.evaluator.tasks.generated import GeneratedTask, by_size, distinct
 from netwright.types import TaskSpec
 
 KEYS, VALUES, NOISE = 16, 16, 16
-PAIRS, SHOWN = 12, 40
+PAIRS, SHOWN = 6, 24
 """Pairs of a held-out row, and the positions among which they and their noise lie; the rest are queries."""
 SUMMARIES = {"noisy-recall": "associative recall among irrelevant tokens (nats per answer)"}
 

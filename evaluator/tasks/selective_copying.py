@@ -24,7 +24,7 @@ from netwright.types import TaskSpec
 
 CONTENT = 16
 NOISE, PROMPT = CONTENT, CONTENT + 1
-COPIED = 16
+COPIED = 8
 SUMMARIES = {"selective-copying": "copy in order what stands among noise (nats per answer)"}
 
 
@@ -34,9 +34,10 @@ def selective_copying() -> GeneratedTask:
         SUMMARIES["selective-copying"],
         _draw,
         vocab_size=CONTENT + 2,
-        max_len=64,
+        max_len=48,
         chance_nats=math.log(CONTENT),
-        options={"content": CONTENT, "min_copied": 1, "max_copied": COPIED},
+        batch_size=10,
+        options={"content": CONTENT, "min_copied": 2, "max_copied": COPIED},
     )
 
 

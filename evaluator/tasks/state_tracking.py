@@ -3,9 +3,10 @@
     parity   inputs   1 0 1 1 0      targets  1 1 0 1 1           how many ones so far, odd or even
     s3, s5   inputs   g1 g2 g3       targets  g1 g1g2 g1g2g3      the product of all permutations so far
 
-Every position is scored. Parity and the permutations of three things need a state that changes its sign or turns,
-those of five things (which no solvable group holds) a true recurrence: attention and recurrences whose transition is
-diagonal and positive cannot do them at any length with a fixed number of layers, a recurrent network can.
+Every position is scored. The permutations of five things are seven that generate all others: the identity, the swaps of
+neighbours, and both turns by one. Parity and the permutations of three things need a state that changes its sign or
+turns, those of five things (which no solvable group holds) a true recurrence: attention and recurrences whose
+transition is diagonal and positive cannot do them at any length with a fixed number of layers, a recurrent network can.
 
 Source: Merrill, Petty & Sabharwal 2024, "The Illusion of State in State-Space Models" (arXiv:2404.08819), section 5;
 Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues" (arXiv:2411.12537).
@@ -25,6 +26,7 @@ from netwright.evaluator.tasks.base import Batch
 from netwright.evaluator.tasks.generated import GeneratedTask, generated
 from netwright.types import TaskSpec
 
+LENGTH = 32
 THINGS = {"parity": 2, "s3": 3, "s5": 5}
 SUMMARIES = {
     "parity": "state tracking: is the number of ones so far odd? (nats per position)",
@@ -42,14 +44,24 @@ def state_tracking(name: str) -> GeneratedTask:
         SUMMARIES[name],
         _draw,
         vocab_size=order,
-        max_len=32,
+        max_len=LENGTH,
         chance_nats=math.log(order),
-        batch_size=16,
-        options={"things": things},
+        batch_size=512 // LENGTH,
+        options={"things": things, "drawn": drawn_from(things)},
     )
 
 
 TASKS: Mapping[str, Callable[[], GeneratedTask]] = {name: partial(state_tracking, name) for name in THINGS}
+
+
+def drawn_from(things: int) -> list[int]:
+    """Return the numbers of the permutations that rows are made of: all of two or three things, seven of more."""
+    number = {permutation: place for place, permutation in enumerate(itertools.permutations(range(things)))}
+    if things <= 3:
+        return list(number.values())
+    still = tuple(range(things))
+    swaps = [(*still[:i], i + 1, i, *still[i + 2 :]) for i in range(things - 1)]
+    return sorted(number[each] for each in (still, *swaps, (*still[1:], 0), (things - 1, *still[:-1])))
 
 
 @cache
@@ -62,7 +74,7 @@ def products(things: int) -> NDArray[np.int64]:
 
 def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training: bool) -> Batch:
     table = products(spec.options["things"])
-    inputs = generator.integers(0, len(table), size=(rows, spec.max_len))
+    inputs = generator.choice(spec.options["drawn"], size=(rows, spec.max_len))
     states = np.empty_like(inputs)
     state = np.zeros(rows, dtype=np.int64)
     for place in range(spec.max_len):

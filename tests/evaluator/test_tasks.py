@@ -16,6 +16,7 @@ from netwright.types import Split
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 WIDTH = 129
+SEQUENCES = [name for name in TASKS if name != "tokens" and load_task(name).spec.inputs == "tokens"]
 
 
 def prose(seed, size_bytes):
@@ -54,7 +55,7 @@ def windows_of(batch):
 # --- all tasks
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_a_task_offers_two_rungs_and_says_what_they_cost(name):
     task = load_task(name)
 
@@ -65,7 +66,7 @@ def test_a_task_offers_two_rungs_and_says_what_they_cost(name):
     assert task.spec.summary == TASKS[name]
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_batches_have_the_shapes_and_tokens_that_the_spec_names(name):
     task = load_task(name)
     spec = task.spec
@@ -81,7 +82,7 @@ def test_batches_have_the_shapes_and_tokens_that_the_spec_names(name):
     assert task.held_out(Split.TEST, KEY).inputs.shape[0] == spec.test_rows
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_held_out_rows_depend_on_the_secret_key_and_the_split_alone(name):
     first, second = load_task(name), load_task(name)
 
@@ -92,7 +93,7 @@ def test_held_out_rows_depend_on_the_secret_key_and_the_split_alone(name):
     assert not rows & set(windows_of(first.held_out(Split.TEST, KEY)))
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_training_rows_depend_on_the_seed_alone(name):
     task = load_task(name)
 
@@ -104,7 +105,7 @@ def test_training_rows_depend_on_the_seed_alone(name):
     assert rows(7) != rows(8)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_a_batch_costs_a_few_tenths_of_a_millisecond(name):
     task = load_task(name)
     batches = training_batches(task.spec, task.training_data(), seed=1, batch_size=task.spec.recipe.batch_size)
