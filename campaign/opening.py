@@ -131,11 +131,15 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Cam
 
 def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
     """Raise ConfigError where nobody could propose anything for the task, or its baselines are not known."""
-    baselines_for(spec, config.baselines)
-    if spec.scope is Scope.MODEL and config.llm.url is None:
+    if not baselines_for(spec, config.baselines):
         raise ConfigError(
-            f"task {spec.name!r} wants whole models, and the grammar planner writes mixers: give an LLM with --llm URL "
-            "--model NAME, or try a file of your own with `netwright evaluate`"
+            f"task {spec.name!r} would have no baseline to compare with: name some with `baselines`, or take a task of "
+            "scope mixer"
+        )
+    if spec.scope is not Scope.MIXER and config.llm.url is None:
+        raise ConfigError(
+            f"task {spec.name!r} wants candidates of scope {spec.scope.value}, and the grammar planner writes mixers: "
+            "give an LLM with --llm URL --model NAME, or try a file of your own with `netwright evaluate`"
         )
 
 

@@ -59,7 +59,7 @@ def run(
     config = load_config(
         file,
         {
-            "task": task,
+            "task": str(Path(task).resolve()) if task and task.endswith(".py") else task,
             "data": str(data.resolve()) if data else None,
             "budget.trials": trials,
             "budget.minutes": minutes,

@@ -16,7 +16,7 @@ from netwright.cli.output import count, metric_cells, metric_columns, metric_nam
 from netwright.evaluator.contract import STATIC_GATES
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.evaluator.tasks.registry import explanation, installed_tasks
-from netwright.types import Candidate, GateReport, TaskSpec, Trial, TrialStatus
+from netwright.types import Candidate, GateReport, Scope, TaskSpec, Trial, TrialStatus
 
 
 def print_check(found: Check, *, json: bool) -> None:
@@ -193,7 +193,7 @@ def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
         ("id", f"{spec.id} (results compare only between equal ids)"),
         ("candidate", f"scope {spec.scope.value}: dim {spec.dim}, {spec.heads} heads, {spec.layers} layers"),
         ("rows", _form(spec)),
-        ("parameters", f"{spec.parameters:,} for every architecture, within 2%"),
+        ("parameters", f"{'at most ' if spec.scope is Scope.MODEL else ''}{spec.parameters:,}, within 2%"),
         ("metric", spec.metric),
         ("held out", f"{spec.validation_rows} validation rows, {spec.test_rows} locked test rows"),
         (

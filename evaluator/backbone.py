@@ -24,7 +24,6 @@ from torch.nn import functional as F
 
 from netwright.evaluator.sizing import (
     CONVOLUTION_KERNEL,
-    DECODER_WIDTH,
     SIZE_TOLERANCE,
     hidden_width,
     least_hidden,
@@ -112,25 +111,8 @@ class Layer(nn.Module):
         return y
 
 
-class Decoder(nn.Module):
-    """What each position held, read out of the last one: (B, T, D) -> (B, T, D)."""
-
-    def __init__(self, spec: TaskSpec) -> None:
-        super().__init__()
-        self.places = nn.Parameter(torch.randn(spec.max_len, spec.dim))
-        self.mlp = ChannelMlp(spec.dim, DECODER_WIDTH * spec.dim, layers=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, -1:] + self.places[: x.shape[1]]
-        y: Tensor = x + self.mlp(x)
-        return y
-
-
 class Network(nn.Module):
-    """Embedding, a stack of layers and a head: tokens (B, T) int64 to logits (B, T, V) float32.
-
-    Of a task with a bottleneck a decoder makes the logits of all positions from the last one alone.
-    """
+    """Embedding, a stack of layers and a head: tokens (B, T) int64 to logits (B, T, V) float32."""
 
     def __init__(self, spec: TaskSpec) -> None:
         super().__init__()
@@ -138,7 +120,6 @@ class Network(nn.Module):
         self.norm = nn.RMSNorm(spec.dim)
         self.head = nn.Linear(spec.dim, spec.vocab_size, bias=False)
         self.layers = nn.ModuleList()
-        self.decoder = Decoder(spec) if spec.bottleneck else nn.Identity()
         nn.init.normal_(self.embedding.weight, std=1.0)
         nn.init.normal_(self.head.weight, std=INIT_STD)
 
@@ -146,7 +127,7 @@ class Network(nn.Module):
         x = self.embedding(tokens)
         for layer in self.layers:
             x = layer(x)
-        logits: Tensor = self.head(self.decoder(self.norm(x)))
+        logits: Tensor = self.head(self.norm(x))
         return logits.float()
 
 

@@ -20,10 +20,12 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netwright.errors import DataError
 from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report, shortened
@@ -39,7 +41,7 @@ from netwright.evaluator.trial import (
 )
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.job import ExitCause, Job, JobResult
-from netwright.types import Candidate, GateReport, JsonDict, Split, Trial
+from netwright.types import Candidate, GateReport, JsonDict, Split, TaskSpec, Trial
 
 if TYPE_CHECKING:
     from netwright.evaluator.tasks.base import Batch, Task
@@ -169,7 +171,7 @@ class Laboratory:
         """Return the rows of the split, made once."""
         with self._lock:
             if split not in self._held_out:
-                self._held_out[split] = self.task.held_out(split, self._key)
+                self._held_out[split] = _as_asked(self.task.held_out(split, self._key), self.spec)
             return self._held_out[split]
 
     def _training_input(self) -> dict[str, SharedInput]:
@@ -191,6 +193,24 @@ class Laboratory:
         """Return what keeps two trials of one candidate from being scored at once: they could tell each other."""
         with self._lock:
             return self._scoring[candidate.id]
+
+
+def _as_asked(rows: Batch, spec: TaskSpec) -> Batch:
+    """Return held-out rows in the types in which they travel, whatever a task of the user's own has made them in.
+
+    Raises DataError where their shapes are not those of the spec.
+    """
+    row = (spec.max_len,) if spec.inputs == "tokens" else spec.input_shape
+    if rows.inputs.shape[1:] != row or rows.targets.shape != (len(rows), spec.answer_shape[0]):
+        raise DataError(
+            f"task {spec.name!r} holds out inputs {rows.inputs.shape} and targets {rows.targets.shape}: expected rows "
+            f"of {row}, and {spec.answer_shape[0]} targets each"
+        )
+    inputs = np.int32 if spec.inputs == "tokens" else np.float32
+    targets = np.float32 if spec.answers == "number" else np.int32
+    return replace(
+        rows, inputs=rows.inputs.astype(inputs, copy=False), targets=rows.targets.astype(targets, copy=False)
+    )
 
 
 def _broken_gate(running: str, result: JobResult) -> GateReport:

@@ -319,8 +319,8 @@ class Probe:
 
     @property
     def _lengths_vary(self) -> bool:
-        """Rows of numbers have one shape, and so has what a decoder reads out of the last position."""
-        return self.spec.inputs == "tokens" and not (self.subject.whole and self.spec.bottleneck)
+        """Rows of numbers have one shape."""
+        return self.spec.inputs == "tokens"
 
     def _draw_batch(self, rows: int) -> tuple[Tensor, Tensor]:
         """Draw inputs and targets of the whole network."""

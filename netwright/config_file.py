@@ -42,8 +42,10 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
     """
     text = _read(path) if path else ""
     values = _parse(text, path)
-    if path and isinstance(values.get("data"), str):
-        values["data"] = str((path.parent / values["data"]).resolve())
+    if path:
+        for key in ("data", "task"):
+            if isinstance(values.get(key), str) and (key == "data" or values[key].endswith(".py")):
+                values[key] = str((path.parent / values[key]).resolve())
     for dotted, value in overrides.items():
         if value is not None:
             _lay_over(values, dotted.split("."), value)

@@ -85,10 +85,10 @@ class TaskSpec(Frozen):
 
     A row is `max_len` tokens, or numbers of shape `input_shape` (then `max_len` is 1: a row counts as one token). The
     answer to it is logits over the vocabulary at each position, logits over `num_classes`, or one number. `causal`:
-    whether outputs may depend on earlier inputs only; else a row may be read as a whole. `bottleneck`: whether the
-    backbone decodes all positions from the last one. `feed`: whether the training data is one stream, of which batches
-    are windows, or rows. `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the
-    SHA-256 of the data ("" where data is generated). `options` holds the task's own generator settings.
+    whether outputs may depend on earlier inputs only; else a row may be read as a whole. `feed`: whether the training
+    data is one stream, of which batches are windows, or rows. `parameters` is the budget that the backbone's sizing
+    rule meets, in scalars. `corpus` is the SHA-256 of the data, or of rows that its generator draws. `options` holds
+    the task's own generator settings.
     """
 
     name: str
@@ -112,7 +112,6 @@ class TaskSpec(Frozen):
     input_shape: tuple[int, ...] = ()
     answers: Literal["tokens", "class", "number"] = "tokens"
     num_classes: int = 0
-    bottleneck: bool = False
     feed: Literal["stream", "rows"] = "stream"
 
     @property
@@ -125,7 +124,7 @@ class TaskSpec(Frozen):
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
         # Fields that came later are left out where they say what was so before, so that known ids stay.
-        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "bottleneck", "feed")
+        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed")
         unsaid = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         text = self.model_dump_json(exclude={"summary", *unsaid})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

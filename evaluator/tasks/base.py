@@ -25,7 +25,7 @@ class Batch:
 
     `inputs` are (B, T), or (B, *input_shape) where rows are numbers; `targets` are (B, P) for the P positions that are
     answered, `UNSCORED` where nothing is scored. `floor_nats` (B, P), where the source of the data is known, is the
-    entropy of each target given all that came before it: no model can have a lower expected loss.
+    entropy of each target for who knows the source: a lower bound on the expected loss of any model.
     """
 
     inputs: NDArray[Any]

@@ -7,6 +7,7 @@ deck, or in another split, is drawn again.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.errors import DataError
+from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.tasks.base import UNSCORED, Batch, describe_costs, keyed_generator
 from netwright.evaluator.tasks.feed import VOCABULARY_MAX, pack_rows
 from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
@@ -26,6 +28,8 @@ DECK_TOKENS_MAX = 1 << 26
 """256 MiB with targets; longer trainings meet rows again."""
 TOKENS_PER_SECOND = 45_000
 _REDRAWS = 20
+_SAMPLED = 256
+"""How many rows of each kind stand for what a task draws, in its id."""
 
 
 class Draw(Protocol):
@@ -44,6 +48,20 @@ class GeneratedTask:
     draw: Draw
     chance_nats: float
     tokens_per_second: int = TOKENS_PER_SECOND
+
+    def __post_init__(self) -> None:
+        """Look at a few rows, so that what cannot be used is told at once, and other rows make another task.
+
+        Raises:
+            DataError: `draw` raises, or its rows do not fit the spec.
+        """
+        if not self.spec.corpus:
+            digest = hashlib.sha256()
+            for training in (True, False):
+                rows = self._drawn(np.random.default_rng(0), _SAMPLED, training=training)
+                for values in (rows.inputs, rows.targets, rows.floor_nats):
+                    digest.update(b"" if values is None else values.tobytes())
+            object.__setattr__(self, "spec", self.spec.model_copy(update={"corpus": digest.hexdigest()}))
 
     @property
     def details(self) -> str:
@@ -93,10 +111,10 @@ class GeneratedTask:
     def _drawn(self, generator: np.random.Generator, rows: int, *, training: bool) -> Batch:
         try:
             batch = self.draw(generator, self.spec, rows, training=training)
-        # The draw of a user's own task may fail in any way.
+            wrong = _what_is_wrong(batch, self.spec, rows)
+        # The draw of a user's own task may fail in any way, and return anything.
         except Exception as error:
             raise DataError(f"task {self.spec.name!r}: draw raised {type(error).__name__}: {error}") from error
-        wrong = _what_is_wrong(batch, self.spec, rows)
         if wrong:
             raise DataError(f"task {self.spec.name!r} drew rows that do not fit its spec: {wrong}")
         return Batch(batch.inputs.astype(np.int32), batch.targets.astype(np.int32), batch.floor_nats)
@@ -122,8 +140,9 @@ def generated(
     Raises:
         ValueError: the sizes make no task.
     """
-    if not 2 <= vocab_size <= VOCABULARY_MAX:
-        raise ValueError(f"vocab_size of task {name!r} must be 2 to {VOCABULARY_MAX}, got {vocab_size}")
+    fixed = {"feed", "inputs", "answers", "num_classes", "input_shape", "corpus"} & fields.keys()
+    if fixed:
+        raise ValueError(f"{sorted(fixed)[0]} of task {name!r} cannot be chosen: generated rows are tokens")
     spec = {
         "scope": Scope.MIXER,
         "dim": 64,
@@ -137,12 +156,30 @@ def generated(
         "rungs": tuple(Rung(level=level, tokens=tokens) for level, tokens in enumerate(rungs)),
         **fields,
     }
-    return GeneratedTask(
-        TaskSpec(name=name, summary=summary, vocab_size=vocab_size, max_len=max_len, parameters=parameters, **spec),
-        draw,
-        chance_nats,
-        tokens_per_second,
-    )
+    made = TaskSpec(name=name, summary=summary, vocab_size=vocab_size, max_len=max_len, parameters=parameters, **spec)
+    _check_sizes(made)
+    return GeneratedTask(made, draw, chance_nats, tokens_per_second)
+
+
+def _check_sizes(spec: TaskSpec) -> None:
+    budgets = [rung.tokens for rung in spec.rungs]
+    step = spec.recipe.batch_size * spec.max_len
+    for what, value, fine, wanted in (
+        ("vocab_size", spec.vocab_size, 2 <= spec.vocab_size <= VOCABULARY_MAX, f"2 to {VOCABULARY_MAX}"),
+        ("max_len", spec.max_len, spec.max_len >= 2, "at least 2"),
+        ("validation_rows", spec.validation_rows, spec.validation_rows >= 2, "at least 2"),
+        ("test_rows", spec.test_rows, spec.test_rows >= 2, "at least 2"),
+        ("heads", spec.heads, spec.dim % spec.heads == 0, f"a divisor of dim ({spec.dim})"),
+        ("parameters", spec.parameters, mixer_allowance(spec) > 0, "more: embedding and head alone take them"),
+        (
+            "rungs",
+            budgets,
+            bool(budgets) and budgets == sorted(set(budgets)) and budgets[0] >= step,
+            f"rising, from at least one training step ({step:,} tokens)",
+        ),
+    ):
+        if not fine:
+            raise ValueError(f"{what} of task {spec.name!r} must be {wanted}, got {value}")
 
 
 def draw_sizes(
@@ -202,6 +239,11 @@ def _joined(batches: list[Batch]) -> Batch:
 
 def _what_is_wrong(batch: Batch, spec: TaskSpec, rows: int) -> str:
     shape = (rows, spec.max_len)
+    if not isinstance(batch, Batch):
+        return f"draw returned {type(batch).__name__}, expected a Batch"
+    floor = batch.floor_nats
+    if floor is not None and (floor.shape != shape or not np.isfinite(floor).all()):
+        return f"floor_nats is of shape {floor.shape}, expected finite numbers of shape {shape}"
     for name, values in (("inputs", batch.inputs), ("targets", batch.targets)):
         if values.shape != shape or not np.issubdtype(values.dtype, np.integer):
             return f"{name} are {values.dtype} of shape {values.shape}, expected integers of shape {shape}"

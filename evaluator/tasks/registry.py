@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import sys
+import tokenize
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from netwright.errors import ConfigError
+from netwright.errors import ConfigError, NetwrightError
 from netwright.evaluator.tasks import (
     automata,
     bytes_lm,
-    compression,
     fuzzy_recall,
     memorisation,
     noisy_recall,
@@ -38,7 +39,6 @@ _FAMILIES = (
     noisy_recall,
     fuzzy_recall,
     selective_copying,
-    compression,
     memorisation,
     automata,
     state_tracking,
@@ -72,13 +72,16 @@ def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int]
     task = _load(name, data)
     if rung_tokens is None:
         return task
-    return replace(task, spec=_with_rungs(task.spec, rung_tokens))  # type: ignore[type-var]
+    if not is_dataclass(task):
+        raise ConfigError(f"the rungs of task {name!r} are its own: leave rung_tokens out, or make it a dataclass")
+    return replace(task, spec=_with_rungs(task.spec, rung_tokens))
 
 
 def explanation(name: str) -> str:
     """Return what a task's file says of it, with an example and its source; "" for one of an installed package."""
     if name.endswith(".py"):
-        return ast.get_docstring(ast.parse(Path(name).read_text(encoding="utf-8"))) or ""
+        with tokenize.open(name) as file:
+            return ast.get_docstring(ast.parse(file.read())) or ""
     modules = {"bytes": bytes_lm, "tokens": tokens_lm} | {each: family for family in _FAMILIES for each in family.TASKS}
     return (modules[name].__doc__ or "").strip() if name in modules else ""
 
@@ -115,6 +118,7 @@ def _imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"netwright_task_{path.stem}", path)
     assert spec is not None and spec.loader is not None  # a path that ends in .py has a loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses of the file look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -129,12 +133,15 @@ def _checked(whence: str, load: Callable[[], Any]) -> Task:
     """Return the task that `load` makes; whatever the user's code raises is told with where it comes from."""
     try:
         task = load()
-    except ConfigError:
+    except NetwrightError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{whence} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not isinstance(getattr(task, "spec", None), TaskSpec) or not callable(getattr(task, "held_out", None)):
+    if not isinstance(getattr(task, "spec", None), TaskSpec):
         raise ConfigError(f"{whence} is a {type(task).__name__}, expected a task as `generated` makes it")
+    for member in ("details", "training_data", "held_out"):
+        if not hasattr(task, member):
+            raise ConfigError(f"{whence} is a task without `{member}`: see netwright.evaluator.tasks.Task")
     checked: Task = task
     return checked
 

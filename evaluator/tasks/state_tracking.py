@@ -4,9 +4,10 @@
     s3, s5   inputs   g1 g2 g3       targets  g1 g1g2 g1g2g3      the product of all permutations so far
 
 Every position is scored. The permutations of five things are seven that generate all others: the identity, the swaps of
-neighbours, and both turns by one. Parity and the permutations of three things need a state that changes its sign or
-turns, those of five things (which no solvable group holds) a true recurrence: attention and recurrences whose
-transition is diagonal and positive cannot do them at any length with a fixed number of layers, a recurrent network can.
+neighbours, and both turns by one. A linear recurrence with positive, diagonal transitions cannot do parity or the
+permutations of three things at any length. Those of five (no solvable group) take a recurrence that is not diagonal,
+and are beyond attention of a fixed depth unless TC0 = NC1. In a short training, what has been learned so far counts
+more.
 
 Source: Merrill, Petty & Sabharwal 2024, "The Illusion of State in State-Space Models" (arXiv:2404.08819), section 5;
 Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues" (arXiv:2411.12537).
@@ -45,7 +46,7 @@ def state_tracking(name: str) -> GeneratedTask:
         _draw,
         vocab_size=order,
         max_len=LENGTH,
-        chance_nats=math.log(order),
+        chance_nats=_chance(things),
         batch_size=512 // LENGTH,
         options={"things": things, "drawn": drawn_from(things)},
     )
@@ -62,6 +63,19 @@ def drawn_from(things: int) -> list[int]:
     still = tuple(range(things))
     swaps = [(*still[:i], i + 1, i, *still[i + 2 :]) for i in range(things - 1)]
     return sorted(number[each] for each in (still, *swaps, (*still[1:], 0), (things - 1, *still[:-1])))
+
+
+def _chance(things: int) -> float:
+    """Return the mean entropy of the state for who knows the position alone, in nats."""
+    table, drawn = products(things), drawn_from(things)
+    chances = np.zeros(len(table))
+    chances[0], entropies = 1.0, []
+    for _ in range(LENGTH):
+        after = [np.bincount(table[:, token], weights=chances, minlength=len(table)) for token in drawn]
+        chances = np.mean(after, axis=0)
+        met = chances[chances > 0]
+        entropies.append(-float((met * np.log(met)).sum()))
+    return sum(entropies) / len(entropies)
 
 
 @cache

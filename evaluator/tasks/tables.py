@@ -115,7 +115,7 @@ def _spec(name: str, parts: Mapping[str, Batch], answers: Literal["class", "numb
     digest = hashlib.sha256()
     for part in parts.values():
         digest.update(part.inputs.tobytes() + part.targets.tobytes())
-    # A table has so few rows that longer trainings learn them by heart, and the linear model would win.
+    # A table has so few rows that longer trainings learn them by heart.
     budgets, lr = ((20_000, 60_000), 3e-3) if name == "digits" else ((5_000, 10_000), 1e-3)
     return TaskSpec(
         name=name,

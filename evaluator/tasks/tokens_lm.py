@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from netwright.errors import DataError
 from netwright.evaluator.tasks.base import Batch, describe_costs, keyed_generator
 from netwright.evaluator.tasks.corpus import SEPARATOR, load_corpus
-from netwright.evaluator.tasks.feed import pack_rows, windows
+from netwright.evaluator.tasks.feed import pack_rows
 from netwright.evaluator.tasks.generated import DECK_TIMES, DECK_TOKENS_MAX
 from netwright.types import Recipe, Rung, Scope, Split, TaskSpec
 
@@ -106,12 +106,10 @@ class TokensTask:
         return self._windows(tokens, first + np.sort(cells) * width)
 
     def _windows(self, tokens: Tokens, starts: NDArray[np.int64]) -> Batch:
-        batch = windows(tokens, starts, self.spec.max_len)
-        return Batch(self._as_known(batch.inputs), self._as_known(batch.targets))
-
-    def _as_known(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
-        met = (tokens >= 0) & (tokens < len(self.known))
-        return np.where(met, self.known[np.where(met, tokens, 0)], 0)
+        cut = tokens[starts[:, None] + np.arange(self.spec.max_len + 1)]
+        met = (cut >= 0) & (cut < len(self.known))
+        known = self.known[np.where(met, cut, 0)] * met
+        return Batch(np.ascontiguousarray(known[:, :-1]), np.ascontiguousarray(known[:, 1:]))
 
 
 def _read(data: Path) -> dict[str, Tokens]:
@@ -142,7 +140,9 @@ def _mapped(path: Path) -> Tokens:
         tokens: Tokens = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as tokens: {error}") from None
-    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+    if not isinstance(tokens, np.ndarray):
+        raise DataError(f"{path} is an archive of arrays: expected one array with one axis of whole numbers")
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
         raise DataError(f"{path} holds {tokens.dtype} of shape {tokens.shape}: expected one axis of whole numbers")
     return tokens
 

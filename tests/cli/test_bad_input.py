@@ -271,7 +271,7 @@ def test_a_task_for_whole_models_is_refused_where_nobody_could_propose_one(said:
     code, message = said("run", "--task", "digits")
 
     assert code == 2
-    assert "'digits' wants whole models" in message and "--llm URL" in message
+    assert "'digits' wants candidates of scope model" in message and "--llm URL" in message
 
 
 def test_a_task_file_that_raises_is_named_with_what_it_raised(said: Said, tmp_path: Path) -> None:

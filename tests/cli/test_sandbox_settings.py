@@ -222,3 +222,12 @@ def test_show_lists_every_process_of_a_trial_and_its_layers_once(
     assert printed.count("no_new_privs (set-uid programs gain nothing)") == 1
     assert "policy fc9f964a516d" in printed and "58 ms" in printed
     assert [JobLog.model_validate(job) for job in told["trials"][0]["jobs"]] == list(JOBS)
+
+
+def test_a_task_file_is_found_from_the_campaign_file_and_stays_found(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('task = "tasks/mine.py"\n')
+
+    config = load_config(tmp_path / "c.toml", {})
+
+    assert config.task == str((tmp_path / "tasks" / "mine.py").resolve())
+    assert config.campaign_name == "mine"

@@ -137,8 +137,9 @@ def test_files_that_are_no_tokens_are_refused(tmp_path, name, content, words):
         (np.zeros(50_000), "holds float64"),
         (np.arange(50_000) - 7, "tokens reach from -7 to"),
         (np.array([{}] * 9), "cannot be read as tokens"),
+        (np.zeros(50_000, dtype="m8[s]"), "holds timedelta64"),
     ],
-    ids=["two axes", "floats", "negative", "objects"],
+    ids=["two axes", "floats", "negative", "objects", "durations"],
 )
 def test_arrays_that_are_no_tokens_are_refused(tmp_path, tokens, words):
     np.save(tmp_path / "all.npy", tokens, allow_pickle=True)
