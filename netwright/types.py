@@ -86,9 +86,9 @@ class TaskSpec(Frozen):
     A row is `max_len` tokens, or numbers of shape `input_shape` (then `max_len` is 1: a row counts as one token). The
     answer to it is logits over the vocabulary at each position, logits over `num_classes`, or one number. `causal`:
     whether outputs may depend on earlier inputs only; else a row may be read as a whole. `feed`: whether the training
-    data is one stream, of which batches are windows, or rows. `parameters` is the budget that the backbone's sizing
-    rule meets, in scalars. `corpus` is the SHA-256 of the data, or of rows that its generator draws. `options` holds
-    the task's own generator settings.
+    data is one stream, of which batches are windows, or rows, of which `hand` neighbours are dealt together.
+    `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the data,
+    or of rows that its generator draws. `options` holds the task's own generator settings.
     """
 
     name: str
@@ -113,6 +113,7 @@ class TaskSpec(Frozen):
     answers: Literal["tokens", "class", "number"] = "tokens"
     num_classes: int = 0
     feed: Literal["stream", "rows"] = "stream"
+    hand: Annotated[int, Field(ge=1)] = 1
 
     @property
     def answer_shape(self) -> tuple[int, int]:
@@ -124,7 +125,7 @@ class TaskSpec(Frozen):
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
         # Fields that came later are left out where they say what was so before, so that known ids stay.
-        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed")
+        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand")
         unsaid = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         text = self.model_dump_json(exclude={"summary", *unsaid})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

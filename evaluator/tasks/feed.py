@@ -49,13 +49,15 @@ def _windows(spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size:
 
 
 def _decks(spec: TaskSpec, data: memoryview | bytes, *, seed: int, batch_size: int) -> Iterator[Batch]:
-    """Deal every row once before any is dealt again."""
+    """Deal every row once before any is dealt again, `spec.hand` neighbours together."""
     rows = _unpack_rows(data, spec)
     generator = np.random.default_rng([seed, 2])
     waiting = np.empty(0, dtype=np.int64)
     while True:
         while len(waiting) < batch_size:
-            waiting = np.concatenate([waiting, generator.permutation(len(rows))])
+            hands = generator.permutation(len(rows) // spec.hand)
+            dealt = hands[:, None] * spec.hand + np.arange(spec.hand)
+            waiting = np.concatenate([waiting, dealt.ravel()])
         dealt, waiting = waiting[:batch_size], waiting[batch_size:]
         yield Batch(_widened(rows.inputs[dealt]), _widened(rows.targets[dealt]))
 

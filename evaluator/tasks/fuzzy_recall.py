@@ -61,7 +61,7 @@ def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training
         tokens, asked = _pressed_together(words.reshape(count, -1), scored.reshape(count, -1), length + 1)
         return tokens[:, :-1], np.where(asked[:, 1:], tokens[:, 1:], UNSCORED)
 
-    sizes = draw_sizes(generator, rows, options["min_entries"], options["max_entries"], training=training)
+    sizes = draw_sizes(generator, spec, rows, options["min_entries"], options["max_entries"], training=training)
     return by_size(sizes, draw)
 
 

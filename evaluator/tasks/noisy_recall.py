@@ -64,5 +64,5 @@ def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training
         np.put_along_axis(targets, places, np.take_along_axis(values, asked, axis=1), axis=1)
         return inputs, targets
 
-    sizes = draw_sizes(generator, rows, options["min_pairs"], options["max_pairs"], training=training)
+    sizes = draw_sizes(generator, spec, rows, options["min_pairs"], options["max_pairs"], training=training)
     return by_size(sizes, draw)

@@ -91,7 +91,7 @@ def _draw_recall(generator: np.random.Generator, spec: TaskSpec, rows: int, *, t
         answers = np.take_along_axis(values, asked, axis=1)
         return inputs, np.concatenate([np.full_like(shown, UNSCORED), answers], axis=1)
 
-    sizes = draw_sizes(generator, rows, options["min_pairs"], options["max_pairs"], training=training)
+    sizes = draw_sizes(generator, spec, rows, options["min_pairs"], options["max_pairs"], training=training)
     return by_size(sizes, draw)
 
 
@@ -111,5 +111,5 @@ def _draw_mqar(generator: np.random.Generator, spec: TaskSpec, rows: int, *, tra
         np.put_along_axis(targets, places, values, axis=1)
         return inputs, targets
 
-    sizes = draw_sizes(generator, rows, options["min_pairs"], options["max_pairs"], training=training)
+    sizes = draw_sizes(generator, spec, rows, options["min_pairs"], options["max_pairs"], training=training)
     return by_size(sizes, draw)

@@ -56,5 +56,5 @@ def _draw(generator: np.random.Generator, spec: TaskSpec, rows: int, *, training
         inputs[:, -copied:], targets[:, -copied:] = PROMPT, content
         return inputs, targets
 
-    sizes = draw_sizes(generator, rows, options["min_copied"], options["max_copied"], training=training)
+    sizes = draw_sizes(generator, spec, rows, options["min_copied"], options["max_copied"], training=training)
     return by_size(sizes, draw)
