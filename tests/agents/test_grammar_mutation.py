@@ -131,7 +131,8 @@ def test_a_mutated_gene_leaves_the_other_layers_and_branches_alone() -> None:
 
 
 def test_a_cross_has_parts_of_both_parents() -> None:
-    first, second = BASELINE_GENOTYPES["softmax attention"], BASELINE_GENOTYPES["deltanet"]
+    first = BASELINE_GENOTYPES["Softmax attention with rotary positions"]
+    second = BASELINE_GENOTYPES["DeltaNet (delta rule)"]
 
     children = {combine(np.random.default_rng(seed), first, second, GRAMMAR) for seed in range(40)}
 
