@@ -132,7 +132,8 @@ def _trained(task: Task, job: Job) -> tuple[float, float]:
     spec, source = task.spec, job.architecture.source
     recipe = recipe_of(source, spec.recipe)
     network = seeded_network(spec, load_factory(source, spec), seed=job.seed, dropout=recipe.dropout)
-    rows, steps = batch_rows(spec, recipe, job.rung), step_count(spec, recipe, job.rung)
+    tokens = spec.rungs[job.rung].tokens
+    rows, steps = batch_rows(spec, recipe, tokens=tokens), step_count(spec, recipe, tokens=tokens)
     batches = training_batches(spec, task.training_data(), seed=job.seed, batch_size=rows)
     seed_all(job.seed)
     begun = time.process_time()

@@ -33,10 +33,14 @@ def measure(task: Task, name: str, *, seed: int, rung: int) -> tuple[float, floa
     spec = task.spec
     torch.manual_seed(seed)
     network = build_network(spec, importlib.import_module(f"netwright.evaluator.baselines.{name}").Mixer)
-    recipe = spec.recipe
-    batches = training_batches(spec, task.training_data(), seed=seed, batch_size=batch_rows(spec, recipe, rung))
+    recipe, tokens = spec.recipe, spec.rungs[rung].tokens
+    batches = training_batches(
+        spec, task.training_data(), seed=seed, batch_size=batch_rows(spec, recipe, tokens=tokens)
+    )
     begun = time.process_time()
-    train(network, batches, spec, recipe, steps=step_count(spec, recipe, rung), on_progress=lambda progress: None)
+    train(
+        network, batches, spec, recipe, steps=step_count(spec, recipe, tokens=tokens), on_progress=lambda progress: None
+    )
     cpu_seconds = time.process_time() - begun
     with torch.no_grad():
         loss = float(batch_loss(network.eval(), task.held_out(Split.VALIDATION, KEY), spec))

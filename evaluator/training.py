@@ -1,6 +1,6 @@
 """Train one network for a fixed number of tokens, the same way every time.
 
-One step is one batch; `budget` says how many the rung's tokens pay for.
+One step is one batch; `budget` says how many the tokens pay for.
 The learning rate climbs during the warm-up and then falls along the schedule to a tenth of its peak.
 """
 

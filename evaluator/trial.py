@@ -112,21 +112,21 @@ class TrialRun:
             if progress is not None and on_progress is not None:
                 on_progress(progress)
 
-        recipe = self._recipe()
+        recipe, tokens = self._recipe(), self.spec.rungs[self.rung].tokens
         room = scoring.weight_bytes_max(self.spec)
         job = Job(
             entry=TRAIN_ENTRY,
-            payload=self._payload() | {"recipe": dump(recipe), "rung": self.rung},
+            payload=self._payload() | {"recipe": dump(recipe), "tokens": tokens},
             inputs=self.bench.data,
             outputs={"weights": room},
-            limits=self.bench.limits.train(self.spec.rungs[self.rung].tokens),
+            limits=self.bench.limits.train(tokens),
         )
         self.training = result = self.bench.run(job, listen)
         reply = self._training_reply(result)
-        self._check_steps(reply, recipe)
+        self._check_steps(reply, recipe, tokens)
         self.facts |= {
             "steps": reply.steps,
-            "tokens": budget.tokens_of(self.spec, recipe, self.rung, reply.steps),
+            "tokens": budget.tokens_of(self.spec, recipe, reply.steps, tokens=tokens),
             "curve": reply.curve,
             "flops_per_token": reply.flops_per_token,
             "telemetry": {"train_seconds": reply.train_seconds},
@@ -254,12 +254,12 @@ class TrialRun:
             raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
         return reply
 
-    def _check_steps(self, reply: TrainReply, recipe: Recipe) -> None:
+    def _check_steps(self, reply: TrainReply, recipe: Recipe, tokens: int) -> None:
         """End the trial of a training that says it took other steps than paid for.
 
         A process that trains longer and says otherwise is bounded by the time limit alone.
         """
-        paid = budget.step_count(self.spec, recipe, self.rung)
+        paid = budget.step_count(self.spec, recipe, tokens=tokens)
         if reply.steps > paid or (reply.status == "done" and reply.steps != paid):
             raise TrialEnded(
                 TrialStatus.CRASHED,

@@ -41,7 +41,7 @@ def check_candidate(job: ChildJob) -> JsonDict:
 
 
 def train_candidate(job: ChildJob) -> JsonDict:
-    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, rung, seed, device.
+    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, tokens, seed, device.
 
     Stages: compile, build, first step, training.
     """
@@ -126,10 +126,10 @@ def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
 
 
 def _train(job: ChildJob) -> JsonDict:
-    """Train for what the rung pays. All that decides how long is settled before the candidate's code runs."""
+    """Train on the tokens that were paid for. All that decides how long is settled before the candidate's code runs."""
     payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
-    device, seed, rung = payload["device"], payload["seed"], payload["rung"]
-    rows, steps = budget.batch_rows(spec, recipe, rung), budget.step_count(spec, recipe, rung)
+    device, seed, tokens = payload["device"], payload["seed"], payload["tokens"]
+    rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
     batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
     audited = _audit_rows(job, spec)
     factory = loading.load_factory(payload["source"], spec, job.stage)

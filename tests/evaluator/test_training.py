@@ -76,18 +76,18 @@ def test_training_lowers_the_loss_and_reports_a_curve(optimizer):
 
 
 def test_the_token_budget_buys_whole_steps():
-    assert budget.step_count(SPEC, SPEC.recipe, 0) == 1_280 // (8 * 16)
-    assert budget.step_count(SPEC, Recipe(batch_size=16), 0) == 1_280 // (16 * 16)
+    assert budget.step_count(SPEC, SPEC.recipe, tokens=1_280) == 1_280 // (8 * 16)
+    assert budget.step_count(SPEC, Recipe(batch_size=16), tokens=1_280) == 1_280 // (16 * 16)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 60, 80, 81, 1024])
-@pytest.mark.parametrize("rung", [0, 1])
-def test_no_batch_size_buys_more_tokens_than_the_rung_has(batch_size, rung):
+@pytest.mark.parametrize("paid", [1_280, 3_840])
+def test_no_batch_size_buys_more_tokens_than_were_paid_for(batch_size, paid):
     recipe = Recipe(batch_size=batch_size)
 
-    tokens = budget.step_count(SPEC, recipe, rung) * budget.batch_rows(SPEC, recipe, rung) * SPEC.max_len
+    steps = budget.step_count(SPEC, recipe, tokens=paid)
 
-    assert 0 < tokens <= SPEC.rungs[rung].tokens
+    assert 0 < budget.tokens_of(SPEC, recipe, steps, tokens=paid) <= paid
 
 
 @pytest.mark.parametrize(("schedule", "last"), [("cosine", 0.1), ("linear", 0.1), ("constant", 1.0)])
