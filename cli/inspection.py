@@ -118,7 +118,7 @@ def _trial_cells(trial: JsonDict, metrics: Sequence[str]) -> list[object]:
     return [
         trial["rung"],
         trial["seed"],
-        trial["split"],
+        trial["split"] if trial["rate"] == 1.0 else f"{trial['split']}, lr x {trial['rate']:g}",
         trial["status"],
         _loss(trial["loss_nats"]),
         *metric_cells(trial["metrics"], metrics),

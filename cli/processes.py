@@ -67,4 +67,5 @@ def _name(trial: JsonDict) -> str:
     """`0/1` is rung 0, seed 1."""
     split = "" if trial["split"] == "validation" else f" {trial['split']}"
     again = f" again {trial['repeat']}" if trial["repeat"] else ""
-    return f"{trial['rung']}/{trial['seed']}{split}{again}"
+    rate = f" lr x {trial['rate']:g}" if trial["rate"] != 1.0 else ""
+    return f"{trial['rung']}/{trial['seed']}{split}{rate}{again}"

@@ -71,6 +71,20 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
         raise ValueError(str(finding)) from None
 
 
+def scaled(recipe: Recipe, rate: float) -> Recipe:
+    """Return `recipe` with `rate` times its learning rate.
+
+    Raises: ValueError where no recipe may have that rate.
+    """
+    try:
+        return Recipe.model_validate(recipe.model_dump() | {"lr": recipe.lr * rate})
+    except ValidationError:
+        raise ValueError(
+            f"{rate:g} times the learning rate {recipe.lr:g} is {recipe.lr * rate:g}, and a recipe's lies between "
+            "1e-06 and 1: choose other factors"
+        ) from None
+
+
 def recipe_overrides(source: str) -> dict[str, Any]:
     """Return what the source's RECIPE sets, as it stands there; {} where there is none that can be read."""
     tree, _ = _parse(source)

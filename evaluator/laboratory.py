@@ -126,12 +126,14 @@ class Laboratory:
         split: Split = Split.VALIDATION,
         on_progress: Callable[[Progress], None] | None = None,
         repeat: int = 0,
+        rate: float = 1.0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
     ) -> Trial:
         """Train the candidate at `rung` with `seed` and score it on `split`.
 
         With `repeat` n it is the n-th repetition of that trial: the same training, asked the same, audited afresh.
+        `rate` is a factor on the recipe's learning rate; one that no recipe may have ends the trial before it begins.
 
         `on_progress` is called from this thread. `store_weights` gets the weight file of a trial that is done and
         returns the name under which the trial remembers it.
@@ -145,9 +147,9 @@ class Laboratory:
             data=self._training_input(),
             rows=self.held_out(split),
             asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
-            twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}"),
+            twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
         )
-        run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, cancel=cancel)
+        run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, rate=rate, cancel=cancel)
         try:
             run.train(on_progress)
             with self._alone(candidate):

@@ -44,7 +44,7 @@ def doubt(trials: Sequence[Trial], *, device: str = "cpu") -> str:
 
 
 def _key(trial: Trial) -> tuple[object, ...]:
-    return trial.candidate_id, trial.task_id, trial.rung, trial.seed, trial.split
+    return trial.candidate_id, trial.task_id, trial.rung, trial.seed, trial.split, trial.rate
 
 
 def _held_together(first: Trial, again: Trial, device: str) -> Repetition:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netwright.evaluator import budget, scoring
-from netwright.evaluator.contract import recipe_of
+from netwright.evaluator.contract import recipe_of, scaled
 from netwright.evaluator.job_logs import scoring_log, training_log
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
@@ -93,6 +93,7 @@ class TrialRun:
     seed: int
     split: Split
     repeat: int
+    rate: float
     cancel: threading.Event | None
     facts: dict[str, Any] = field(default_factory=dict)
     training: JobResult | None = None
@@ -154,6 +155,7 @@ class TrialRun:
             seed=self.seed,
             split=self.split,
             repeat=self.repeat,
+            rate=self.rate,
             usage=self._usage(),
             jobs=self._job_logs(),
             **self.facts,
@@ -234,7 +236,7 @@ class TrialRun:
 
     def _recipe(self) -> Recipe:
         try:
-            return recipe_of(self.candidate.source, self.spec.recipe)
+            return scaled(recipe_of(self.candidate.source, self.spec.recipe), self.rate)
         except ValueError as error:
             raise TrialEnded(TrialStatus.CRASHED, str(error)) from None
 

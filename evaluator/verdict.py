@@ -47,6 +47,7 @@ def verdict_of(comparison: Comparison, *, rival_id: str, changed: str = "", riva
         rival_id=rival_id,
         delta_nats=comparison.delta_nats,
         interval=comparison.interval,
+        p_value=comparison.p_value,
         changed=changed,
         words=comparison_words(comparison, rival_title or _PARENT),
     )

@@ -1,13 +1,14 @@
-"""The parts of a memory that fill slowly: replies of endpoints, lessons with evidence, outside knowledge."""
+"""The parts of a memory that fill slowly: replies of endpoints, lessons, knowledge, looks at the locked split."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
 from netwright.memory.connection import Connection, now
-from netwright.memory.records import Knowledge, Lesson, LlmTotals
-from netwright.memory.rows import insert, llm_of, llm_row, storable
+from netwright.memory.records import Knowledge, Lesson, LlmTotals, Opening
+from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json
 from netwright.types import LlmCall
 
 
@@ -61,6 +62,18 @@ class Learning:
         lessons = [_lesson(rows) for rows in by_id.values()]
         lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
         return lessons[:limit]
+
+    def put_opening(self, campaign_id: int | None, opening: Opening) -> None:
+        """Keep that the locked split is about to be opened; the same look is kept once."""
+        row = {**opening.model_dump(), "seeds": to_json(sorted(opening.seeds))}
+        with self.connection.write() as conn:
+            insert(conn, "openings", {"campaign_id": campaign_id, **row, "opened_at": now()}, ignore=True)
+
+    def openings(self, task_id: str) -> list[Opening]:
+        """Every look at the locked split of a task, oldest first."""
+        found = self.connection.rows("SELECT * FROM openings WHERE task_id = ? ORDER BY id", (task_id,))
+        names = [name for name in Opening.model_fields if name != "seeds"]
+        return [Opening(**{name: row[name] for name in names}, seeds=json.loads(row["seeds"])) for row in found]
 
     def put_knowledge(self, item: Knowledge) -> None:
         """Keep a piece of outside knowledge, once per kind, title and source."""

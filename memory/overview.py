@@ -37,6 +37,7 @@ class TreeRow:
     rung: int | None
     outcome: str | None
     delta_nats: float | None
+    p_value: float | None
     stage: str
     failure: str
     visits: int

@@ -120,14 +120,14 @@ def show(memory: Memory, prefix: str) -> Shown:
             "SELECT task_id, gate, passed, severity, message, evidence, seconds FROM gates "
             "WHERE candidate_id = ? AND superseded = 0 ORDER BY id"
         ),
-        trials=[trial.model_dump(mode="json") for trial in memory.trials(candidate_id=candidate.id, repeats=True)],
+        trials=[trial.model_dump(mode="json") for trial in memory.trials(candidate_id=candidate.id, everything=True)],
         scores=rows(
             "SELECT p.name AS campaign, s.node, s.value, s.standard_error, s.rung, s.seeds, s.created_at "
             "FROM scores s JOIN campaigns p ON p.id = s.campaign_id WHERE s.candidate_id = ? ORDER BY s.id"
         ),
         verdicts=rows(
             "SELECT p.name AS campaign, v.node, v.outcome, v.rival_id, c.short AS rival_short, "
-            "c.title AS rival_title, v.delta_nats, v.low_nats, v.high_nats, v.level, v.changed, v.words, "
+            "c.title AS rival_title, v.delta_nats, v.low_nats, v.high_nats, v.level, v.p_value, v.changed, v.words, "
             "v.lesson, v.author, v.created_at FROM verdicts v JOIN campaigns p ON p.id = v.campaign_id "
             "LEFT JOIN candidates c ON c.id = v.rival_id WHERE v.candidate_id = ? ORDER BY v.id"
         ),

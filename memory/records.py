@@ -110,6 +110,26 @@ class Lesson(Frozen):
     first_seen: datetime
 
 
+class Opening(Frozen):
+    """One look at the locked split: at `rung`, with `rate` times its learning rate and `seeds`, a candidate was scored.
+
+    Remembered before the first training of that look, so that one which was cut short counts too.
+    """
+
+    task_id: str
+    rung: int
+    candidate_id: str
+    rate: float = 1.0
+    seeds: tuple[int, ...]
+
+    def covers(self, other: Opening) -> bool:
+        """Whether `other` would show nothing that this one did not open."""
+        same = (self.task_id, self.rung, self.candidate_id, self.rate)
+        return same == (other.task_id, other.rung, other.candidate_id, other.rate) and set(other.seeds) <= set(
+            self.seeds
+        )
+
+
 class Knowledge(Frozen):
     """Outside knowledge offered to planners: a known building block, a paper's claim, a user's hint."""
 

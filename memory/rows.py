@@ -10,6 +10,7 @@ from typing import Any
 
 from netwright.memory.records import ActionRecord, Campaign
 from netwright.types import (
+    SWEEP_SEEDS,
     Action,
     Audit,
     Candidate,
@@ -27,6 +28,12 @@ from netwright.types import (
 
 SHORT = 10
 """Characters of a candidate's short id."""
+
+SEARCHED = f"t.rate = 1.0 AND t.seed NOT BETWEEN {SWEEP_SEEDS[0]} AND {SWEEP_SEEDS[-1]}"
+"""What belongs to no learning-rate sweep, and has no rate that one chose: a condition on trials `t`."""
+
+RANKED = f"t.superseded = 0 AND t.repeat = 0 AND {SEARCHED}"
+"""What designs are ranked by."""
 
 NOT_ISOLATED = "T0"
 """The tier at which code runs with resource limits only, and could reach whatever measures it."""
@@ -123,6 +130,7 @@ def trial_row(trial: Trial) -> JsonDict:
         "seed": trial.seed,
         "split": trial.split.value,
         "repeat": trial.repeat,
+        "rate": trial.rate,
         "status": trial.status.value,
         "loss_nats": trial.loss_nats,
         "loss_standard_error": trial.loss_standard_error,
@@ -206,6 +214,7 @@ def verdict_row(verdict: Verdict) -> JsonDict:
         "low_nats": None if interval is None else interval.low,
         "high_nats": None if interval is None else interval.high,
         "level": None if interval is None else interval.level,
+        "p_value": verdict.p_value,
         "changed": verdict.changed,
         "words": verdict.words,
         "lesson": verdict.lesson,
@@ -222,6 +231,7 @@ def verdict_of(row: sqlite3.Row) -> Verdict:
         rival_id=row["rival_id"],
         delta_nats=row["delta_nats"],
         interval=interval,
+        p_value=row["p_value"],
         changed=row["changed"],
         words=row["words"],
         lesson=row["lesson"],

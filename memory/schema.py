@@ -42,7 +42,7 @@ def _migration_1(db: Database) -> None:
     _full_text(db)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, tables.create_jobs)
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, tables.create_jobs, tables.create_openings)
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 
 VERSION = len(MIGRATIONS)

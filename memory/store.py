@@ -28,6 +28,7 @@ from netwright.memory.records import (
 )
 from netwright.memory.rows import (
     NOT_ISOLATED,
+    RANKED,
     action_record_of,
     campaign_of,
     candidate_of,
@@ -271,15 +272,16 @@ class Memory(Learning):
         split: Split = Split.VALIDATION,
         *,
         repeat: int = 0,
+        rate: float = 1.0,
         tier: str | None = None,
         campaign_id: int | None = None,
     ) -> Trial | None:
-        """The trial, or its repetition number `repeat`, if it was run.
+        """The trial with `rate` times its learning rate, or its repetition number `repeat`, if it was run.
 
         With the `tier` that is in force now, None also if it is to be run again: it was not isolated and would be now,
         or it ended at a limit and it was not the campaign `campaign_id` that ran it.
         """
-        key = (candidate_id, task_id, rung, seed, split, repeat)
+        key = (candidate_id, task_id, rung, seed, split, repeat, rate)
         return trials.find(self.connection, key, tier, campaign_id)
 
     def trials(
@@ -289,17 +291,20 @@ class Memory(Learning):
         split: Split | None = None,
         rung: int | None = None,
         *,
-        repeats: bool = False,
+        everything: bool = False,
         tier: str | None = None,
     ) -> list[Trial]:
-        """The trials that fit all that is given, oldest first; repetitions, which decide nothing, only if asked for.
+        """The trials that fit all that is given, oldest first.
+
+        Repetitions, and trials of learning-rate sweeps and with the rates that these chose, are not what designs are
+        ranked by: they come only with `everything`.
 
         With the `tier` that is in force now, only those that it lets count: what was not isolated does not under one
         that isolates.
         """
         given = {"task_id": task_id, "candidate_id": candidate_id, "split": split, "rung": rung}
         chosen = {name: value for name, value in given.items() if value is not None}
-        rules = ["t.superseded = 0"] + ([] if repeats else ["t.repeat = 0"])
+        rules = ["t.superseded = 0" if everything else RANKED]
         rules += [] if tier in (None, NOT_ISOLATED) else [f"t.tier <> '{NOT_ISOLATED}'"]
         where = " AND ".join([*(f"t.{name} = ?" for name in chosen), *rules])
         return trials.load(self.connection, where, tuple(chosen.values()))

@@ -53,6 +53,31 @@ def create_jobs(db: Database) -> None:
         db.table(name).create_index((*key, *more, "superseded"), unique=True)
 
 
+def create_openings(db: Database) -> None:
+    """Add what confirmations need: the learning rate of a trial, a p value per verdict, looks at the locked split.
+
+    What a memory holds of the locked split already counts as one look per candidate and rung.
+    """
+    key = ("candidate_id", "task_id", "rung", "seed", "split", "repeat", "superseded")
+    db.execute("ALTER TABLE trials ADD COLUMN rate REAL NOT NULL DEFAULT 1.0")
+    db.execute(f"DROP INDEX idx_trials_{'_'.join(key)}")
+    db.table("trials").create_index((*key[:-1], "rate", "superseded"), unique=True)
+    db.execute("ALTER TABLE verdicts ADD COLUMN p_value REAL")
+    _table(
+        db,
+        "openings",
+        "id int, campaign_id int?, task_id str, rung int, candidate_id str, rate float, seeds str, opened_at str",
+        references={**TO_CANDIDATE, **TO_TASK, **TO_CAMPAIGN},
+        unique=("candidate_id", "task_id", "rung", "rate", "seeds"),
+        indexes=(("task_id",),),
+    )
+    db.execute(
+        "INSERT INTO openings (campaign_id, task_id, rung, candidate_id, rate, seeds, opened_at) "
+        "SELECT min(campaign_id), task_id, rung, candidate_id, 1.0, json_group_array(DISTINCT seed), min(created_at) "
+        "FROM (SELECT * FROM trials WHERE split = 'test' ORDER BY seed) GROUP BY task_id, rung, candidate_id"
+    )
+
+
 def _table(
     db: Database,
     name: str,

@@ -14,8 +14,8 @@ from netwright.types import Trial, TrialStatus
 _TRIALS = (
     "SELECT t.*, k.steps AS curve_steps, k.losses AS curve_losses FROM trials t LEFT JOIN curves k ON k.trial_id = t.id"
 )
-_KEY = ("candidate_id", "task_id", "rung", "seed", "split", "repeat")
-_THIS = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ?"
+_KEY = ("candidate_id", "task_id", "rung", "seed", "split", "repeat", "rate")
+_THIS = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ? AND rate = ?"
 AT_A_LIMIT = (
     TrialStatus.COMPILE_TIMEOUT,
     TrialStatus.BUILD_TIMEOUT,
@@ -58,7 +58,7 @@ def _put_aside(conn: sqlite3.Connection, campaign_id: int | None, new: dict[str,
 
 
 def find(connection: Connection, key: Sequence[Any], tier: str | None, campaign_id: int | None) -> Trial | None:
-    """The trial of that candidate, task, rung, seed, split and repeat; see Memory.trial."""
+    """The trial of that candidate, task, rung, seed, split, repeat and rate; see Memory.trial."""
     where, parameters = f"{_THIS} AND superseded = 0", list(key)
     if tier is not None:
         # Its own failures a campaign finds as they were: it goes on exactly where it stood.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-LEADERBOARD = """
+from netwright.memory.rows import RANKED, SEARCHED
+
+LEADERBOARD = f"""
 WITH reached AS (
   SELECT candidate_id, task_id, max(rung) AS rung
-  FROM trials WHERE status = 'done' AND split = 'validation' AND repeat = 0 AND superseded = 0
+  FROM trials t WHERE status = 'done' AND split = 'validation' AND {RANKED}
   GROUP BY candidate_id, task_id
 ), latest AS (
   SELECT max(s.id), s.candidate_id, c.task_id, s.rung, s.standard_error
@@ -34,7 +36,7 @@ SELECT t.task_id,
        coalesce(min(nullif(t.tier, '')) = 'T0', 0) AS not_isolated
 FROM reached r
 JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
-             AND t.status = 'done' AND t.split = 'validation' AND t.repeat = 0 AND t.superseded = 0
+             AND t.status = 'done' AND t.split = 'validation' AND {RANKED}
 JOIN candidates c ON c.id = t.candidate_id
 JOIN tasks k ON k.id = t.task_id
 LEFT JOIN latest l ON l.candidate_id = t.candidate_id AND l.task_id = t.task_id AND l.rung = t.rung
@@ -46,7 +48,7 @@ LINEAGE = """
 WITH latest_score AS (
   SELECT campaign_id, node, max(id), value, standard_error, rung, seeds FROM scores GROUP BY campaign_id, node
 ), latest_verdict AS (
-  SELECT campaign_id, node, max(id), outcome, delta_nats, changed FROM verdicts GROUP BY campaign_id, node
+  SELECT campaign_id, node, max(id), outcome, delta_nats, p_value, changed FROM verdicts GROUP BY campaign_id, node
 )
 SELECT p.name AS campaign,
        n.campaign_id,
@@ -63,6 +65,7 @@ SELECT p.name AS campaign,
        s.seeds,
        v.outcome,
        v.delta_nats,
+       v.p_value,
        v.changed,
        n.stage,
        n.failure,
@@ -77,7 +80,7 @@ LEFT JOIN latest_verdict v ON v.campaign_id = n.campaign_id AND v.node = n.node
 ORDER BY n.campaign_id, n.node, e.position
 """
 
-FAILURES = """
+FAILURES = f"""
 WITH failed AS (
   SELECT campaign_id, node, candidate_id, stage, failure, 'experiment' AS what, created_at
   FROM nodes WHERE failure <> ''
@@ -96,7 +99,7 @@ WITH failed AS (
          f.failure,
          coalesce((SELECT t.last_output FROM trials t
                    WHERE t.candidate_id = f.candidate_id AND t.task_id = p.task_id AND t.status <> 'done'
-                     AND t.split = 'validation'
+                     AND t.split = 'validation' AND {SEARCHED}
                    ORDER BY t.id DESC LIMIT 1), '') AS last_output,
          f.created_at
   FROM failed f JOIN campaigns p ON p.id = f.campaign_id
@@ -111,7 +114,7 @@ WITH failed AS (
          CASE t.split WHEN 'validation' THEN t.last_output ELSE '' END,
          t.created_at
   FROM trials t
-  WHERE t.status <> 'done' AND t.superseded = 0
+  WHERE t.status <> 'done' AND t.superseded = 0 AND (t.split = 'test' OR {SEARCHED})
     AND NOT EXISTS (SELECT 1 FROM failed f
                     WHERE f.campaign_id = t.campaign_id AND f.candidate_id = t.candidate_id AND t.split = 'validation'
                       AND f.stage = 'training: ' || t.status)

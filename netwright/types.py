@@ -257,6 +257,7 @@ class Trial(Frozen):
     rows; both are None unless `status` is done. `curve` holds (step, training loss in nats) pairs and, like
     `telemetry`, is the candidate's own claim: advisory, never part of a score. `repeat` is 0 for the trial itself and
     n for its n-th repetition from the same source and seed, which only shows whether the trial can be repeated.
+    `rate` is the factor on its recipe's learning rate: 1 wherever designs are ranked, others belong to confirmations.
     """
 
     candidate_id: str
@@ -265,6 +266,7 @@ class Trial(Frozen):
     seed: int
     split: Split = Split.VALIDATION
     repeat: int = 0
+    rate: Annotated[FiniteFloat, Field(gt=0.0)] = 1.0
     status: TrialStatus
     loss_nats: float | None = None
     loss_standard_error: float | None = None
@@ -281,6 +283,11 @@ class Trial(Frozen):
     reason: Words = ""
     last_output: Words = ""
     jobs: tuple[JobLog, ...] = ()
+
+
+SWEEP_SEEDS = range(500, 1000)
+"""Seeds of the learning-rate sweeps before a confirmation; the search counts its own from 0. Their trials choose a
+rate and rank nothing."""
 
 
 class Interval(Frozen):
@@ -317,6 +324,7 @@ class Verdict(Frozen):
     """The critic's judgement of an experiment against `rival_id` (its parent, or the best baseline for a draft).
 
     `delta_nats` is candidate minus rival, so negative is better; `interval` is the confidence interval around it.
+    `p_value` is that of the comparison alone, for whoever makes many claims at once.
     `changed` says what the code changed, `words` what follows, `lesson` a general claim where one can be drawn.
     """
 
@@ -324,6 +332,7 @@ class Verdict(Frozen):
     rival_id: str | None = None
     delta_nats: float | None = None
     interval: Interval | None = None
+    p_value: float | None = None
     changed: Words = ""
     words: Words = ""
     lesson: Words | None = None

@@ -78,8 +78,11 @@ def build_report(memory: Memory, campaign_name: str | None = None) -> str:
 def _read(memory: Memory, campaign: Campaign) -> Story:
     experiments = memory.experiments(campaign.id)
     tried = {each.candidate.id: each.candidate for each in experiments if each.candidate is not None}
-    known = memory.trials(task_id=campaign.task.id, repeats=True)
-    remembered = [trial for trial in known if not trial.repeat]
+    locked = _locked(memory, campaign.task.id)
+    remembered = [
+        *memory.trials(task_id=campaign.task.id, split=Split.VALIDATION),
+        *(trial for trial in locked if not trial.repeat),
+    ]
     baselines = tuple(
         dict.fromkeys(each.candidate_id for each in experiments if each.action is None and each.candidate_id)
     )
@@ -90,7 +93,7 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         campaign=campaign,
         experiments=experiments,
         trials=trials,
-        repetitions=[trial for trial in known if trial.repeat],
+        repetitions=[trial for trial in locked if trial.repeat],
         leaders=top(memory, campaign=campaign.name, limit=None),
         tree=tree(memory, campaign.name),
         failures=failures(memory, campaign.name),
@@ -100,6 +103,13 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         baselines=baselines,
         candidates=candidates,
     )
+
+
+def _locked(memory: Memory, task_id: str) -> list[Trial]:
+    """The trials on the locked split, each candidate's with the learning rate of its latest look there."""
+    rates = {(look.candidate_id, look.rung): look.rate for look in memory.openings(task_id)}
+    opened = memory.trials(task_id=task_id, split=Split.TEST, everything=True)
+    return [trial for trial in opened if trial.rate == rates.get((trial.candidate_id, trial.rung), 1.0)]
 
 
 def _matched(tried: Mapping[str, Candidate], baselines: Sequence[str], trials: Sequence[Trial]) -> dict[str, Candidate]:

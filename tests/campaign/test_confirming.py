@@ -115,7 +115,8 @@ def test_a_winner_that_repeats_itself_bit_for_bit_may_be_called_better(confirm, 
     mine = {"candidate_id": winner.candidate.id, "split": Split.TEST}
     assert len(winner.losses) == len(memory.trials(**mine)) == 2
     first, again = sorted(
-        (trial for trial in memory.trials(**mine, repeats=True) if trial.seed == 1000), key=lambda trial: trial.repeat
+        (trial for trial in memory.trials(**mine, everything=True) if trial.seed == 1000),
+        key=lambda trial: trial.repeat,
     )
     assert (first.repeat, again.repeat) == (0, 1)
     assert first.weights == again.weights is not None

@@ -200,6 +200,21 @@ def test_training_data_reaches_the_child_and_held_out_text_does_not(sandbox, tmp
     assert trial.metrics["bits_per_byte"] < 5
 
 
+def test_a_rate_is_a_factor_on_the_learning_rate_that_the_recipe_says(laboratory):
+    doubled = laboratory.trial(candidate(), rung=0, seed=0, rate=2.0)
+    written = laboratory.trial(candidate(SOURCE + "\nRECIPE = {'lr': 6e-3}\n"), rung=0, seed=0)
+
+    assert (doubled.rate, written.rate) == (2.0, 1.0)
+    assert doubled.curve == written.curve != ()
+
+
+def test_a_rate_that_no_recipe_may_have_ends_the_trial_before_it_begins(laboratory):
+    trial = laboratory.trial(candidate(), rung=0, seed=0, rate=1000.0)
+
+    assert (trial.status, trial.jobs, trial.rate) == (TrialStatus.CRASHED, (), 1000.0)
+    assert trial.reason.startswith("1000 times the learning rate 0.003 is 3, and a recipe's lies between")
+
+
 LATE = """
 
 @torch.jit.script

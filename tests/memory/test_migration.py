@@ -80,7 +80,19 @@ def test_a_memory_of_version_1_takes_what_came_later(old_home, make_candidate, m
         memory.put_trial(1, make_trial(design, repeat=1))
 
         assert [trial.jobs for trial in memory.trials(candidate_id=design.id)] == [(job,)]
-        assert len(memory.trials(candidate_id=design.id, repeats=True)) == 2
+        assert len(memory.trials(candidate_id=design.id, everything=True)) == 2
+
+
+def test_what_was_scored_on_the_locked_split_before_looks_were_counted_is_one_look(old_home, make_candidate):
+    with sqlite3.connect(old_home / "memory.db") as conn:
+        done = {**TRIAL, "candidate_id": make_candidate(0).id, "split": "test", "status": "done", "reason": ""}
+        Database(conn)["trials"].insert_all([done | {"id": 10 + seed, "seed": seed} for seed in (1001, 1000)])
+    conn.close()
+
+    with Memory.open(old_home, create=False) as memory:
+        (look,) = memory.openings("bytes-1")
+
+    assert (look.candidate_id, look.rung, look.rate, look.seeds) == (make_candidate(0).id, 0, 1.0, (1000, 1001))
 
 
 def test_a_memory_brought_forward_is_like_a_new_one(old_home, tmp_path):
