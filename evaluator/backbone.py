@@ -143,13 +143,23 @@ def build_network(spec: TaskSpec, factory: Callable[..., nn.Module], *, dropout:
     if spec.scope is Scope.MODEL:
         return _checked(spec, factory(model_spec(spec)))
     network = Network(spec)
-    parts = [_part(spec, factory, layer) for layer in range(spec.layers)]
+    parts = candidate_parts(spec, factory)
     if spec.scope is Scope.BLOCK:
         network.layers.extend(parts)
         return _checked(spec, network)
     hidden = _hidden_width(spec, parts)
     network.layers.extend(Layer(spec, part, hidden=hidden, dropout=dropout) for part in parts)
     return network
+
+
+def candidate_parts(spec: TaskSpec, factory: Callable[..., nn.Module]) -> list[nn.Module]:
+    """Return what the candidate supplies to a network: a mixer or block per layer, or the whole model."""
+    if spec.scope is Scope.MODEL:
+        return [factory(model_spec(spec))]
+    return [
+        factory(dim=spec.dim, heads=spec.heads, max_len=spec.max_len, layer=layer, layers=spec.layers)
+        for layer in range(spec.layers)
+    ]
 
 
 def model_spec(spec: TaskSpec) -> ModelSpec:
@@ -186,10 +196,6 @@ def _with_parts(module: nn.Module) -> list[nn.Module]:
             found[id(part)] = part
             pending.extend(child for child in part._modules.values() if child is not None)
     return list(found.values())
-
-
-def _part(spec: TaskSpec, factory: Callable[..., nn.Module], layer: int) -> nn.Module:
-    return factory(dim=spec.dim, heads=spec.heads, max_len=spec.max_len, layer=layer, layers=spec.layers)
 
 
 def _hidden_width(spec: TaskSpec, mixers: list[nn.Module]) -> int:

@@ -16,11 +16,16 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def flops_per_token(spec: TaskSpec, factory: type[nn.Module]) -> float | None:
-    """Return the multiply-adds x 2 of one forward pass per token, from matrix products and convolutions.
+    """Return `flops_per_row` per token; a row of numbers counts as one."""
+    flops = flops_per_row(spec, factory)
+    return None if flops is None else flops / spec.max_len
 
-    A row of numbers counts as one token. Counted on meta tensors: on CPU the counter misses fused attention. None
-    where the candidate cannot be built or run without data. Advisory: element-wise work is not in it, and the
-    candidate's process does the counting.
+
+def flops_per_row(spec: TaskSpec, factory: type[nn.Module]) -> float | None:
+    """Return the multiply-adds x 2 of one forward pass of a row, from matrix products and convolutions.
+
+    Counted on meta tensors: on CPU the counter misses fused attention. None where the candidate cannot be built or run
+    without data. Advisory: element-wise work is not in it, and the candidate's process does the counting.
     """
     try:
         with torch.device("meta"):
@@ -32,4 +37,4 @@ def flops_per_token(spec: TaskSpec, factory: type[nn.Module]) -> float | None:
     # A candidate may do anything on meta tensors, and the figure is optional.
     except Exception:  # noqa: BLE001
         return None
-    return float(counter.get_total_flops()) / spec.max_len
+    return float(counter.get_total_flops())

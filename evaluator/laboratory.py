@@ -1,7 +1,8 @@
 """The trusted door to measurement: gates and trials of candidates, through the sandbox.
 
-    check:  static gates ─▶ one child: dynamic gates
-    trial:  one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
+    check:    static gates ─▶ one child: dynamic gates
+    trial:    one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
+    measure:  one child: inference and state, its own claims
 
 Whatever a candidate does comes back as a value: a failed gate, or a trial with a status and a reason and no loss.
 What children say is validated, and believed only where it is to their own disadvantage or of no consequence.
@@ -28,6 +29,7 @@ import numpy as np
 from netwright.errors import DataError
 from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
+from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
 from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report, shortened
 from netwright.evaluator.trial import (
     LAST_OUTPUT_CHARACTERS,
@@ -45,6 +47,7 @@ from netwright.types import Candidate, GateReport, JsonDict, Split, TaskSpec, Tr
 
 if TYPE_CHECKING:
     from netwright.evaluator.tasks.base import Batch, Task
+    from netwright.measures import Measures
     from netwright.sandbox.job import SharedInput
     from netwright.sandbox.runner import Sandbox
 
@@ -57,13 +60,13 @@ _CHECK_ENTRY = f"{_WORKER}:check_candidate"
 
 
 class Laboratory:
-    """Checks and tries candidates on one task.
+    """Checks, tries and measures candidates on one task.
 
-    Both calls block, are thread-safe, and never raise for a fault of the candidate; SandboxError means that the
+    All calls block, are thread-safe, and never raise for a fault of the candidate; SandboxError means that the
     laboratory itself failed.
     """
 
-    ENTRIES = (_CHECK_ENTRY, TRAIN_ENTRY, SCORE_ENTRY)
+    ENTRIES = (_CHECK_ENTRY, TRAIN_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
     WARM_ZYGOTE = f"{_WORKER}:warm_zygote"
     WARM_CHILD = f"{_WORKER}:warm_child"
 
@@ -168,6 +171,17 @@ class Laboratory:
             trial.usage.wall_seconds,
         )
         return trial
+
+    def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
+        """Measure inference and state of the candidate, with fresh weights and by its own account: advisory.
+
+        What could not be measured is among the problems. After `cancel` was set the measures mean nothing.
+        """
+        found = measurement(
+            candidate, self.spec, self.device, self.limits, lambda job: self._sandbox.run(job, cancel=cancel)
+        )
+        _log.info("candidate measured id=%s wall_seconds=%.2f", candidate.id[:12], found.wall_seconds)
+        return found
 
     def held_out(self, split: Split) -> Batch:
         """Return the rows of the split, made once."""

@@ -8,6 +8,7 @@ from netwright.sandbox.job import Limits
 from netwright.types import Split, TrialStatus
 
 COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES = "compile", "build", "first step", "training", "answers", "gates"
+MEASURING = "measuring"
 """What `ChildJob.stage` announces; every job begins with compiling the source."""
 STAGE_TIMEOUTS = {
     COMPILE: TrialStatus.COMPILE_TIMEOUT,
@@ -19,7 +20,7 @@ STAGE_TIMEOUTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class LaboratoryLimits:
-    """Limits of the three kinds of job: gates (`check`), training and scoring.
+    """Limits of the kinds of job: gates (`check`), training, scoring and measuring.
 
     `compile_seconds` bound `compile()` of the source, which a nested or folded constant can make endless,
     `build_seconds` the execution of the module and the making of the network, `first_step_seconds` the first batch
@@ -39,6 +40,7 @@ class LaboratoryLimits:
     first_step_seconds: float = 20.0
     check_seconds: float = 20.0
     score_seconds: float = 60.0
+    measure_seconds: float = 60.0
     train_base_seconds: float = 15.0
     train_tokens_per_second: float = 6_000.0
     memory_bytes: int = 3 << 30
@@ -57,6 +59,10 @@ class LaboratoryLimits:
     def score(self) -> Limits:
         """What answering one question sheet may use."""
         return self._limits(self.score_seconds, {ANSWERS: self.score_seconds})
+
+    def measure(self) -> Limits:
+        """What measuring inference and state may use."""
+        return self._limits(self.measure_seconds, {MEASURING: self.measure_seconds})
 
     def _limits(self, seconds: float, rest: dict[str, float]) -> Limits:
         return Limits(

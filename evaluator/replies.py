@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from netwright.measures import Inference, State
 from netwright.types import GateReport, JsonDict
 
 DYNAMIC_GATES = (
@@ -48,6 +49,14 @@ class TrainReply(WorkReply):
     train_seconds: FiniteFloat = 0.0
     weights_bytes: Count = 0
     flops_per_token: FiniteFloat | None = None
+
+
+class MeasureReply(WorkReply):
+    """What a candidate's process measured of itself."""
+
+    inference: Annotated[tuple[Inference, ...], Field(max_length=8)] = ()
+    states: Annotated[tuple[State, ...], Field(max_length=8)] = ()
+    problems: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=8)] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

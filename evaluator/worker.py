@@ -1,4 +1,4 @@
-"""What runs in the sandbox's children: check, train, score. Everything here is on the untrusted side.
+"""What runs in the sandbox's children: check, train, score, measure. Everything here is on the untrusted side.
 
 An entry is given a job (payload, read-only inputs, writable outputs) and returns a small JSON dict. What
 a candidate raises is caught and described with the candidate's own lines; what it claims is advisory to
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.evaluator import aftermath, budget, counts, forms, loading, offered, probes, training
+from netwright.evaluator import aftermath, budget, counts, forms, loading, measuring, offered, probes, training
 from netwright.evaluator.docstrings import forget_docstrings
-from netwright.evaluator.limits import ANSWERS, FIRST_STEP, TRAINING
+from netwright.evaluator.limits import ANSWERS, FIRST_STEP, MEASURING, TRAINING
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
@@ -56,6 +56,15 @@ def score_candidate(job: ChildJob) -> JsonDict:
     """
     _settle()
     return _guarded(lambda: _score(job))
+
+
+def measure_candidate(job: ChildJob) -> JsonDict:
+    """Measure inference and state with fresh weights. Payload: source, spec, device.
+
+    Stages: compile, build, measuring.
+    """
+    _settle()
+    return _guarded(lambda: _measure(job))
 
 
 def warm_zygote() -> None:
@@ -205,3 +214,17 @@ def _check_answer(answer: object, expected: tuple[int, ...]) -> None:
     if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
         came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise loading.CandidateError(f"expected logits of shape {expected}, got {came}")
+
+
+def _measure(job: ChildJob) -> JsonDict:
+    spec = _spec(job)
+    factory = loading.load_factory(job.payload["source"], spec, job.stage)
+    job.stage(MEASURING)
+    found = measuring.measure(spec, factory, job.payload["device"])
+    return {
+        "status": "done",
+        "reason": "",
+        "inference": [each.model_dump() for each in found.inference],
+        "states": [each.model_dump() for each in found.states],
+        "problems": found.problems,
+    }

@@ -310,3 +310,29 @@ def test_a_forged_reply_must_be_complete_and_is_cut_short(laboratory, gates, gat
 
     assert [report.gate for report in reports if report.rejects] == [gate]
     assert all(len(report.message) < 3000 and len(str(report.evidence)) < 3000 for report in reports)
+
+
+def test_a_candidate_is_measured_in_a_process_of_its_own(laboratory):
+    measures = laboratory.measure(candidate())
+
+    assert [each.length for each in measures.inference] == [64, 128, 256]
+    assert [each.ranks for each in measures.states] == [(8, 8)] * 3
+    assert (measures.candidate_id, measures.task_id, measures.problems) == (candidate().id, laboratory.spec.id, ())
+    assert measures.wall_seconds > 0 and "cpu, torch" in measures.machine
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("raise ValueError('not today')", "not today"),
+        ("import os; os._exit(0)", ""),
+        ("while True: pass", "still running after 2 s"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_problem_in_words(sandbox, task, line, problem):
+    hopeless = Laboratory(sandbox, task, KEY, limits=LaboratoryLimits(measure_seconds=2.0))
+
+    measures = hopeless.measure(candidate(SOURCE.replace("position =", f"{line}\n        position =", 1)))
+
+    assert (measures.inference, measures.states) == ((), ())
+    assert measures.problems and problem in measures.problems[0]
