@@ -21,9 +21,10 @@ from netwright.config import CampaignConfig, SandboxConfig
 from netwright.config_file import laid_over
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import baselines_for, rivals_of
+from netwright.evaluator.comparisons import Comparison, claims
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.repetition import Repetition, repetitions
-from netwright.evaluator.statistics import Comparison, claims, mean_interval
+from netwright.evaluator.statistics import mean_interval
 from netwright.evaluator.tasks import Task, load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory

@@ -1,21 +1,20 @@
-"""What the numbers allow one to say: pooled noise, scores with standard errors, comparisons with intervals.
+"""Noise and scores: how much one architecture's loss scatters over seeds, and what its mean is worth.
 
-Pure. Losses are in nats, lower is better; a difference is candidate minus rival, so negative is better. Seeds
-are the unit of replication: one seed says nothing of its own noise, which then comes from the noise floor,
-the pooled spread over seeds of candidates trained more than once (the baselines, above all).
+Pure. Losses are in nats, lower is better. Seeds are the unit of replication: one seed says nothing of its own noise,
+which then comes from the noise floor, the pooled spread over seeds of candidates trained more than once (the
+baselines, above all). Claims are made by `comparisons`, choices by `selection`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from netwright.evaluator.repetition import doubt
-from netwright.types import Interval, Outcome, Score, Split, Trial, TrialStatus
+from netwright.types import Interval, Score, Split, Trial, TrialStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,31 +25,8 @@ class NoiseFloor:
     degrees_of_freedom: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Candidate against rival: `delta_nats` is the difference of mean losses, negative where better.
-
-    Where there is no estimate of noise at all, `interval` and `p_value` are None, the outcome is
-    NO_DIFFERENCE, and `reason` says why. `seeds` are those of the candidate, `rival_seeds` of the rival; in a
-    paired comparison only common seeds count. `borrowed_noise` tells that the noise floor took part.
-    """
-
-    delta_nats: float | None
-    interval: Interval | None
-    outcome: Outcome
-    seeds: int
-    rival_seeds: int
-    paired: bool
-    rung: int | None = None
-    standard_error: float | None = None
-    degrees_of_freedom: float | None = None
-    p_value: float | None = None
-    borrowed_noise: bool = False
-    reason: str = ""
-
-
 @dataclass(frozen=True)
-class _Variance:
+class Variance:
     """A variance of one loss (or of one paired difference) with its degrees of freedom."""
 
     value: float
@@ -69,22 +45,22 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     if len(values) < 2:
         raise ValueError(f"an interval needs at least 2 values, got {len(values)}")
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, _interval(mean, error, len(values) - 1, level)
+    return mean, t_interval(mean, error, len(values) - 1, level)
 
 
 def noise_floor(trials: Iterable[Trial]) -> NoiseFloor | None:
     """Pool the spread over seeds within each candidate; None where no candidate was trained twice.
 
-    Give trials of one rung: noise differs between rungs. Groups are (candidate, task, split, rung), so that
-    trials of several rungs are pooled but never mixed.
+    Give trials of one rung: noise differs between rungs. Groups are (candidate, task, split, rung, rate), so
+    that trials of several rungs are pooled but never mixed.
 
     Source: pooled variance, sum (n_i - 1) s_i^2 / sum (n_i - 1); Snedecor & Cochran, Statistical Methods, ch.
     6.
     """
-    groups: dict[tuple[str, str, Split, int], dict[int, float]] = defaultdict(dict)
+    groups: dict[tuple[str, str, Split, int, float], dict[int, float]] = defaultdict(dict)
     for trial in trials:
         if trial.status is TrialStatus.DONE and trial.loss_nats is not None:
-            key = (trial.candidate_id, trial.task_id, trial.split, trial.rung)
+            key = (trial.candidate_id, trial.task_id, trial.split, trial.rung, trial.rate)
             groups[key][trial.seed] = trial.loss_nats
     repeated = [list(losses.values()) for losses in groups.values() if len(losses) >= 2]
     freedom = sum(len(losses) - 1 for losses in repeated)
@@ -100,167 +76,31 @@ def score_of(trials: Sequence[Trial], noise: NoiseFloor | None) -> Score | None:
     The standard error is s / sqrt(n), where s^2 pools the candidate's own seeds with the noise floor. Where
     neither exists it is the trial's sampling error over rows (0 where that is unknown too): a lower bound.
     """
-    done = _losses(trials, Split.VALIDATION)
+    done = losses_of(trials, Split.VALIDATION)
     if not done:
         return None
     rung = max(done)
     losses = list(done[rung].values())
-    variance = _pooled(_sum_of_squares(losses), len(losses) - 1, noise)
+    variance = pooled(sum_of_squares(losses), len(losses) - 1, noise)
     error = math.sqrt(variance.value / len(losses)) if variance else _row_error(trials, rung)
     return Score(value=-float(np.mean(losses)), standard_error=error, rung=rung, seeds=len(losses))
 
 
-def compare(
-    candidate: Sequence[Trial], rival: Sequence[Trial], noise: NoiseFloor | None, level: float = 0.95
-) -> Comparison:
-    """Compare mean losses at the highest rung where both have results on the same split.
-
-    With at least two common seeds the differences are paired by seed; otherwise means are compared, by a
-    pooled variance where a noise floor exists and by Welch's test where not. The outcome is BETTER or WORSE
-    only where the interval at `level` excludes zero.
+def t_interval(mean: float, error: float, freedom: float, level: float) -> Interval:
+    """The interval `mean` +- t(1 - alpha/2, freedom) `error`.
 
     Raises:
-        ValueError: the trials are of different tasks, or of a locked and an open split at once.
-
-    Source: Student (1908) for pairs; Welch (1947), Biometrika 34:28, with Satterthwaite's degrees of freedom.
+        ValueError: a level outside (0, 1).
     """
-    split = _common_split([*candidate, *rival])
-    ours, theirs = _losses(candidate, split), _losses(rival, split)
-    common = sorted(set(ours) & set(theirs))
-    if not common:
-        return _undecided(0, 0, None, "the two have no result at the same rung")
-    rung = common[-1]
-    first, second = ours[rung], theirs[rung]
-    seeds = sorted(set(first) & set(second))
-    if len(seeds) >= 2:
-        differences = [first[seed] - second[seed] for seed in seeds]
-        return _paired(differences, noise, rung, level)
-    return _unpaired(list(first.values()), list(second.values()), noise, rung, level)
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"the level of an interval lies between 0 and 1, got {level}")
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(freedom, 0.5 + level / 2.0)) * error
+    return Interval(low=mean - half, high=mean + half, level=level)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for testing all at once, in the given order; controls the family-wise error strongly.
-
-    Source: Holm (1979), Scand. J. Statist. 6:65; p(k) = max over j <= k of min(1, (m - j + 1) p(j)).
-    """
-    adjusted = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = worst
-    return adjusted
-
-
-def adjusted(comparisons: Sequence[Comparison], level: float = 0.95) -> list[Comparison]:
-    """Redo the outcomes of many comparisons made at once, so that one false difference among all is rare.
-
-    Each p value is Holm's; each interval is drawn at the level of Holm's step for it, so that it excludes
-    zero exactly where the outcome is a difference. Comparisons without a p value stay as they are.
-    """
-    tested = sorted(
-        (place for place, item in enumerate(comparisons) if item.p_value is not None),
-        key=lambda place: comparisons[place].p_value or 0.0,
-    )
-    p_values = holm([comparisons[place].p_value or 0.0 for place in tested])
-    result = list(comparisons)
-    alpha = 1.0 - level
-    rejecting = True
-    step_alpha = alpha
-    for rank, (place, p_value) in enumerate(zip(tested, p_values, strict=True)):
-        if rejecting:
-            step_alpha = alpha / (len(tested) - rank)
-        rejecting = rejecting and p_value <= alpha
-        result[place] = _at_step(comparisons[place], 1.0 - step_alpha, p_value, rejecting)
-    return result
-
-
-def compare_all(
-    candidate: Sequence[Trial],
-    rivals: Mapping[str, Sequence[Trial]],
-    noise: NoiseFloor | None,
-    level: float = 0.95,
-) -> dict[str, Comparison]:
-    """Compare with every rival at once: each by `compare`, all outcomes then by `adjusted`; keys as in `rivals`.
-
-    Whatever makes several claims about one candidate makes them by this function, so that they agree.
-
-    Raises:
-        ValueError: as `compare`.
-    """
-    single = [compare(candidate, trials, noise, level) for trials in rivals.values()]
-    return dict(zip(rivals, adjusted(single, level), strict=True))
-
-
-def claims(
-    candidate: Sequence[Trial], rivals: Mapping[str, Sequence[Trial]], level: float = 0.95
-) -> dict[str, Comparison]:
-    """What a confirmation may claim: paired by seed, no noise borrowed, corrected for the number of rivals.
-
-    Noise differs between architectures, so a floor pooled over them would promise too much for the noisy ones. A
-    candidate is never better if it failed on any of its seeds, as the seeds that are left were not chosen by
-    chance, or if a repetition of one of its trials (`Trial.repeat`) came to something else.
-    """
-    firsts = [trial for trial in candidate if not trial.repeat]
-    found = compare_all(
-        firsts, {rival: [t for t in trials if not t.repeat] for rival, trials in rivals.items()}, None, level
-    )
-    failed = sum(trial.status is not TrialStatus.DONE for trial in firsts)
-    reason = f"it failed on {failed} of {len(firsts)} seeds" if failed else doubt(candidate)
-    if not reason:
-        return found
-    return {
-        rival: replace(each, outcome=Outcome.NO_DIFFERENCE, reason=reason) if each.outcome is Outcome.BETTER else each
-        for rival, each in found.items()
-    }
-
-
-def _at_step(comparison: Comparison, level: float, p_value: float, rejected: bool) -> Comparison:
-    delta, error = comparison.delta_nats, comparison.standard_error
-    freedom = comparison.degrees_of_freedom
-    if delta is None or error is None or freedom is None:
-        return comparison
-    outcome = (Outcome.BETTER if delta < 0 else Outcome.WORSE) if rejected else Outcome.NO_DIFFERENCE
-    interval = _interval(delta, error, freedom, level)
-    return replace(comparison, interval=interval, p_value=p_value, outcome=outcome)
-
-
-def _paired(differences: list[float], noise: NoiseFloor | None, rung: int, level: float) -> Comparison:
-    """Compare by the differences seed by seed; two unrelated runs differ with twice the variance of one."""
-    count = len(differences)
-    doubled = noise and NoiseFloor(sd_nats=math.sqrt(2.0) * noise.sd_nats, degrees_of_freedom=noise.degrees_of_freedom)
-    variance = _pooled(_sum_of_squares(differences), count - 1, doubled)
-    assert variance is not None  # two differences always have a variance
-    error = math.sqrt(variance.value / count)
-    mean = float(np.mean(differences))
-    return _decided(mean, error, variance, level, rung=rung, seeds=count, rival_seeds=count, paired=True)
-
-
-def _unpaired(first: list[float], second: list[float], noise: NoiseFloor | None, rung: int, level: float) -> Comparison:
-    n, m = len(first), len(second)
-    delta = float(np.mean(first)) - float(np.mean(second))
-    if noise is None and min(n, m) >= 2:
-        error, variance = _welch(first, second)
-    else:
-        squares = _sum_of_squares(first) + _sum_of_squares(second)
-        pooled = _pooled(squares, n + m - 2, noise)
-        if pooled is None:
-            return replace(
-                _undecided(n, m, rung, "one seed each and no noise floor: the noise is unknown"),
-                delta_nats=delta,
-            )
-        error, variance = math.sqrt(pooled.value * (1.0 / n + 1.0 / m)), pooled
-    return _decided(delta, error, variance, level, rung=rung, seeds=n, rival_seeds=m, paired=False)
-
-
-def _welch(first: list[float], second: list[float]) -> tuple[float, _Variance]:
-    """Return the standard error of the difference of means with Satterthwaite's degrees of freedom."""
-    a, b = float(np.var(first, ddof=1)) / len(first), float(np.var(second, ddof=1)) / len(second)
-    spread = a * a / (len(first) - 1) + b * b / (len(second) - 1)
-    freedom = (a + b) ** 2 / spread if spread > 0.0 else float(len(first) + len(second) - 2)
-    return math.sqrt(a + b), _Variance(a + b, freedom, borrowed=False)
-
-
-def _pooled(squares: float, freedom: int, noise: NoiseFloor | None) -> _Variance | None:
+def pooled(squares: float, freedom: int, noise: NoiseFloor | None) -> Variance | None:
     """Pool own sum of squares with the noise floor: (v0 s0^2 + SS) / (v0 + v).
 
     A few seeds alone give variances that are tiny by chance; the floor guards against that. But where the own
@@ -271,12 +111,12 @@ def _pooled(squares: float, freedom: int, noise: NoiseFloor | None) -> _Variance
     Analysis, section 2.6; preliminary F test as in Bancroft (1944), Ann. Math. Statist. 15:190.
     """
     if noise is None:
-        return _Variance(squares / freedom, freedom, borrowed=False) if freedom > 0 else None
+        return Variance(squares / freedom, freedom, borrowed=False) if freedom > 0 else None
     prior = noise.degrees_of_freedom * noise.sd_nats**2
     if freedom > 0 and squares / freedom > noise.sd_nats**2 * _f_bound(freedom, noise.degrees_of_freedom):
-        return _Variance(squares / freedom, freedom, borrowed=False)
+        return Variance(squares / freedom, freedom, borrowed=False)
     total = noise.degrees_of_freedom + freedom
-    return _Variance((prior + squares) / total, total, borrowed=True)
+    return Variance((prior + squares) / total, total, borrowed=True)
 
 
 def _f_bound(freedom: int, noise_freedom: int) -> float:
@@ -285,82 +125,12 @@ def _f_bound(freedom: int, noise_freedom: int) -> float:
     return float(fdtri(freedom, noise_freedom, 0.95))
 
 
-def _decided(
-    delta: float,
-    error: float,
-    variance: _Variance,
-    level: float,
-    *,
-    rung: int,
-    seeds: int,
-    rival_seeds: int,
-    paired: bool,
-) -> Comparison:
-    interval = _interval(delta, error, variance.freedom, level)
-    outcome = Outcome.NO_DIFFERENCE
-    if interval.high < 0.0:
-        outcome = Outcome.BETTER
-    elif interval.low > 0.0:
-        outcome = Outcome.WORSE
-    return Comparison(
-        delta_nats=delta,
-        interval=interval,
-        outcome=outcome,
-        seeds=seeds,
-        rival_seeds=rival_seeds,
-        paired=paired,
-        rung=rung,
-        standard_error=error,
-        degrees_of_freedom=variance.freedom,
-        p_value=_two_sided(delta, error, variance.freedom),
-        borrowed_noise=variance.borrowed,
-    )
-
-
-def _undecided(seeds: int, rival_seeds: int, rung: int | None, reason: str) -> Comparison:
-    return Comparison(
-        delta_nats=None,
-        interval=None,
-        outcome=Outcome.NO_DIFFERENCE,
-        seeds=seeds,
-        rival_seeds=rival_seeds,
-        paired=False,
-        rung=rung,
-        reason=reason,
-    )
-
-
-def _interval(mean: float, error: float, freedom: float, level: float) -> Interval:
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"the level of an interval lies between 0 and 1, got {level}")
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(freedom, 0.5 + level / 2.0)) * error
-    return Interval(low=mean - half, high=mean + half, level=level)
-
-
-def _two_sided(delta: float, error: float, freedom: float) -> float:
-    from scipy.special import stdtr
-
-    if error == 0.0:
-        return 1.0 if delta == 0.0 else 0.0
-    return min(1.0, 2.0 * float(stdtr(freedom, -abs(delta) / error)))
-
-
-def _sum_of_squares(values: Sequence[float]) -> float:
+def sum_of_squares(values: Sequence[float]) -> float:
+    """Squares of the distances from the mean, summed."""
     return float(np.sum((np.asarray(values) - np.mean(values)) ** 2))
 
 
-def _common_split(trials: Sequence[Trial]) -> Split:
-    if len({trial.task_id for trial in trials}) > 1:
-        raise ValueError("only trials of one task can be compared: " + ", ".join({t.task_id for t in trials}))
-    splits = {trial.split for trial in trials}
-    if len(splits) > 1:
-        raise ValueError("only trials of one split can be compared, got validation and test")
-    return splits.pop() if splits else Split.VALIDATION
-
-
-def _losses(trials: Sequence[Trial], split: Split) -> dict[int, dict[int, float]]:
+def losses_of(trials: Sequence[Trial], split: Split) -> dict[int, dict[int, float]]:
     """Losses of finished trials by rung and seed; the last of equal seeds counts."""
     losses: dict[int, dict[int, float]] = defaultdict(dict)
     for trial in trials:

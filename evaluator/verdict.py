@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.evaluator.statistics import Comparison, NoiseFloor, compare
+from netwright.evaluator.comparisons import Comparison, compare
+from netwright.evaluator.statistics import NoiseFloor
 from netwright.types import Outcome, Trial, TrialStatus, Verdict
 
 _PARENT = "its parent"

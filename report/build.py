@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from netwright.evaluator.baselines import rivals_of
-from netwright.evaluator.statistics import Comparison
+from netwright.evaluator.comparisons import Comparison
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top

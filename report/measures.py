@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from netwright.evaluator.statistics import Comparison, NoiseFloor, claims, compare_all, mean_interval, noise_floor
+from netwright.evaluator.comparisons import Comparison, claims, compare_all
+from netwright.evaluator.statistics import NoiseFloor, mean_interval, noise_floor
 from netwright.sandbox.isolation import Tier
 from netwright.types import Interval, Split, Trial, TrialStatus
 

@@ -6,7 +6,8 @@ import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from netwright.evaluator.statistics import Comparison, NoiseFloor
+from netwright.evaluator.comparisons import Comparison
+from netwright.evaluator.statistics import NoiseFloor
 from netwright.memory import Campaign
 from netwright.memory.overview import Stats
 from netwright.memory.query import TopRow

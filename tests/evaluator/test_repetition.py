@@ -1,7 +1,7 @@
 import pytest
 
+from netwright.evaluator.comparisons import claims
 from netwright.evaluator.repetition import ELSEWHERE_NATS, doubt, repetitions
-from netwright.evaluator.statistics import claims
 from netwright.types import Outcome, Split, Trial, TrialStatus
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from netwright.evaluator.statistics import NoiseFloor, adjusted, compare
+from netwright.evaluator.comparisons import adjusted, compare
+from netwright.evaluator.statistics import NoiseFloor
 from netwright.evaluator.verdict import judge, verdict_of
 from netwright.types import Outcome, Trial, TrialStatus
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from netwright.evaluator.statistics import claims, compare_all, mean_interval, noise_floor
+from netwright.evaluator.comparisons import claims, compare_all
+from netwright.evaluator.statistics import mean_interval, noise_floor
 from netwright.report import charts, measures, words
 from netwright.report.code import highlight
 from netwright.types import Split, Trial, TrialStatus
