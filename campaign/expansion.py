@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -112,6 +112,7 @@ class Expander:
         self._repairs = repairs
         self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
         self._owners: dict[str, int] = {}
+        self._known: Sequence[Trial] = ()
         self._places = itertools.count()
         self._graph = self._build()
 
@@ -119,6 +120,14 @@ class Expander:
         """Remember that action (or baseline) `owner` made this design, so that no other passes it off as new."""
         with contextlib.suppress(SyntaxError, ValueError, RecursionError):
             self._owners.setdefault(fingerprint(candidate.source), owner)
+
+    def compare_with(self, known: Sequence[Trial]) -> None:
+        """End trainings of new designs that are hopeless beside those `known`.
+
+        What is known has to be so before the first action, and stay so: a campaign that goes on later, or on other
+        slots, then ends the same trainings.
+        """
+        self._known = known
 
     async def run(self, work: Work) -> tuple[int, ExperimentRecord]:
         """Carry out `work.action` and remember it.
@@ -250,21 +259,29 @@ class Expander:
             candidate, operator = known.candidate, known.operator
         else:
             candidate, operator = self._candidate(state), Operator(state["operator"])
-        trial = await self.trial(candidate, rung=action.rung, seed=SEARCH_SEED, purpose=_purpose(action, operator))
+        trial = await self.trial(
+            candidate,
+            rung=action.rung,
+            seed=SEARCH_SEED,
+            purpose=_purpose(action, operator),
+            known=self._known if action.kind == "expand" else (),
+        )
         update = State(candidate_id=candidate.id, operator=operator.value)
         if trial.status is not TrialStatus.DONE:
             self._board.failures[f"training: {trial.status.value}"] += 1
             update |= State(stage=f"training: {trial.status.value}", failure=trial.reason)
         return update
 
-    async def trial(self, candidate: Candidate, *, rung: int, seed: int, purpose: str) -> Trial:
-        """The trial from memory, or a new one, which is remembered."""
-        known = self._memory.trial(
+    async def trial(
+        self, candidate: Candidate, *, rung: int, seed: int, purpose: str, known: Sequence[Trial] = ()
+    ) -> Trial:
+        """The trial from memory, or a new one, which is remembered; hopeless beside those `known`, it is ended."""
+        earlier = self._memory.trial(
             candidate.id, self._task_id, rung, seed, tier=self._tier, campaign_id=self._campaign_id
         )
-        if known is not None:
-            return known
-        trial = await self._slots.trial(candidate, rung=rung, seed=seed, purpose=purpose)
+        if earlier is not None:
+            return earlier
+        trial = await self._slots.trial(candidate, rung=rung, seed=seed, purpose=purpose, known=known)
         self._memory.put_trial(self._campaign_id, trial)
         return trial
 

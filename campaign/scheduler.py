@@ -100,6 +100,8 @@ class Scheduler:
         if not any(trial.status is TrialStatus.DONE for trial in trials):
             raise SandboxError(f"no baseline could be trained ({trials[0].reason}); run `netwright doctor`")
         self._parts.chronicle.noise = noise_floor(trials)
+        if self._config.search.early_stop:
+            self._parts.expander.compare_with(trials)
         known = {record.node for record in self._parts.memory.experiments(self._parts.row.id) if not record.action}
         for node, candidate in zip(itertools.count(-1, -1), candidates, strict=False):
             record = self._baseline_record(node, candidate, [t for t in trials if t.candidate_id == candidate.id])
@@ -270,7 +272,7 @@ class Scheduler:
         if candidate is not None and (action is None or action.kind == "expand" or score is not None):
             self._parts.chronicle.enter(record.node, remembered(record, candidate))
         if action is None or not action.closing:
-            self._parts.policy.tell(_observation(record, action))
+            self._parts.policy.tell(observation(record, action))
         if candidate is not None and score is not None and not record.failure:
             self._celebrate(record, candidate, score)
 
@@ -324,7 +326,8 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _observation(record: ExperimentRecord, action: Action | None) -> Observation:
+def observation(record: ExperimentRecord, action: Action | None) -> Observation:
+    """What the search is told of a record: what has no score failed, and can be mended unless it was only hopeless."""
     score = record.score if not record.failure else None
     return Observation(
         action=action,
@@ -332,5 +335,5 @@ def _observation(record: ExperimentRecord, action: Action | None) -> Observation
         value=score.value if score else None,
         standard_error=score.standard_error if score else 0.0,
         rung=action.rung if action else 0,
-        repairable=record.stage.startswith(("training", "gate")),
+        repairable=record.stage.startswith(("training", "gate")) and not record.stage.endswith(TrialStatus.STOPPED),
     )

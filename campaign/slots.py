@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -69,9 +69,16 @@ class Slots:
         return reports
 
     async def trial(
-        self, candidate: Candidate, *, rung: int, seed: int, purpose: str, split: Split = Split.VALIDATION
+        self,
+        candidate: Candidate,
+        *,
+        rung: int,
+        seed: int,
+        purpose: str,
+        split: Split = Split.VALIDATION,
+        known: Sequence[Trial] = (),
     ) -> Trial:
-        """Train and score `candidate` in the next free slot.
+        """Train and score `candidate` in the next free slot; a training that is hopeless beside those `known` is ended.
 
         Raises: Interrupted.
         """
@@ -89,6 +96,7 @@ class Slots:
                     cancel=self._stop,
                     # The first rung is for choosing: nobody asks for those weights again, and they are many.
                     store_weights=self._store_weights if rung else None,
+                    known=known,
                 )
             )
         finally:
@@ -98,7 +106,8 @@ class Slots:
         if trial.status is TrialStatus.INTERRUPTED:
             raise Interrupted
         rungs = self.laboratory.task.spec.rungs
-        self._board.work_done += rungs[rung].tokens / rungs[0].tokens
+        spent = trial.tokens if trial.status is TrialStatus.STOPPED else rungs[rung].tokens
+        self._board.work_done += spent / rungs[0].tokens
         return trial
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:

@@ -46,6 +46,10 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
     llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
+    early_stop: Annotated[
+        bool | None,
+        typer.Option("--early-stop/--no-early-stop", help="End trainings that are hopeless beside the baselines'."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
@@ -65,6 +69,7 @@ def run(
             "budget.minutes": minutes,
             "workers": workers,
             "search.policy": policy,
+            "search.early_stop": early_stop,
             "seed": seed,
             "name": name,
             "llm.url": llm,

@@ -20,7 +20,7 @@ import hashlib
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -132,6 +132,7 @@ class Laboratory:
         rate: float = 1.0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
+        known: Sequence[Trial] = (),
     ) -> Trial:
         """Train the candidate at `rung` with `seed` and score it on `split`.
 
@@ -139,7 +140,8 @@ class Laboratory:
         `rate` is a factor on the recipe's learning rate; one that no recipe may have ends the trial before it begins.
 
         `on_progress` is called from this thread. `store_weights` gets the weight file of a trial that is done and
-        returns the name under which the trial remembers it.
+        returns the name under which the trial remembers it. `known` are finished trials of others: a training that is
+        hopeless beside those of this task and rung (see `early_stop`) is ended before it has cost all that it may.
         """
         bench = Bench(
             spec=self.spec,
@@ -153,6 +155,7 @@ class Laboratory:
             twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
         )
         run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, rate=rate, cancel=cancel)
+        run.known = [trial for trial in known if (trial.task_id, trial.rung) == (self.spec.id, rung)]
         try:
             run.train(on_progress)
             with self._alone(candidate):

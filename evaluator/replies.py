@@ -61,17 +61,22 @@ class MeasureReply(WorkReply):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a training stands; `loss` is the training loss in nats that the candidate's process claims."""
+    """Where a training stands; `loss` is the training loss in nats that the candidate's process claims.
+
+    A `point` is one of its curve: the loss is then the mean since the point before.
+    """
 
     step: int
     steps: int
     loss: float
+    point: bool = False
 
 
 class _ProgressEvent(Reply):
     step: Count
     steps: Count
     loss: FiniteFloat
+    point: bool = False
 
 
 AnyReply = TypeVar("AnyReply", bound=Reply)
@@ -88,7 +93,7 @@ def parse_reply(reply: JsonDict | None, kind: type[AnyReply]) -> AnyReply | None
 def parse_progress(event: JsonDict) -> Progress | None:
     """Return the progress that an event tells of, or None where it tells of something else."""
     said = parse_reply(event, _ProgressEvent)
-    return Progress(step=said.step, steps=said.steps, loss=said.loss) if said else None
+    return Progress(step=said.step, steps=said.steps, loss=said.loss, point=said.point) if said else None
 
 
 def parse_report(event: JsonDict) -> GateReport | None:

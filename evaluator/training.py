@@ -20,9 +20,12 @@ from netwright.evaluator.tasks.base import Batch
 from netwright.types import Recipe, TaskSpec
 
 CURVE_POINTS = 50
+"""How many points a training curve has, give or take two: each the mean loss since the point before."""
 FINAL_SHARE = 0.1
 """What is left of the peak learning rate at the last step."""
 _PROGRESS_SECONDS = 0.5
+_PROGRESS_SHARE = 1e-3
+"""Between two points of the curve a training tells where it is, in a long one after so much of the time it has run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,7 @@ def train(
     """Train `network` in place for `steps` batches. Stops early where the loss or gradient is not finite."""
     optimizer = make_optimizer(network, recipe)
     network.train()
-    curve: list[tuple[int, float]] = []
-    every = max(1, steps // CURVE_POINTS)
+    curve = Curve(steps)
     begun = told = time.perf_counter()
     for step in range(steps):
         rate = learning_rate(recipe, step, steps)
@@ -84,17 +86,35 @@ def train(
         loss, finite = _train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
-        last = step == steps - 1
-        if step % every == 0 or last:
-            curve.append((step + 1, round(loss, 5)))
-        if last or step == 0 or time.perf_counter() - told > _PROGRESS_SECONDS:
-            told = time.perf_counter()
-            on_progress(Progress(step=step + 1, steps=steps, loss=round(loss, 5)))
+        point, now = curve.add(step, loss), time.perf_counter()
+        if point is not None or now - told > max(_PROGRESS_SECONDS, _PROGRESS_SHARE * (now - begun)):
+            told, known = now, loss if point is None else point
+            on_progress(Progress(step=step + 1, steps=steps, loss=known, point=point is not None))
     return _outcome(steps, curve, begun, diverged_at=None)
 
 
-def _outcome(steps: int, curve: list[tuple[int, float]], begun: float, *, diverged_at: int | None) -> Outcome:
-    return Outcome(steps=steps, curve=tuple(curve), seconds=time.perf_counter() - begun, diverged_at=diverged_at)
+class Curve:
+    """The training loss in evenly spread points, the first and the last step among them."""
+
+    def __init__(self, steps: int) -> None:
+        self.points: list[tuple[int, float]] = []
+        self._steps, self._every = steps, max(1, steps // CURVE_POINTS)
+        self._sum, self._count = 0.0, 0
+
+    def add(self, step: int, loss: float) -> float | None:
+        """Take in the loss of step 0..steps-1; return the mean since the last point where this makes the next."""
+        self._sum, self._count = self._sum + loss, self._count + 1
+        if step % self._every and step != self._steps - 1:
+            return None
+        point = float(f"{self._sum / self._count:.6g}")  # as many digits as the memory keeps
+        self.points.append((step + 1, point))
+        self._sum, self._count = 0.0, 0
+        return point
+
+
+def _outcome(steps: int, curve: Curve, begun: float, *, diverged_at: int | None) -> Outcome:
+    seconds = time.perf_counter() - begun
+    return Outcome(steps=steps, curve=tuple(curve.points), seconds=seconds, diverged_at=diverged_at)
 
 
 def _train_step(

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of, scaled
+from netwright.evaluator.early_stop import Follower
 from netwright.evaluator.job_logs import scoring_log, training_log
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
@@ -76,7 +77,7 @@ class Bench:
     device: str
     limits: LaboratoryLimits
     audit: AuditStrength
-    run: Callable[[Job, Callable[[JsonDict], None] | None], JobResult]
+    run: Callable[[Job, Callable[[JsonDict], str] | None], JobResult]
     data: Mapping[str, SharedInput]
     rows: Batch
     asked: np.random.Generator
@@ -85,7 +86,10 @@ class Bench:
 
 @dataclass
 class TrialRun:
-    """One trial under way: collects the facts that the trial will hold."""
+    """One trial under way: collects the facts that the trial will hold.
+
+    It ends early where its training is hopeless beside those `known`.
+    """
 
     bench: Bench
     candidate: Candidate
@@ -95,6 +99,7 @@ class TrialRun:
     repeat: int
     rate: float
     cancel: threading.Event | None
+    known: Sequence[Trial] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     training: JobResult | None = None
     scorings: dict[int, JobResult] = field(default_factory=dict)
@@ -107,13 +112,17 @@ class TrialRun:
 
     def train(self, on_progress: Callable[[Progress], None] | None) -> None:
         """Leave the weight file in `weights`, and the child's claims in the facts."""
-
-        def listen(event: JsonDict) -> None:
-            progress = parse_progress(event)
-            if progress is not None and on_progress is not None:
-                on_progress(progress)
-
         recipe, tokens = self._recipe(), self.spec.rungs[self.rung].tokens
+        follower = Follower(self.known, budget.step_count(self.spec, recipe, tokens=tokens))
+
+        def listen(event: JsonDict) -> str:
+            progress = parse_progress(event)
+            if progress is None:
+                return ""
+            if on_progress is not None:
+                on_progress(progress)
+            return follower.hear(progress)
+
         room = scoring.weight_bytes_max(self.spec)
         job = Job(
             entry=TRAIN_ENTRY,
@@ -123,6 +132,8 @@ class TrialRun:
             limits=self.bench.limits.train(tokens),
         )
         self.training = result = self.bench.run(job, listen)
+        if follower.verdict:
+            self._stop_early(follower, recipe, tokens)
         reply = self._training_reply(result)
         self._check_steps(reply, recipe, tokens)
         self.facts |= {
@@ -255,6 +266,16 @@ class TrialRun:
         if reply is None:
             raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
         return reply
+
+    def _stop_early(self, follower: Follower, recipe: Recipe, tokens: int) -> NoReturn:
+        """End the trial of a training that was ended, with what is known of it until then."""
+        step = follower.points[-1][0]
+        self.facts |= {
+            "steps": step,
+            "tokens": budget.tokens_of(self.spec, recipe, step, tokens=tokens),
+            "curve": tuple(follower.points),
+        }
+        raise TrialEnded(TrialStatus.STOPPED, follower.verdict)
 
     def _check_steps(self, reply: TrainReply, recipe: Recipe, tokens: int) -> None:
         """End the trial of a training that says it took other steps than paid for.

@@ -8,6 +8,7 @@ whoever reads it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -158,7 +159,7 @@ def _train(job: ChildJob) -> JsonDict:
 def _report(job: ChildJob, progress: Progress) -> None:
     if progress.step == 1:
         job.stage(TRAINING)
-    job.emit({"step": progress.step, "steps": progress.steps, "loss": progress.loss})
+    job.emit(asdict(progress))
 
 
 def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec, audited: Tensor) -> JsonDict:

@@ -251,8 +251,8 @@ class Memory(Learning):
     def put_trial(self, campaign_id: int | None, trial: Trial) -> None:
         """Keep a trial; `campaign_id` is None outside campaigns.
 
-        The first result of a trial stays, unless it ended at a limit, or was not isolated and this one was: then it
-        is put aside, and this one counts.
+        The first result of a trial stays, unless it was cut short (at a limit, or as hopeless), or was not isolated
+        and this one was: then it is put aside, and this one counts.
 
         Raises:
             ValueError: the trial was interrupted; such a trial says nothing and is run again.
@@ -279,7 +279,7 @@ class Memory(Learning):
         """The trial with `rate` times its learning rate, or its repetition number `repeat`, if it was run.
 
         With the `tier` that is in force now, None also if it is to be run again: it was not isolated and would be now,
-        or it ended at a limit and it was not the campaign `campaign_id` that ran it.
+        or it was cut short and it was not the campaign `campaign_id` that ran it.
         """
         key = (candidate_id, task_id, rung, seed, split, repeat, rate)
         return trials.find(self.connection, key, tier, campaign_id)

@@ -16,7 +16,7 @@ _TRIALS = (
 )
 _KEY = ("candidate_id", "task_id", "rung", "seed", "split", "repeat", "rate")
 _THIS = "candidate_id = ? AND task_id = ? AND rung = ? AND seed = ? AND split = ? AND repeat = ? AND rate = ?"
-AT_A_LIMIT = (
+CUT_SHORT = (
     TrialStatus.COMPILE_TIMEOUT,
     TrialStatus.BUILD_TIMEOUT,
     TrialStatus.FIRST_STEP_TIMEOUT,
@@ -26,8 +26,9 @@ AT_A_LIMIT = (
     TrialStatus.TOO_MUCH_OUTPUT,
     TrialStatus.TOO_MANY_THREADS,
     TrialStatus.TOO_MANY_FILES,
+    TrialStatus.STOPPED,
 )
-"""How trials end that another limit, or a machine with less to do, might have let finish."""
+"""How trials end that another limit, a machine with less to do, or the patience of a search might have let finish."""
 
 
 def put(conn: sqlite3.Connection, campaign_id: int | None, trial: Trial) -> None:
@@ -44,13 +45,13 @@ def put(conn: sqlite3.Connection, campaign_id: int | None, trial: Trial) -> None
 
 
 def _put_aside(conn: sqlite3.Connection, campaign_id: int | None, new: dict[str, Any]) -> None:
-    """Supersede the known result of the trial `new` where it ended at a limit, or was not isolated and `new` was."""
+    """Supersede the known result of the trial `new` where it was cut short, or was not isolated and `new` was."""
     key = tuple(new[name] for name in _KEY)
     old = conn.execute(f"SELECT * FROM trials WHERE {_THIS} AND superseded = 0", key).fetchone()
     if old is None or all(old[name] == value for name, value in {**new, "campaign_id": campaign_id}.items()):
         return
     isolated = old["tier"] == NOT_ISOLATED and new["tier"] not in ("", NOT_ISOLATED)
-    if isolated or old["status"] in AT_A_LIMIT:
+    if isolated or old["status"] in CUT_SHORT:
         conn.execute(
             f"UPDATE trials SET superseded = (SELECT max(superseded) + 1 FROM trials WHERE {_THIS}) WHERE id = ?",
             (*key, old["id"]),
@@ -62,8 +63,8 @@ def find(connection: Connection, key: Sequence[Any], tier: str | None, campaign_
     where, parameters = f"{_THIS} AND superseded = 0", list(key)
     if tier is not None:
         # Its own failures a campaign finds as they were: it goes on exactly where it stood.
-        where += f" AND (status NOT IN ({', '.join('?' * len(AT_A_LIMIT))}) OR campaign_id = ?)"
-        parameters += [*AT_A_LIMIT, campaign_id]
+        where += f" AND (status NOT IN ({', '.join('?' * len(CUT_SHORT))}) OR campaign_id = ?)"
+        parameters += [*CUT_SHORT, campaign_id]
     if tier not in (None, NOT_ISOLATED):
         where += f" AND tier <> '{NOT_ISOLATED}'"
     found = load(connection, where, parameters)

@@ -16,6 +16,7 @@ minutes = 5.0             # wall clock over all sessions of the campaign
 
 [search]
 policy = "tree"           # tree, random, evolution
+early_stop = true         # end trainings that are hopeless beside those of the baselines
 
 [llm]                     # without a url the grammar planner proposes
 url = "http://127.0.0.1:8080/v1"
@@ -75,9 +76,13 @@ class Budget(Frozen):
 
 
 class SearchConfig(Frozen):
-    """Which policy decides what to work on next."""
+    """Which policy decides what to work on next.
+
+    `early_stop`: whether a new design's training is ended once it is hopeless beside the baselines' of that rung.
+    """
 
     policy: str = "tree"
+    early_stop: bool = True
 
 
 class LlmConfig(Frozen):

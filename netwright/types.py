@@ -188,6 +188,7 @@ class TrialStatus(StrEnum):
     BAD_WEIGHTS = "bad weights"
     BAD_LOGITS = "bad logits"
     LEAK = "leak"
+    STOPPED = "stopped early"
     INTERRUPTED = "interrupted"
 
 

@@ -163,11 +163,12 @@ class Sandbox:
         self,
         job: Job,
         *,
-        on_event: Callable[[JsonDict], None] | None = None,
+        on_event: Callable[[JsonDict], str | None] | None = None,
         cancel: threading.Event | None = None,
     ) -> JobResult:
         """Run `job` in a fresh process and block until it has ended and is reaped.
 
+        `on_event` hears the job's events; a sentence that it returns ends the job as cancelled, for that reason.
         A job whose process the zygote took along when it died runs again, its events too. Whatever the job
         does is in the result. Raises SandboxError if the sandbox itself fails.
         """
@@ -208,7 +209,7 @@ class Sandbox:
         return self._pool.closing or (cancel is not None and cancel.is_set())
 
     def _attempt(
-        self, job: Job, on_event: Callable[[JsonDict], None] | None, cancel: threading.Event | None
+        self, job: Job, on_event: Callable[[JsonDict], str | None] | None, cancel: threading.Event | None
     ) -> JobResult:
         requested, order = time.monotonic(), _order(job)
         with contextlib.closing(_Descriptors(job)) as descriptors, self._cores.one() as core:

@@ -108,7 +108,8 @@ def held_too_much(memory_bytes: int, limits: Limits) -> str:
 class Watch:
     """Follows one child, on its `core`, from the sending of its job to its end.
 
-    `on_start` is called once the child has its job. `stopped` is asked at every look.
+    What `on_event` returns, if it is not empty, is the reason to end the job as cancelled. `on_start` is called once
+    the child has its job. `stopped` is asked at every look.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Watch:
         child: Child,
         limits: Limits,
         core: int,
-        on_event: Callable[[JsonDict], None] | None,
+        on_event: Callable[[JsonDict], str | None] | None,
         stopped: Callable[[], bool],
         on_start: Callable[[], None],
     ) -> None:
@@ -238,8 +239,8 @@ class Watch:
             self._hear_setup(kind, frame)
         elif kind == "event" and isinstance(frame.get("event"), dict):
             self._count_event(size)
-            if self._on_event:
-                self._on_event(frame["event"])
+            if self._on_event and (enough := self._on_event(frame["event"])):
+                raise Ended(ExitCause.CANCELLED, enough)
         elif kind == "stage":
             self._count_event(size)
             self._enter_stage(str(frame.get("stage")))

@@ -40,6 +40,7 @@ class Mixer(nn.Module):
         return torch.sigmoid(self.gate(x)) * mixed
 '''
 LEAKING = GOOD.replace("({width} - 1, 0)", "(0, {width} - 1)")
+HOPELESS = GOOD.replace("class Mixer", 'RECIPE = {{"lr": 1e-6}}\n\n\nclass Mixer')
 SECRET = "sk-very-secret"
 
 
@@ -123,6 +124,34 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     assert verdict.outcome in (Outcome.BETTER, Outcome.WORSE, Outcome.NO_DIFFERENCE)
     assert any(SECRET in headers.get("authorization", "") for headers in server.headers)
     assert SECRET.encode() not in (tmp_path / "home" / "memory.db").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("early_stop", [True, False])
+def test_a_hopeless_training_is_ended_and_remembered_as_a_failure_unless_told_otherwise(
+    tmp_path: Path,
+    campaign_file: Callable[..., Path],
+    chat: ModuleType,
+    chat_server: Callable[..., Any],
+    early_stop: bool,
+) -> None:
+    server = chat_server(default=Model(chat, [chat.plan_reply("Asleep", HOPELESS.format(width=3))]))
+    more = f'[search]\nearly_stop = {str(early_stop).lower()}\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\n'
+    config = load_config(campaign_file(trials=2, more=more), {})
+
+    row, board = run_campaign(tmp_path / "home", config)
+
+    with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
+        asleep = next(known for known in memory.experiments(row.id) if known.action and known.action.index == 0)
+        grouped = {group.stage: group.count for group in failures(memory, row.name)}
+    assert board.trained == 2
+    if not early_stop:
+        assert asleep.score is not None and not grouped
+        return
+    assert (asleep.stage, asleep.score) == ("training: stopped early", None)
+    assert asleep.failure.startswith("training loss ") and "known trainings were lower there" in asleep.failure
+    assert asleep.verdict is not None and asleep.verdict.outcome is Outcome.FAILED
+    assert grouped == {"training: stopped early": 1} == dict(board.failures)
 
 
 def calls_of(memory: Memory) -> list[LlmCall]:

@@ -9,11 +9,13 @@ import pytest
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.opening import begin_or_continue, exclusive, is_running
+from netwright.campaign.scheduler import observation
 from netwright.config import CampaignConfig
 from netwright.errors import BusyError, ConfigError
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.store import Memory
+from netwright.search.policy import Observation
 from netwright.types import Action, Candidate, Operator, Remembered, Scope, Score
 
 TASK = load_task("recall")
@@ -48,6 +50,17 @@ def test_an_ordered_inbox_waits_for_the_gap_to_close() -> None:
     inbox.put(1, record(1))
     assert told(inbox) == [1, 2]
     assert inbox.told == 3
+
+
+def test_what_was_stopped_early_is_a_failure_that_nobody_is_asked_to_mend() -> None:
+    def observed(stage: str) -> Observation:
+        failed = record(0).model_copy(update={"stage": stage, "failure": "training loss 5.3 at step 60 of 120"})
+        return observation(failed, failed.action)
+
+    stopped, crashed = observed("training: stopped early"), observed("training: crashed")
+
+    assert stopped.value is crashed.value is None
+    assert (stopped.repairable, crashed.repairable) == (False, True)
 
 
 def test_an_unordered_inbox_holds_nobody_up() -> None:

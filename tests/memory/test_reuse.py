@@ -47,8 +47,10 @@ def test_the_isolated_result_takes_the_place_of_the_other(memory, task, design, 
     assert [row["loss_nats"] for row in memory.connection.rows("SELECT loss_nats FROM leaderboard")] == [1.5]
 
 
-@pytest.mark.parametrize("status", [TrialStatus.TIMEOUT, TrialStatus.OUT_OF_MEMORY, TrialStatus.TOO_MUCH_CPU])
-def test_what_ended_at_a_limit_is_tried_again_but_not_by_the_campaign_that_knows_it(
+@pytest.mark.parametrize(
+    "status", [TrialStatus.TIMEOUT, TrialStatus.OUT_OF_MEMORY, TrialStatus.TOO_MUCH_CPU, TrialStatus.STOPPED]
+)
+def test_what_was_cut_short_is_tried_again_but_not_by_the_campaign_that_knows_it(
     memory, campaign, task, design, put, status
 ):
     failed = put(None, status=status, campaign_id=campaign.id)
