@@ -86,7 +86,7 @@ def test_where_all_are_at_chance_a_little_less_luck_ends_nothing():
 def test_trainings_of_other_lengths_are_compared_at_equal_shares_of_their_steps():
     longer = [curve(falling(end), steps=400) for end in (1.7, 1.7, 1.8, 1.8, 1.9, 1.9, 2.0, 2.0)]
 
-    assert not hopeless(curve(falling(1.9), until=0.5), longer)
+    assert not hopeless(curve(falling(1.8), until=0.5), longer)
     assert "at step 50 of 100" in hopeless(curve(falling(2.9), until=0.5), longer)
 
 
