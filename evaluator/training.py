@@ -53,14 +53,19 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer; weight decay acts on matrices, not on gains, biases and scalars."""
     trained = [p for p in network.parameters() if p.requires_grad]
+    return optimizer_for([p for p in trained if p.dim() >= 2], [p for p in trained if p.dim() < 2], recipe)
+
+
+def optimizer_for(matrices: list[Tensor], others: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer, with weight decay on `matrices` alone."""
     groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.betas[0])
     # Measured on 110k parameters, one thread: fused 0.14 ms a step, foreach 0.45 ms, plain 0.63 ms.
-    fused = all(p.is_floating_point() for p in trained)
+    fused = all(p.is_floating_point() for p in [*matrices, *others])
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=fused)
 
 
