@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -123,9 +122,7 @@ def train_at_once(
     stack.unstack()
     seconds = time.perf_counter() - begun
     return tuple(
-        Outcome(
-            steps=ends.get(place, steps), curve=tuple(curve.points), seconds=seconds, diverged_at=ends.get(place)
-        )
+        Outcome(steps=ends.get(place, steps), curve=tuple(curve.points), seconds=seconds, diverged_at=ends.get(place))
         for place, curve in enumerate(curves)
     )
 
