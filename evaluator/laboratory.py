@@ -2,6 +2,7 @@
 
     check:    static gates ─▶ one child: dynamic gates
     trial:    one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
+    trials:   one child: training of several seeds ─weights of each▶ as in `trial`     (only where that is asked for)
     measure:  one child: inference and state, its own claims
 
 Whatever a candidate does comes back as a value: a failed gate, or a trial with a status and a reason and no loss.
@@ -20,7 +21,7 @@ import hashlib
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,18 @@ import numpy as np
 
 from netwright.errors import DataError
 from netwright.evaluator.contract import inspect_source, recipe_of
+from netwright.evaluator.joined_jobs import AT_ONCE_MAX, TRAIN_SEEDS_ENTRY, Part, join, parts
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
-from netwright.evaluator.replies import DYNAMIC_GATES, CheckReply, Progress, parse_reply, parse_report, shortened
+from netwright.evaluator.replies import (
+    DYNAMIC_GATES,
+    CheckReply,
+    Progress,
+    parse_progress,
+    parse_reply,
+    parse_report,
+    shortened,
+)
 from netwright.evaluator.trial import (
     LAST_OUTPUT_CHARACTERS,
     SCORE_ENTRY,
@@ -43,7 +53,7 @@ from netwright.evaluator.trial import (
 )
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.job import ExitCause, Job, JobResult
-from netwright.types import Candidate, GateReport, JsonDict, Split, TaskSpec, Trial
+from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Split, TaskSpec, Trial
 
 if TYPE_CHECKING:
     from netwright.evaluator.tasks.base import Batch, Task
@@ -66,7 +76,7 @@ class Laboratory:
     laboratory itself failed.
     """
 
-    ENTRIES = (_CHECK_ENTRY, TRAIN_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
+    ENTRIES = (_CHECK_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
     WARM_ZYGOTE = f"{_WORKER}:warm_zygote"
     WARM_CHILD = f"{_WORKER}:warm_child"
 
@@ -79,9 +89,12 @@ class Laboratory:
         device: str = "cpu",
         limits: LaboratoryLimits = LIMITS,
         audit: AuditStrength = AUDIT,
+        seeds_at_once: SeedsAtOnce = "auto",
     ) -> None:
+        """`seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly."""
         self.task, self.device, self.limits, self.audit = task, device, limits, audit
         self.spec = task.spec
+        self.trains_at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
         self._sandbox, self._key = sandbox, key
         self._lock = threading.Lock()
         self._held_out: dict[Split, Batch] = {}
@@ -133,6 +146,7 @@ class Laboratory:
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
         known: Sequence[Trial] = (),
+        part: Part | None = None,
     ) -> Trial:
         """Train the candidate at `rung` with `seed` and score it on `split`.
 
@@ -142,19 +156,10 @@ class Laboratory:
         `on_progress` is called from this thread. `store_weights` gets the weight file of a trial that is done and
         returns the name under which the trial remembers it. `known` are finished trials of others: a training that is
         hopeless beside those of this task and rung (see `early_stop`) is ended before it has cost all that it may.
+        `part` is what `trials` came to for this seed, where it tried to train several at once.
         """
-        bench = Bench(
-            spec=self.spec,
-            device=self.device,
-            limits=self.limits,
-            audit=self.audit,
-            run=lambda job, listen: self._sandbox.run(job, on_event=listen, cancel=cancel),
-            data=self._training_input(),
-            rows=self.held_out(split),
-            asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
-            twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
-        )
-        run = TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, rate=rate, cancel=cancel)
+        run = self._run(candidate, rung, seed, split, repeat, rate, cancel)
+        run.part = part or run.part
         run.known = [trial for trial in known if (trial.task_id, trial.rung) == (self.spec.id, rung)]
         try:
             run.train(on_progress)
@@ -174,6 +179,63 @@ class Laboratory:
             trial.usage.wall_seconds,
         )
         return trial
+
+    def trials(
+        self,
+        candidate: Candidate,
+        *,
+        rung: int,
+        seeds: Sequence[int],
+        split: Split = Split.VALIDATION,
+        on_progress: Callable[[Progress], None] | None = None,
+        rate: float = 1.0,
+        cancel: threading.Event | None = None,
+        store_weights: Callable[[bytes], str] | None = None,
+    ) -> Iterator[Trial]:
+        """Yield the trial of each seed as it ends: trained at once where that is on and the candidate allows it.
+
+        What is not done that way is trained alone, and the trial's telemetry says why. The rest is as for `trial`.
+        """
+        size = AT_ONCE_MAX if self.trains_at_once else 1
+        for first in range(0, len(seeds), size):
+            group = seeds[first : first + size]
+            runs = [self._run(candidate, rung, seed, split, 0, rate, cancel) for seed in group]
+            trained = _trained_at_once(runs, on_progress) if len(runs) > 1 else {}
+            for seed in group:
+                yield self.trial(
+                    candidate,
+                    rung=rung,
+                    seed=seed,
+                    split=split,
+                    on_progress=on_progress,
+                    rate=rate,
+                    cancel=cancel,
+                    store_weights=store_weights,
+                    part=trained.get(seed),
+                )
+
+    def _run(
+        self,
+        candidate: Candidate,
+        rung: int,
+        seed: int,
+        split: Split,
+        repeat: int,
+        rate: float,
+        cancel: threading.Event | None,
+    ) -> TrialRun:
+        bench = Bench(
+            spec=self.spec,
+            device=self.device,
+            limits=self.limits,
+            audit=self.audit,
+            run=lambda job, listen: self._sandbox.run(job, on_event=listen, cancel=cancel),
+            data=self._training_input(),
+            rows=self.held_out(split),
+            asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
+            twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
+        )
+        return TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, rate=rate, cancel=cancel)
 
     def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
         """Measure inference and state of the candidate, with fresh weights and by its own account: advisory.
@@ -212,6 +274,25 @@ class Laboratory:
         """Return what keeps two trials of one candidate from being scored at once: they could tell each other."""
         with self._lock:
             return self._scoring[candidate.id]
+
+
+def _trained_at_once(runs: Sequence[TrialRun], on_progress: Callable[[Progress], None] | None) -> Mapping[int, Part]:
+    """Train runs that differ in nothing but the seed in one process; return the part of each seed.
+
+    Nothing where the recipe is none: the trial of each seed tells.
+    """
+
+    def listen(event: JsonDict) -> str:
+        progress = parse_progress(event)
+        if progress is not None and on_progress is not None:
+            on_progress(progress)
+        return ""
+
+    try:
+        job = join([run.training_job() for run in runs])
+    except TrialEnded:
+        return {}
+    return parts(runs[0].bench.run(job, listen), [run.seed for run in runs])
 
 
 def _as_asked(rows: Batch, spec: TaskSpec) -> Batch:

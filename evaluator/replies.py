@@ -51,6 +51,12 @@ class TrainReply(WorkReply):
     flops_per_token: FiniteFloat | None = None
 
 
+class SeedsReply(WorkReply):
+    """What a training of several seeds claims: a reply for each, to be read as a TrainReply, or none and a reason."""
+
+    seeds: Annotated[tuple[JsonDict, ...], Field(max_length=100)] = ()
+
+
 class MeasureReply(WorkReply):
     """What a candidate's process measured of itself."""
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from netwright.evaluator import forms
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.tasks.base import Batch
-from netwright.evaluator.training import PROGRESS_SECONDS, Curve, Outcome, learning_rate, optimizer_for, train
+from netwright.evaluator.training import Curve, Outcome, learning_rate, optimizer_for, train
 from netwright.types import Recipe, TaskSpec
 
 PROBE_STEPS = 2
@@ -62,12 +63,12 @@ class Stack:
     def clip(self, largest: float) -> Tensor:
         """Scale each network's gradient down to a norm of `largest`; return the norms before, (K,)."""
         gradients = [stack.grad for stack in self.parameters.values() if stack.grad is not None]
-        each = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
+        each = [torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in gradients]
         norms = torch.linalg.vector_norm(torch.stack(each), dim=0)
         scales = (largest / (norms + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(scales.view(-1, *[1] * (gradient.dim() - 1)))
-        return norms
+        return cast(Tensor, norms)
 
     @torch.no_grad()
     def unstack(self) -> None:
@@ -93,8 +94,8 @@ def train_at_once(
 ) -> tuple[Outcome, ...]:
     """Train every network in place for `steps` batches of its own feed; return how each training ended.
 
-    A network whose loss or gradient is not finite ends there, the others go on. The seconds are those of all. The
-    loss that `on_progress` hears is the mean over networks.
+    A network whose loss or gradient is not finite ends there, the others go on. The seconds are those of all.
+    `on_progress` hears the mean over networks at the points of their curves.
 
     Raises: RuntimeError and others where torch cannot run the architecture under vmap.
     """
@@ -102,7 +103,7 @@ def train_at_once(
     optimizer = stack.make_optimizer(recipe)
     curves = [Curve(steps) for _ in networks]
     ends: dict[int, int] = {}
-    begun = told = time.perf_counter()
+    begun = time.perf_counter()
     networks[0].train()
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -111,14 +112,12 @@ def train_at_once(
         for place, numbers in enumerate(zip(losses, norms, strict=True)):
             if place not in ends and not all(map(math.isfinite, numbers)):
                 ends[place] = step
-            if place not in ends:
-                curves[place].add(step, losses[place])
-        if len(ends) == len(networks):
+        points = [curve.add(step, losses[place]) for place, curve in enumerate(curves) if place not in ends]
+        if not points:
             break
-        if step in (0, steps - 1) or time.perf_counter() - told > PROGRESS_SECONDS:
-            told = time.perf_counter()
-            going = [loss for place, loss in enumerate(losses) if place not in ends]
-            on_progress(Progress(step=step + 1, steps=steps, loss=round(sum(going) / len(going), 5)))
+        if points[0] is not None:
+            mean = math.fsum(point for point in points if point is not None) / len(points)
+            on_progress(Progress(step=step + 1, steps=steps, loss=mean))
     stack.unstack()
     seconds = time.perf_counter() - begun
     return tuple(

@@ -20,6 +20,7 @@ from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of, scaled
 from netwright.evaluator.early_stop import Follower
 from netwright.evaluator.job_logs import scoring_log, training_log
+from netwright.evaluator.joined_jobs import Part
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
@@ -88,7 +89,8 @@ class Bench:
 class TrialRun:
     """One trial under way: collects the facts that the trial will hold.
 
-    It ends early where its training is hopeless beside those `known`.
+    It ends early where its training is hopeless beside those `known`. `part` is what training it at once with other
+    seeds came to, where that was tried.
     """
 
     bench: Bench
@@ -100,6 +102,7 @@ class TrialRun:
     rate: float
     cancel: threading.Event | None
     known: Sequence[Trial] = ()
+    part: Part = field(default_factory=Part)
     facts: dict[str, Any] = field(default_factory=dict)
     training: JobResult | None = None
     scorings: dict[int, JobResult] = field(default_factory=dict)
@@ -123,15 +126,7 @@ class TrialRun:
                 on_progress(progress)
             return follower.hear(progress)
 
-        room = scoring.weight_bytes_max(self.spec)
-        job = Job(
-            entry=TRAIN_ENTRY,
-            payload=self._payload() | {"recipe": dump(recipe), "tokens": tokens},
-            inputs=self.bench.data,
-            outputs={"weights": room},
-            limits=self.bench.limits.train(tokens),
-        )
-        self.training = result = self.bench.run(job, listen)
+        self.training = result = self.part.result or self.bench.run(self.training_job(), listen)
         if follower.verdict:
             self._stop_early(follower, recipe, tokens)
         reply = self._training_reply(result)
@@ -141,14 +136,25 @@ class TrialRun:
             "tokens": budget.tokens_of(self.spec, recipe, reply.steps, tokens=tokens),
             "curve": reply.curve,
             "flops_per_token": reply.flops_per_token,
-            "telemetry": {"train_seconds": reply.train_seconds},
+            "telemetry": {"train_seconds": reply.train_seconds, **self.part.telemetry},
         }
         if reply.status != "done":
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
             raise TrialEnded(_CLAIMED_STATUS[reply.status], words, result.last_output)
         self._stop_on_request()
-        self.weights = bytes(result.outputs["weights"][: min(reply.weights_bytes, room)])
+        self.weights = bytes(result.outputs["weights"][: reply.weights_bytes])
         self._check_weights()
+
+    def training_job(self) -> Job:
+        """Return the job that trains. Raises: TrialEnded where the candidate's recipe is none."""
+        tokens = self.spec.rungs[self.rung].tokens
+        return Job(
+            entry=TRAIN_ENTRY,
+            payload=self._payload() | {"recipe": dump(self._recipe()), "tokens": tokens},
+            inputs=self.bench.data,
+            outputs={"weights": scoring.weight_bytes_max(self.spec)},
+            limits=self.bench.limits.train(tokens),
+        )
 
     def score(self) -> None:
         """Ask fresh processes, audit their answers, and put loss and metrics into the facts."""

@@ -7,7 +7,7 @@ whoever reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.evaluator import aftermath, budget, counts, forms, loading, measuring, offered, probes, training
+from netwright.evaluator import (
+    aftermath,
+    budget,
+    counts,
+    forms,
+    loading,
+    measuring,
+    offered,
+    probes,
+    seeds_at_once,
+    training,
+)
 from netwright.evaluator.docstrings import forget_docstrings
+from netwright.evaluator.joined_jobs import weights_of
 from netwright.evaluator.limits import ANSWERS, FIRST_STEP, MEASURING, TRAINING
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
+from netwright.evaluator.tasks.base import Batch
 from netwright.evaluator.tasks.feed import training_batches
 from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
 
@@ -48,6 +61,16 @@ def train_candidate(job: ChildJob) -> JsonDict:
     """
     _settle()
     return _guarded(lambda: _train(job))
+
+
+def train_seeds(job: ChildJob) -> JsonDict:
+    """Train several seeds at once; their weights are left in outputs `weights 0`, `weights 1`, ...
+
+    Payload: as of `train_candidate`, and seeds. The reply has none of `seeds` and a reason where they cannot be
+    trained so. Stages: compile, build (the module alone), first step (networks and trial steps), training.
+    """
+    _settle()
+    return _guarded(lambda: _train_seeds(job))
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
@@ -141,7 +164,7 @@ def _train(job: ChildJob) -> JsonDict:
     device, seed, tokens = payload["device"], payload["seed"], payload["tokens"]
     rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
     batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
-    audited = _audit_rows(job, spec)
+    audited = _audit_rows(job, spec, seed)
     factory = loading.load_factory(payload["source"], spec, job.stage)
     network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
     seed_all(seed)
@@ -149,11 +172,56 @@ def _train(job: ChildJob) -> JsonDict:
     outcome = training.train(
         network, batches, spec, recipe, steps=steps, device=device, on_progress=lambda progress: _report(job, progress)
     )
+    return _reply(outcome, job.outputs["weights"], network, factory, spec, audited)
+
+
+def _train_seeds(job: ChildJob) -> JsonDict:
+    payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
+    device, seeds, tokens = payload["device"], payload["seeds"], payload["tokens"]
+    rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
+    audited = [_audit_rows(job, spec, seed) for seed in seeds]
+    factory = loading.load_factory(payload["source"], spec, job.stage)
+
+    def build(seed: int) -> nn.Module:
+        return loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
+
+    def feed(seed: int) -> Iterator[Batch]:
+        return training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
+
+    job.stage(FIRST_STEP)
+    if reason := seeds_at_once.disagreement(seeds, build, feed, spec, recipe, device):
+        return {"status": "done", "reason": reason}
+    networks = [build(seed) for seed in seeds]
+    outcomes = seeds_at_once.train_at_once(
+        networks,
+        [feed(seed) for seed in seeds],
+        spec,
+        recipe,
+        steps=steps,
+        device=device,
+        on_progress=lambda progress: _report(job, progress),
+    )
+    replies = [
+        _reply(outcome, job.outputs[weights_of(place)], network, factory, spec, probed)
+        for place, (outcome, network, probed) in enumerate(zip(outcomes, networks, audited, strict=True))
+    ]
+    return {"status": "done", "reason": "", "seeds": replies}
+
+
+def _reply(
+    outcome: training.Outcome,
+    room: memoryview,
+    network: nn.Module,
+    factory: type[nn.Module],
+    spec: TaskSpec,
+    audited: Tensor,
+) -> JsonDict:
+    """Return what is said of a training, with the weights left in `room` where it came to its end."""
     reply: JsonDict = {"steps": outcome.steps, "curve": outcome.curve, "train_seconds": outcome.seconds}
     if outcome.diverged_at is not None:
         reason = f"loss or gradient was not finite at step {outcome.diverged_at + 1}"
         return reply | {"status": "diverged", "reason": reason}
-    return reply | _finish(job, network, factory, spec, audited)
+    return reply | _finish(room, network, factory, spec, audited)
 
 
 def _report(job: ChildJob, progress: Progress) -> None:
@@ -162,14 +230,15 @@ def _report(job: ChildJob, progress: Progress) -> None:
     job.emit(asdict(progress))
 
 
-def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: TaskSpec, audited: Tensor) -> JsonDict:
+def _finish(
+    room: memoryview, network: nn.Module, factory: type[nn.Module], spec: TaskSpec, audited: Tensor
+) -> JsonDict:
     """Write the weights out, then probe the trained network: probing may disturb what it leaves behind."""
     data = loading.pack_weights(network)
-    room = len(job.outputs["weights"])
-    if len(data) > room:
-        reason = f"parameters and buffers take {len(data)} bytes, at most {room} are allowed"
+    if len(data) > len(room):
+        reason = f"parameters and buffers take {len(data)} bytes, at most {len(room)} are allowed"
         return {"status": "bad weights", "reason": reason}
-    job.outputs["weights"][: len(data)] = data
+    room[: len(data)] = data
     reports = aftermath.audit_trained(network, audited, spec)
     failed = [report for report in reports if report.rejects]
     status = {"status": "leak", "reason": failed[0].message} if failed else {"status": "done", "reason": ""}
@@ -181,9 +250,9 @@ def _finish(job: ChildJob, network: nn.Module, factory: type[nn.Module], spec: T
     }
 
 
-def _audit_rows(job: ChildJob, spec: TaskSpec) -> Tensor:
+def _audit_rows(job: ChildJob, spec: TaskSpec, seed: int) -> Tensor:
     data = job.inputs.get("data", b"")
-    batch = next(training_batches(spec, data, seed=job.payload["seed"] + 1, batch_size=_AUDIT_ROWS))
+    batch = next(training_batches(spec, data, seed=seed + 1, batch_size=_AUDIT_ROWS))
     return forms.to_inputs(batch.inputs, spec, job.payload["device"])
 
 

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 from netwright.printable import Words, printable_json
 
 JsonDict = dict[str, Any]
+SeedsAtOnce = Literal["auto", "on", "off"]
+"""Whether seeds of one candidate are trained in one process as one batch of networks; auto: except on a CPU."""
 
 
 class Frozen(BaseModel):
