@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.opening import exclusive, open_sandbox
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated, train_all
 from netwright.config import CampaignConfig, SandboxConfig
@@ -22,10 +23,10 @@ from netwright.config_file import laid_over
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import baselines_for, rivals_of
 from netwright.evaluator.comparisons import Comparison, claims
-from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.repetition import Repetition, repetitions
 from netwright.evaluator.statistics import mean_interval
-from netwright.evaluator.tasks import Task, load_task
+from netwright.evaluator.suite import AnyLaboratory
+from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory
 from netwright.types import Candidate, Interval, Outcome, Split, Trial, TrialStatus
@@ -165,7 +166,7 @@ class _Rounds:
 
     memory: Memory
     row: Campaign
-    task: Task
+    task: AnyTask
     config: CampaignConfig
     contained: SandboxConfig
     rung: int
@@ -188,18 +189,14 @@ class _Rounds:
         return [trial for trials in found for trial in trials]
 
     @contextmanager
-    def _laboratory(self) -> Iterator[Laboratory]:
+    def _laboratory(self) -> Iterator[AnyLaboratory]:
         with open_sandbox(self.contained, slots=self.workers) as sandbox:
-            yield Laboratory(
-                sandbox,
-                self.task,
-                self.memory.evaluation_key,
-                limits=self.contained.limits,
-                audit=self.config.audit.strength,
+            yield open_laboratory(
+                sandbox, self.task, self.memory, limits=self.contained.limits, audit=self.config.audit.strength
             )
 
     def _train(
-        self, lab: Laboratory, candidates: Sequence[Candidate], seeds: Sequence[int], repeat: int = 0
+        self, lab: AnyLaboratory, candidates: Sequence[Candidate], seeds: Sequence[int], repeat: int = 0
     ) -> list[Trial]:
         return train_all(
             self.memory,

@@ -15,7 +15,7 @@ from netwright.config import CampaignConfig, LlmConfig, SandboxConfig
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.laboratory import Laboratory
-from netwright.evaluator.tasks import Task
+from netwright.evaluator.tasks import AnyTask
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
 from netwright.sandbox.container import Container
@@ -101,7 +101,7 @@ def _locked(handle: IO[str]) -> bool:
     return True
 
 
-def begin_or_continue(memory: Memory, config: CampaignConfig, task: Task) -> Campaign:
+def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
     Its `config` says how many actions are in flight: that stays as it began, so that another number of slots

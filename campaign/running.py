@@ -12,6 +12,7 @@ from typing import Any
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander
+from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
 from netwright.campaign.opening import (
     begin_or_continue,
@@ -25,8 +26,8 @@ from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
 from netwright.errors import NetwrightError
-from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.sizing import mixer_allowance
+from netwright.evaluator.suite import AnyLaboratory
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
@@ -55,7 +56,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     ):
         row = begin_or_continue(memory, config, task)
         board = open_board(row, sandbox.isolation)
-        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=limits, audit=config.audit.strength)
+        lab = open_laboratory(sandbox, task, memory, limits=limits, audit=config.audit.strength)
         status: CampaignStatus = "failed"
         note = ""
         try:
@@ -75,7 +76,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
 
 
 async def _session(
-    memory: Memory, row: Campaign, lab: Laboratory, policy: Policy, board: Board, watch: Watcher | None
+    memory: Memory, row: Campaign, lab: AnyLaboratory, policy: Policy, board: Board, watch: Watcher | None
 ) -> str:
     """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.

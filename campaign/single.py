@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.opening import confinement, open_sandbox
 from netwright.config import SandboxConfig
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.contract import title_and_hypothesis
-from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
-from netwright.evaluator.tasks import Task, load_task
+from netwright.evaluator.suite import AnyLaboratory, laboratory_for
+from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.memory.store import Memory
 from netwright.sandbox.isolation import Tier
 from netwright.types import Candidate, GateReport, Scope, Score, Split, TaskSpec, Trial, TrialStatus
@@ -93,7 +94,7 @@ def check_file(path: Path, task_name: str, data: Path | None, sandbox_config: Sa
         # The zygote imports meanwhile.
         task = load_task(task_name, data=data)
         candidate = read_candidate(path, task.spec.scope)
-        lab = Laboratory(sandbox, task, b"", limits=sandbox_config.limits)
+        lab = laboratory_for(sandbox, task, b"", limits=sandbox_config.limits)
         tier, layers = confinement(sandbox_config, sandbox.isolation)
         gates = lab.check(candidate)
         return Check(candidate, gates, tier.value, layers, time.monotonic() - begun)
@@ -122,7 +123,7 @@ def evaluate_file(
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
+        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits)
         memory.put_task(task.spec)
         memory.put_candidate(candidate)
         gates = _gates(memory, lab, candidate)
@@ -168,13 +169,13 @@ def evaluate_baselines(
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = Laboratory(sandbox, task, memory.evaluation_key, limits=sandbox_config.limits)
+        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits)
         memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return known_baselines(memory, task.spec, rung, sandbox.tier)
 
 
-def _gates(memory: Memory, lab: Laboratory, candidate: Candidate) -> tuple[GateReport, ...]:
+def _gates(memory: Memory, lab: AnyLaboratory, candidate: Candidate) -> tuple[GateReport, ...]:
     """The gate reports: the known ones where they accepted; a rejection may have been the doing of a limit."""
     task_id, tier = lab.task.spec.id, lab.tier
     known = memory.gates(candidate.id, task_id, tier=tier)
@@ -185,7 +186,7 @@ def _gates(memory: Memory, lab: Laboratory, candidate: Candidate) -> tuple[GateR
     return reports
 
 
-def check_rung(task: Task, rung: int) -> None:
+def check_rung(task: AnyTask, rung: int) -> None:
     """Raises: ConfigError when the task has no such rung."""
     levels = [level.level for level in task.spec.rungs]
     if rung not in levels:
@@ -224,7 +225,7 @@ def not_isolated(trials: Sequence[Trial]) -> bool:
 
 def train_all(
     memory: Memory,
-    lab: Laboratory,
+    lab: AnyLaboratory,
     candidates: Sequence[Candidate],
     *,
     seeds: Sequence[int],

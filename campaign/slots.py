@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from netwright.campaign.board import Board, Slot
-from netwright.evaluator.laboratory import Laboratory, Progress
+from netwright.evaluator.laboratory import Progress
+from netwright.evaluator.suite import AnyLaboratory
 from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus
 
 Result = TypeVar("Result")
@@ -29,7 +30,7 @@ class Slots:
 
     def __init__(
         self,
-        laboratory: Laboratory,
+        laboratory: AnyLaboratory,
         workers: int,
         board: Board,
         store_weights: Callable[[bytes], str] | None = None,

@@ -25,7 +25,7 @@ from netwright.cli.output import (
     table,
 )
 from netwright.config import CampaignConfig
-from netwright.evaluator.tasks import Task
+from netwright.evaluator.tasks import AnyTask
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
 from netwright.memory.records import Campaign
@@ -37,7 +37,7 @@ SHOWN = 12
 DUEL_COLUMNS = ("against~", "difference (nats)>", "interval>", "at>", "verdict", "~")
 
 
-def plan_of(home: Path, config: CampaignConfig, task: Task) -> JsonDict:
+def plan_of(home: Path, config: CampaignConfig, task: AnyTask) -> JsonDict:
     """What a campaign would do, as a JSON document."""
     spec = task.spec
     return {

@@ -102,7 +102,7 @@ class TaskSpec(Frozen):
     heads: int
     layers: int
     parameters: int
-    metric: Literal["bits per byte", "loss"]
+    metric: Literal["bits per byte", "loss", "suite loss"]
     recipe: Recipe
     rungs: tuple[Rung, ...]
     validation_rows: int
@@ -116,6 +116,11 @@ class TaskSpec(Frozen):
     num_classes: int = 0
     feed: Literal["stream", "rows"] = "stream"
     hand: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def unit(self) -> str:
+        """What its loss is measured in: nats, or for a suite points, of which one is the most that can be gained."""
+        return "points" if self.metric == "suite loss" else "nats"
 
     @property
     def answer_shape(self) -> tuple[int, int]:

@@ -27,10 +27,12 @@ from netwright.evaluator.tasks import (
     recall,
     selective_copying,
     state_tracking,
+    suite,
     tables,
     tokens_lm,
 )
 from netwright.evaluator.tasks.base import Task
+from netwright.evaluator.tasks.suite import Member, Suite
 from netwright.types import Rung, TaskSpec
 
 ENTRY_POINTS = "netwright.tasks"
@@ -55,15 +57,17 @@ TASKS: dict[str, str] = {
     "bytes": bytes_lm.SUMMARY,
     "tokens": tokens_lm.SUMMARY,
     **{name: summary for family in _FAMILIES for name, summary in family.SUMMARIES.items()},
+    **{name: summary for name, (summary, _) in suite.SUITES.items()},
 }
 """The one-line summary of each task that ships with netwright, by its name."""
 
 
-def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task:
-    """Return the task of that name, of an installed package, or of the file `name` (`*.py`).
+def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task | Suite:
+    """Return the task or suite of that name, of an installed package, or of the file `name` (`*.py`).
 
     `data` is a text file or a folder of them, for tasks on real text. `rung_tokens` replaces the task's own training
-    budgets, lowest rung first; results compare only between equal budgets, so the task's id changes with them.
+    budgets, lowest rung first, of a suite in equal shares; results compare only between equal budgets, so the task's id
+    changes with them.
 
     Raises:
         ConfigError: no task has that name, its file makes none, the task takes no data, or the budgets make no ladder.
@@ -72,9 +76,35 @@ def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int]
     task = _load(name, data)
     if rung_tokens is None:
         return task
+    if isinstance(task, Suite):
+        shares = [tokens // len(task.tasks) for tokens in rung_tokens]
+        return task.of([_with_budgets(each, each.spec.name, shares) for each in task.tasks])
+    return _with_budgets(task, name, rung_tokens)
+
+
+def load_suite(name: str, summary: str, members: Sequence[Member], data: Path | None = None) -> Suite:
+    """Return the suite of tasks of those names, on the rungs that all of them have or that a member names.
+
+    Raises:
+        ConfigError: a name is unknown or a suite's, or the tasks cannot stand together; see `suite_of`.
+        DataError: the data cannot be used.
+    """
+    tasks = []
+    for member in members:
+        task = _load(member.name, data if member.name in _FROM_DATA else None)
+        if isinstance(task, Suite):
+            raise ConfigError(f"suite {name!r} cannot hold {member.name!r}, which is a suite: name its tasks")
+        tasks.append(_with_budgets(task, member.name, member.rung_tokens) if member.rung_tokens else task)
+    if data is not None and not any(member.name in _FROM_DATA for member in members):
+        raise ConfigError(f"no task of suite {name!r} takes data, got {data}: leave the data path out")
+    return suite.suite_of(name, summary, tasks, [member.scale_nats for member in members])
+
+
+def _with_budgets(task: Task, name: str, rung_tokens: Sequence[int]) -> Task:
     if not is_dataclass(task):
         raise ConfigError(f"the rungs of task {name!r} are its own: leave rung_tokens out, or make it a dataclass")
-    return replace(task, spec=_with_rungs(task.spec, rung_tokens))
+    changed: Task = replace(task, spec=_with_rungs(task.spec, rung_tokens))
+    return changed
 
 
 def explanation(name: str) -> str:
@@ -83,6 +113,7 @@ def explanation(name: str) -> str:
         with tokenize.open(name) as file:
             return ast.get_docstring(ast.parse(file.read())) or ""
     modules = {"bytes": bytes_lm, "tokens": tokens_lm} | {each: family for family in _FAMILIES for each in family.TASKS}
+    modules |= dict.fromkeys(suite.SUITES, suite)
     return (modules[name].__doc__ or "").strip() if name in modules else ""
 
 
@@ -91,7 +122,9 @@ def installed_tasks() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
-def _load(name: str, data: Path | None) -> Task:
+def _load(name: str, data: Path | None) -> Task | Suite:
+    if name in suite.SUITES:
+        return load_suite(name, *suite.SUITES[name], data)
     if name in _FROM_DATA:
         return _FROM_DATA[name](data)
     if data is not None:
@@ -108,7 +141,7 @@ def _load(name: str, data: Path | None) -> Task:
     )
 
 
-def _from_file(path: Path) -> Task:
+def _from_file(path: Path) -> Task | Suite:
     if not path.is_file():
         raise ConfigError(f"task file {path} does not exist; check the path")
     return _checked(f"task file {path}", lambda: _task_in(_imported(path)))
@@ -129,7 +162,7 @@ def _task_in(module: ModuleType) -> Any:
     return module.TASK
 
 
-def _checked(whence: str, load: Callable[[], Any]) -> Task:
+def _checked(whence: str, load: Callable[[], Any]) -> Task | Suite:
     """Return the task that `load` makes; whatever the user's code raises is told with where it comes from."""
     try:
         task = load()
@@ -137,6 +170,8 @@ def _checked(whence: str, load: Callable[[], Any]) -> Task:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{whence} cannot be loaded: {type(error).__name__}: {error}") from error
+    if isinstance(task, Suite):
+        return task
     if not isinstance(getattr(task, "spec", None), TaskSpec):
         raise ConfigError(f"{whence} is a {type(task).__name__}, expected a task as `generated` makes it")
     for member in ("details", "training_data", "held_out"):

@@ -1,0 +1,39 @@
+"""Laboratories with a memory behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.limits import AUDIT, AuditStrength, LaboratoryLimits
+from netwright.evaluator.suite import AnyLaboratory, laboratory_for
+from netwright.evaluator.tasks import AnyTask
+from netwright.memory.store import Memory
+from netwright.sandbox.runner import Sandbox
+from netwright.types import Candidate, Split, Trial
+
+
+@dataclass(frozen=True)
+class TrialsInMemory:
+    """The trials that the tasks of a suite have in a memory; they belong to no campaign, as any may use them."""
+
+    memory: Memory
+
+    def find(
+        self, candidate: Candidate, lab: Laboratory, rung: int, seed: int, split: Split, repeat: int
+    ) -> Trial | None:
+        return self.memory.trial(candidate.id, lab.spec.id, rung, seed, split, repeat=repeat, tier=lab.tier)
+
+    def keep(self, candidate: Candidate, lab: Laboratory, trial: Trial) -> None:
+        self.memory.put_task(lab.spec)
+        self.memory.put_candidate(candidate)
+        self.memory.put_trial(None, trial)
+
+
+def open_laboratory(
+    sandbox: Sandbox, task: AnyTask, memory: Memory, *, limits: LaboratoryLimits, audit: AuditStrength = AUDIT
+) -> AnyLaboratory:
+    """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks."""
+    return laboratory_for(
+        sandbox, task, memory.evaluation_key, known=TrialsInMemory(memory), limits=limits, audit=audit
+    )

@@ -1,0 +1,227 @@
+"""Trials of a suite: one training per task, each in the laboratory of that task, and one number from all of them.
+
+    candidate ─▶ task 1: trial ─▶ task 2: trial ─▶ ... ─▶ suite loss        ends at the first task that fails
+
+Trials of single tasks go through `KnownTrials`, so that each is run once whatever asks for it: another suite, a
+campaign that goes on, or the reference that all designs are held against.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
+
+from netwright.evaluator.baselines import baseline
+from netwright.evaluator.composite import suite_error, suite_loss
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
+from netwright.evaluator.replies import Progress
+from netwright.evaluator.tasks import AnyTask
+from netwright.evaluator.tasks.suite import REFERENCE, Suite
+from netwright.sandbox.isolation import Tier
+from netwright.sandbox.runner import Sandbox
+from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus, Usage
+
+ANCHOR_SEED = 0
+
+
+class KnownTrials(Protocol):
+    """Where trials of single tasks are looked up before they are run, and kept when they were."""
+
+    def find(
+        self, candidate: Candidate, lab: Laboratory, rung: int, seed: int, split: Split, repeat: int
+    ) -> Trial | None: ...
+
+    def keep(self, candidate: Candidate, lab: Laboratory, trial: Trial) -> None: ...
+
+
+class SuiteLaboratory:
+    """Checks and tries candidates on all tasks of a suite; to its users it is a `Laboratory`."""
+
+    def __init__(self, suite: Suite, laboratories: Sequence[Laboratory], known: KnownTrials | None) -> None:
+        self.task, self.spec = suite, suite.spec
+        self._labs = dict(zip(suite.names, laboratories, strict=True))
+        self._known = known
+        self._lock = threading.Lock()
+        self._running: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def tier(self) -> Tier:
+        """How confined candidates are here."""
+        return next(iter(self._labs.values())).tier
+
+    def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
+        """Return the reports of the gates on the first task that rejects, or else on the first task."""
+        accepted: tuple[GateReport, ...] = ()
+        for name, lab in self._labs.items():
+            reports = lab.check(candidate, cancel=cancel)
+            if any(report.rejects for report in reports):
+                return tuple(_on_task(name, report) if report.rejects else report for report in reports)
+            accepted = accepted or reports
+        return accepted
+
+    def trial(
+        self,
+        candidate: Candidate,
+        *,
+        rung: int,
+        seed: int,
+        split: Split = Split.VALIDATION,
+        on_progress: Callable[[Progress], None] | None = None,
+        repeat: int = 0,
+        cancel: threading.Event | None = None,
+        store_weights: Callable[[bytes], str] | None = None,
+    ) -> Trial:
+        """Train the candidate on every task and put the losses together; see `Laboratory.trial`."""
+        trials: dict[str, Trial] = {}
+        for place, name in enumerate(self._labs):
+            trials[name] = self._single(
+                name,
+                candidate,
+                rung=rung,
+                seed=seed,
+                split=split,
+                on_progress=on_progress and _share(on_progress, place, len(self._labs)),
+                repeat=repeat,
+                cancel=cancel,
+                store_weights=store_weights,
+            )
+            if trials[name].status is not TrialStatus.DONE:
+                break
+        together = _together(self.spec.id, trials)
+        if together.status is not TrialStatus.DONE:
+            return together
+        anchors = [self._anchor(name, rung, cancel) for name in self._labs]
+        failed = [anchor for anchor in anchors if anchor.loss_nats is None]
+        if failed:
+            reason = f"the reference, {REFERENCE}, could not be trained: {failed[0].reason}"
+            return together.model_copy(update={"status": failed[0].status, "reason": reason})
+        return together.model_copy(update=self._scored(trials, [anchor.loss_nats or 0.0 for anchor in anchors]))
+
+    def _scored(self, trials: dict[str, Trial], references: Sequence[float]) -> dict[str, object]:
+        losses = [trial.loss_nats or 0.0 for trial in trials.values()]
+        errors = [trial.loss_standard_error or 0.0 for trial in trials.values()]
+        scales = self.task.scales_nats
+        return {
+            "loss_nats": suite_loss(losses, references, scales),
+            "loss_standard_error": suite_error(losses, errors, references, scales),
+            "metrics": {f"{name}_nats": loss for name, loss in zip(trials, losses, strict=True)},
+        }
+
+    def _anchor(self, name: str, rung: int, cancel: threading.Event | None) -> Trial:
+        """Return the reference's trial: a constant of the suite at that rung, whatever seed or split is scored."""
+        return self._single(name, baseline(REFERENCE), rung=rung, seed=ANCHOR_SEED, cancel=cancel)
+
+    def _single(
+        self,
+        name: str,
+        candidate: Candidate,
+        *,
+        rung: int,
+        seed: int,
+        split: Split = Split.VALIDATION,
+        on_progress: Callable[[Progress], None] | None = None,
+        repeat: int = 0,
+        cancel: threading.Event | None = None,
+        store_weights: Callable[[bytes], str] | None = None,
+    ) -> Trial:
+        """Return the trial on one task, from memory or a new one; whoever asks meanwhile waits for it."""
+        lab = self._labs[name]
+        with self._alone(name, candidate.id, rung, seed, split, repeat):
+            trial = self._known.find(candidate, lab, rung, seed, split, repeat) if self._known else None
+            if trial is None:
+                trial = lab.trial(
+                    candidate,
+                    rung=rung,
+                    seed=seed,
+                    split=split,
+                    on_progress=on_progress,
+                    repeat=repeat,
+                    cancel=cancel,
+                    store_weights=store_weights,
+                )
+                if self._known and trial.status is not TrialStatus.INTERRUPTED:
+                    self._known.keep(candidate, lab, trial)
+        return trial
+
+    def _alone(self, *key: Hashable) -> threading.Lock:
+        with self._lock:
+            return self._running[key]
+
+
+AnyLaboratory = Laboratory | SuiteLaboratory
+
+
+def laboratory_for(
+    sandbox: Sandbox,
+    task: AnyTask,
+    key: bytes,
+    *,
+    known: KnownTrials | None = None,
+    limits: LaboratoryLimits = LIMITS,
+    audit: AuditStrength = AUDIT,
+) -> AnyLaboratory:
+    """Return the laboratory of a task, or of a suite; `known` serves the tasks of a suite."""
+    if not isinstance(task, Suite):
+        return Laboratory(sandbox, task, key, limits=limits, audit=audit)
+    return SuiteLaboratory(
+        task, [Laboratory(sandbox, each, key, limits=limits, audit=audit) for each in task.tasks], known
+    )
+
+
+def _on_task(name: str, report: GateReport) -> GateReport:
+    return report.model_copy(update={"message": f"on task {name}: {report.message}"})
+
+
+def _share(on_progress: Callable[[Progress], None], place: int, tasks: int) -> Callable[[Progress], None]:
+    """Return a listener to the training on one of several tasks that counts the steps as if all took as many."""
+
+    def tell(progress: Progress) -> None:
+        done = place * progress.steps + progress.step
+        on_progress(Progress(step=done, steps=tasks * progress.steps, loss=progress.loss))
+
+    return tell
+
+
+def _together(task_id: str, trials: dict[str, Trial]) -> Trial:
+    """Return a trial that took what all of them took; it is done where they are, without a loss yet."""
+    every = list(trials.values())
+    last_name, last = list(trials.items())[-1]
+    tokens = sum(trial.tokens for trial in every)
+    counted = [trial for trial in every if trial.flops_per_token is not None]
+    audits = [trial.audit for trial in every if trial.audit is not None]
+    return last.model_copy(
+        update={
+            "task_id": task_id,
+            "loss_nats": None,
+            "loss_standard_error": None,
+            "metrics": {},
+            "audit": max(audits, key=lambda audit: audit.max_logit_difference, default=None),
+            "parameters": max((trial.parameters or 0 for trial in every), default=0) or None,
+            "flops_per_token": sum((t.flops_per_token or 0.0) * t.tokens for t in counted) / tokens
+            if tokens and len(counted) == len(every)
+            else None,
+            "tokens": tokens,
+            "steps": sum(trial.steps for trial in every),
+            "usage": _usage([trial.usage for trial in every]),
+            "curve": (),
+            "telemetry": {},
+            "weights": None,
+            "reason": f"on task {last_name}: {last.reason}" if last.reason else "",
+            "jobs": (),
+        }
+    )
+
+
+def _usage(parts: Sequence[Usage]) -> Usage:
+    return Usage(
+        wall_seconds=sum(part.wall_seconds for part in parts),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
+        start_seconds=parts[0].start_seconds,
+        scoring_seconds=sum(part.scoring_seconds for part in parts),
+        warm=all(part.warm for part in parts),
+        tier=min(part.tier for part in parts),
+    )
