@@ -36,15 +36,23 @@ def _form(task: TaskSpec) -> str:
     return f"inputs of shape {task.input_shape} as float32, num_classes {task.answer_shape[1]}"
 
 
+def _judged_by(task: TaskSpec) -> str:
+    if task.metric == "suite loss":
+        return (
+            "suite loss in points: minus the mean over its tasks of tanh((loss of softmax attention - loss) / scale), "
+            "each task trained from scratch and its loss in nats per scored token"
+        )
+    also = " (shown as bits per byte too)" if task.metric == "bits per byte" else ""
+    return f"mean held-out loss in nats per scored token{also}"
+
+
 def task_text(task: TaskSpec) -> str:
     """Describe `task`: byte-identical for every call of a campaign, so that a server can reuse the prefix."""
     rungs = ", ".join(f"rung {rung.level}: {rung.tokens:,} tokens" for rung in task.rungs)
     recipe = task.recipe
     lines = [
         f"- `{task.name}`: {task.summary}",
-        "- Judged by the mean held-out loss in nats per scored token"
-        + (" (shown as bits per byte too)" if task.metric == "bits per byte" else "")
-        + ", lower is better.",
+        f"- Judged by the {_judged_by(task)}, lower is better.",
         f"- {_form(task)}, dim {task.dim}, heads {task.heads}, "
         f"layers {task.layers}, {task.parameters:,} parameters in all.",
         f"- Training budget: {rungs}. One CPU core.",
@@ -152,14 +160,14 @@ def score_text(score: Score | None, task: TaskSpec) -> str:
     own = ""
     if task.metric == "bits per byte":
         own = f" ({loss / math.log(2):.4f} bits per byte)"
-    return f"loss {loss:.4f} +- {error:.4f} nats{own}, rung {score.rung}, {seeds}"
+    return f"loss {loss:.4f} +- {error:.4f} {task.unit}{own}, rung {score.rung}, {seeds}"
 
 
 def verdict_text(verdict: Verdict) -> str:
     """Tell a verdict in one line: outcome, delta with its interval, words."""
     parts = [verdict.outcome.value]
     if verdict.delta_nats is not None:
-        parts.append(f"delta {verdict.delta_nats:+.4f} nats against its rival")
+        parts.append(f"delta {verdict.delta_nats:+.4f} against its rival")
     if verdict.interval is not None:
         interval = verdict.interval
         parts.append(f"{interval.level:.0%} interval [{interval.low:+.4f}, {interval.high:+.4f}]")

@@ -37,7 +37,7 @@ FIRST_FRESH_SEED = 1000
 
 @dataclass(frozen=True)
 class Confirmed:
-    """An architecture's losses on the locked split, nats per token. `interval` is a t interval over seeds."""
+    """An architecture's losses on the locked split. `interval` is a t interval over seeds."""
 
     candidate: Candidate
     role: str
@@ -69,6 +69,7 @@ class Confirmation:
 
     campaign: str
     task_id: str
+    unit: str
     rung: int
     seeds: tuple[int, ...]
     rows: tuple[Confirmed, ...]
@@ -151,6 +152,7 @@ def confirm_candidates(
         return Confirmation(
             campaign=row.name,
             task_id=task.spec.id,
+            unit=task.spec.unit,
             rung=level,
             seeds=fresh,
             rows=_rows(cast, trials),

@@ -301,6 +301,7 @@ class Expander:
             changed=state["changed"],
             noise=work.noise,
             failure=state["failure"],
+            unit=self._slots.laboratory.task.spec.unit,
         )
         if self._critic and not state["failure"]:
             work.verdict = await self._critic.comment(work.context(state["attempt"]), candidate, work.verdict)

@@ -280,7 +280,8 @@ class Scheduler:
         is_baseline = record.node < 0
         if self._board.leads(candidate.id, candidate.title, score, baseline=is_baseline) and not is_baseline:
             self._board.news.append(
-                f"best so far: {candidate.title} ({candidate.id[:10]}), {-score.value:.4f} nats at rung {score.rung}"
+                f"best so far: {candidate.title} ({candidate.id[:10]}), {-score.value:.4f} {self._board.task.unit} at "
+                f"rung {score.rung}"
             )
 
     def _watch_endpoint(self, record: ExperimentRecord) -> None:

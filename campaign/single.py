@@ -157,10 +157,10 @@ def evaluate_baselines(
     rung: int,
     workers: int,
     on_progress: Progress,
-) -> tuple[Row, ...]:
+) -> tuple[TaskSpec, tuple[Row, ...]]:
     """Train the `chosen` baselines at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it.
 
-    Returns all that the memory then has at that rung, best first.
+    Returns the task, and all that the memory then has at that rung, best first.
     """
     task = load_task(task_name, data=data)
     check_rung(task, rung)
@@ -172,7 +172,7 @@ def evaluate_baselines(
         lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits)
         memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
-        return known_baselines(memory, task.spec, rung, sandbox.tier)
+        return task.spec, known_baselines(memory, task.spec, rung, sandbox.tier)
 
 
 def _gates(memory: Memory, lab: AnyLaboratory, candidate: Candidate) -> tuple[GateReport, ...]:

@@ -108,7 +108,7 @@ def baselines(
     from netwright.config_file import laid_over
 
     with confirm_progress(quiet=json) as progress:
-        rows = evaluate_baselines(
+        spec, rows = evaluate_baselines(
             home,
             task,
             data,
@@ -119,7 +119,7 @@ def baselines(
             workers=workers_or_cores(workers),
             on_progress=progress,
         )
-    print_baselines(rows, json=json)
+    print_baselines(spec, rows, json=json)
     return 0
 
 

@@ -96,24 +96,24 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
             if trial.last_output:
                 say(Text(trial.last_output, style="dim"))
     rows = sorted([row, *evaluation.baselines], key=_rank)
-    out.print(_rows_table(rows, mark=row.candidate.id))
+    out.print(_rows_table(rows, evaluation.task.unit, mark=row.candidate.id))
     if not evaluation.baselines:
         out.print(f"no baselines known at this rung yet: netwright baselines --task {evaluation.task.name}")
 
 
-def print_baselines(rows: Sequence[Row], *, json: bool) -> None:
+def print_baselines(spec: TaskSpec, rows: Sequence[Row], *, json: bool) -> None:
     """The baselines, best first."""
     if json:
         print_json([_as_json(row) for row in rows])
         return
-    out.print(_rows_table(rows))
+    out.print(_rows_table(rows, spec.unit))
 
 
 def _rank(row: Row) -> float:
     return -row.score.value if row.score else math.inf
 
 
-def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
+def _rows_table(rows: Sequence[Row], unit: str, mark: str = "") -> Table:
     found = [mean_metrics(row.trials) for row in rows]
     metrics = metric_names(found)
     cells = []
@@ -132,7 +132,7 @@ def _rows_table(rows: Sequence[Row], mark: str = "") -> Table:
                 row.candidate.id[:10],
             ]
         )
-    columns = ("architecture~", "", "loss (nats)>", "±>", *metric_columns(metrics), "seeds>", "params>", "tokens/s>")
+    columns = ("architecture~", "", f"loss ({unit})>", "±>", *metric_columns(metrics), "seeds>", "params>", "tokens/s>")
     return table((*columns, "id"), cells)
 
 

@@ -77,12 +77,12 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     _section(
         "trials",
         (
-            *("rung>", "seed>", "split", "status", "loss (nats)>"),
+            *("task", "rung>", "seed>", "split", "status", "loss>"),
             *metric_columns(metrics),
             *("training loss", "wall>", "memory>", "isolation"),
         ),
         [_trial_cells(trial, metrics) for trial in shown.trials],
-        once=("split", "status", "isolation"),
+        once=("task", "split", "status", "isolation"),
     )
     print_processes(shown.trials)
     for trial in shown.trials:
@@ -94,7 +94,7 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     _section("came from", ("campaign", "node>", "operator", "parent", "id"), [_node_cells(n) for n in shown.nodes])
     _section(
         "led to",
-        ("node>", "operator", "design~", "loss (nats)>", "outcome"),
+        ("node>", "operator", "design~", "loss>", "outcome"),
         [[c["node"], c["operator"], c["title"], _loss(c["loss_nats"]), c["outcome"]] for c in shown.children],
     )
 
@@ -116,6 +116,7 @@ def _gate_cells(gate: JsonDict) -> list[object]:
 def _trial_cells(trial: JsonDict, metrics: Sequence[str]) -> list[object]:
     usage = trial["usage"]
     return [
+        trial["task_id"],
         trial["rung"],
         trial["seed"],
         trial["split"] if trial["rate"] == 1.0 else f"{trial['split']}, lr x {trial['rate']:g}",
@@ -200,7 +201,7 @@ def print_diff(home: Path, first: str, second: str, *, json: bool) -> None:
         for delta in found.measurements
     ]
     columns = ("task", "rung>", "split", f"{first[:10]}>", f"{second[:10]}>", "difference>", "±>")
-    _section("loss (nats)", columns, cells, once=("task",))
+    _section("losses", columns, cells, once=("task",))
 
 
 def print_tree(home: Path, campaign: str | None, *, json: bool) -> None:

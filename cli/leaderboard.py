@@ -12,7 +12,7 @@ from netwright.memory.query import TopRow
 
 NOT_ISOLATED = "not isolated"
 """Marks what was trained at T0: its code could reach the machine, and whatever it was measured by."""
-LEADER_COLUMNS = ("#>", "architecture~", "", "loss (nats)>", "±>", "{metric}>", "params>", "tokens/s>", "id")
+LEADER_COLUMNS = ("#>", "architecture~", "", "loss ({unit})>", "±>", "{metric}>", "params>", "tokens/s>", "id")
 
 
 def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
@@ -27,14 +27,14 @@ def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
                 marks("baseline" if row.is_baseline else "", row.not_isolated),
                 f"{row.loss_nats:.4f}",
                 f"{row.standard_error:.4f}" if row.standard_error is not None else None,
-                f"{row.metric_value:.3f}" if row.metric != "loss" else "",
+                f"{row.metric_value:.3f}" if row.metric == "bits per byte" else "",
                 count(row.parameters),
                 count(row.tokens_per_second),
                 row.short,
             ]
         )
-    metric = rows[0].metric if rows else "metric"
-    return table([column.format(metric=metric) for column in LEADER_COLUMNS], cells, title=title)
+    metric, unit = (rows[0].metric, rows[0].unit) if rows else ("metric", "nats")
+    return table([column.format(metric=metric, unit=unit) for column in LEADER_COLUMNS], cells, title=title)
 
 
 def marks(role: str, not_isolated: bool) -> Text:

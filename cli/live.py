@@ -86,7 +86,7 @@ def draw(board: Board) -> Group:
         slots.add_row(*_slot_cells(board, number))
     lines: list[Text | Table] = [headline, slots]
     for label, leader in leaders(board):
-        lines.append(Text(f"{label:14}{_loss(leader)} nats at rung {leader.score.rung}  {leader.title}"))
+        lines.append(Text(f"{label:14}{_loss(leader)} {board.task.unit} at rung {leader.score.rung}  {leader.title}"))
     if board.duplicates:
         lines.append(Text(f"duplicates    {board.duplicates} proposals had been tried, and were not trained again"))
     if board.failures:

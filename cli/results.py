@@ -34,7 +34,7 @@ from netwright.sandbox.isolation import Tier
 from netwright.types import Candidate, JsonDict, Outcome
 
 SHOWN = 12
-DUEL_COLUMNS = ("against~", "difference (nats)>", "interval>", "at>", "verdict", "~")
+DUEL_COLUMNS = ("against~", "difference>", "interval>", "at>", "verdict", "~")
 
 
 def plan_of(home: Path, config: CampaignConfig, task: AnyTask) -> JsonDict:
@@ -141,7 +141,7 @@ def _standing(best: TopRow, rival: TopRow) -> str:
     if abs(delta) < 2 * error:
         where = "within two standard errors of"
     else:
-        where = f"{abs(delta):.4f} nats {'below' if delta < 0 else 'above'}"
+        where = f"{abs(delta):.4f} {best.unit} {'below' if delta < 0 else 'above'}"
     return (
         f"its validation loss is {where} that of the best baseline here ({rival.title}); the best of many is partly "
         f"luck, so only `confirm` (fresh seeds, locked test split) can claim a win"
@@ -209,7 +209,15 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
     seeds = f"{len(confirmation.seeds)} fresh seeds each, rung {confirmation.rung}"
     title = f"locked test split of {confirmation.task_id}, {seeds}, mean loss and 95% interval"
     metrics = metric_names(row.metrics for row in confirmation.rows)
-    columns = ("architecture~", "", "loss (nats)>", "interval>", *metric_columns(metrics), "params>", "id")
+    columns = (
+        "architecture~",
+        "",
+        f"loss ({confirmation.unit})>",
+        "interval>",
+        *metric_columns(metrics),
+        "params>",
+        "id",
+    )
     out.print(table(columns, [_confirmed_cells(row, metrics) for row in confirmation.rows], title=title))
     for row in confirmation.rows:
         for failure in row.failures:

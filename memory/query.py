@@ -19,7 +19,7 @@ from typing import Any
 from netwright.memory.rows import SHORT
 from netwright.memory.store import Memory
 from netwright.printable import printable_json
-from netwright.types import Candidate, JsonDict, Trial, TrialStatus
+from netwright.types import Candidate, JsonDict, Trial, TrialStatus, unit_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,11 @@ class TopRow:
     wall_seconds: float
     tier: str | None
     not_isolated: bool
+
+    @property
+    def unit(self) -> str:
+        """What `loss_nats` is measured in: for a suite it is no nats."""
+        return unit_of(self.metric)
 
 
 def top(

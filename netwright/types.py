@@ -82,6 +82,11 @@ class Rung(Frozen):
     tokens: Annotated[int, Field(ge=1)]
 
 
+def unit_of(metric: str) -> str:
+    """What losses of tasks with that metric are measured in: nats, or for suites points, which lie in (-1, 1)."""
+    return "points" if metric == "suite loss" else "nats"
+
+
 class TaskSpec(Frozen):
     """All that the untrusted side needs to know of a task, and what makes two results comparable.
 
@@ -119,8 +124,8 @@ class TaskSpec(Frozen):
 
     @property
     def unit(self) -> str:
-        """What its loss is measured in: nats, or for a suite points, of which one is the most that can be gained."""
-        return "points" if self.metric == "suite loss" else "nats"
+        """What its losses are measured in, in a word."""
+        return unit_of(self.metric)
 
     @property
     def answer_shape(self) -> tuple[int, int]:

@@ -132,7 +132,7 @@ def _page(story: Story) -> dict[str, Any]:
         "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "facts": _facts(story),
         "outcome": words.outcome(best, comparisons, settled, story.title, story.stats),
-        "noise": words.noise(measures.first_noise(story.baselines, story.trials)),
+        "noise": words.noise(measures.first_noise(story.baselines, story.trials), story.campaign.task.unit),
         "comparisons": [_comparison(rival, each, story) for rival, each in comparisons.items()],
         "leaders": [_leader(row, story) for row in story.leaders[:LEADERS_SHOWN]],
         "leaders_left_out": max(0, len(story.leaders) - LEADERS_SHOWN),

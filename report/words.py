@@ -25,7 +25,11 @@ def outcome(
     """What came out, in a few sentences; comparisons are by rival, `settled` those on the locked test split."""
     if best is None:
         return [f"{_tried(known)}. There is no result to compare yet; the failures below say what happened."]
-    reached = f"{best.metric_value:.4f} {best.metric}" if best.metric != "loss" else f"loss {best.loss_nats:.4f}"
+    reached = (
+        f"{best.metric_value:.4f} {best.metric}"
+        if best.metric == "bits per byte"
+        else f"{best.metric} {best.loss_nats:.4f}"
+    )
     called = best.title.rstrip(".")
     seeds = "one seed" if best.seeds == 1 else f"{best.seeds} seeds"
     sentences = [f"{_tried(known)}. The best, “{called}”, reached {reached} at rung {best.rung} ({seeds})."]
@@ -85,12 +89,12 @@ def _tried(known: Stats) -> str:
     return f"{tried}, {made - failed} could be trained"
 
 
-def noise(floor: NoiseFloor | None) -> str | None:
+def noise(floor: NoiseFloor | None, unit: str) -> str | None:
     """How far repeated trainings scatter, so that small gaps are read rightly."""
     if floor is None:
         return None
     return (
-        f"Baselines trained again with another seed scatter by {floor.sd_nats:.4f} nats (standard deviation, "
+        f"Baselines trained again with another seed scatter by {floor.sd_nats:.4f} {unit} (standard deviation, "
         f"{floor.degrees_of_freedom} degrees of freedom): gaps of that size between single trainings are noise."
     )
 
