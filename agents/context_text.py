@@ -145,7 +145,7 @@ def parent_text(item: Remembered, task: TaskSpec, code_characters: int) -> str:
         f"Hypothesis: {one_line(candidate.hypothesis)}",
     ]
     if item.verdict is not None:
-        lines.append(f"Verdict: {verdict_text(item.verdict)}")
+        lines.append(f"Verdict: {verdict_text(item.verdict, task.unit)}")
     if item.failure:
         lines += ["Failure:", quoted(item.failure)]
     return "\n".join([*lines, "", fenced(_cut_middle(candidate.source, code_characters), "python"), ""])
@@ -163,11 +163,11 @@ def score_text(score: Score | None, task: TaskSpec) -> str:
     return f"loss {loss:.4f} +- {error:.4f} {task.unit}{own}, rung {score.rung}, {seeds}"
 
 
-def verdict_text(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict, unit: str) -> str:
     """Tell a verdict in one line: outcome, delta with its interval, words."""
     parts = [verdict.outcome.value]
     if verdict.delta_nats is not None:
-        parts.append(f"delta {verdict.delta_nats:+.4f} against its rival")
+        parts.append(f"delta {verdict.delta_nats:+.4f} {unit} against its rival")
     if verdict.interval is not None:
         interval = verdict.interval
         parts.append(f"{interval.level:.0%} interval [{interval.low:+.4f}, {interval.high:+.4f}]")

@@ -79,7 +79,7 @@ def case_text(context: Context, candidate: Candidate, verdict: Verdict) -> str:
         operator=context.operator.value,
         hypothesis=quoted(candidate.hypothesis),
         change=_change_text(context, candidate),
-        verdict=verdict_text(verdict),
+        verdict=verdict_text(verdict, context.task.unit),
         rivals="\n".join(remembered_line(item, context.task) for item in rivals[:12]) or "none measured yet",
     )
     return text.strip()
