@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.limits import AUDIT, AuditStrength, LaboratoryLimits
-from netwright.evaluator.suite import AnyLaboratory, laboratory_for
+from netwright.evaluator.suite import AnyLaboratory, TrialKey, laboratory_for
 from netwright.evaluator.tasks import AnyTask
 from netwright.memory.store import Memory
 from netwright.sandbox.runner import Sandbox
-from netwright.types import Candidate, Split, Trial
+from netwright.types import Candidate, Trial
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,17 @@ class TrialsInMemory:
 
     memory: Memory
 
-    def find(
-        self, candidate: Candidate, lab: Laboratory, rung: int, seed: int, split: Split, repeat: int
-    ) -> Trial | None:
-        return self.memory.trial(candidate.id, lab.spec.id, rung, seed, split, repeat=repeat, tier=lab.tier)
+    def find(self, key: TrialKey, lab: Laboratory) -> Trial | None:
+        return self.memory.trial(
+            key.candidate_id,
+            lab.spec.id,
+            key.rung,
+            key.seed,
+            key.split,
+            repeat=key.repeat,
+            rate=key.rate,
+            tier=lab.tier,
+        )
 
     def keep(self, candidate: Candidate, lab: Laboratory, trial: Trial) -> None:
         self.memory.put_task(lab.spec)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from netwright.evaluator.baselines import baseline
 from netwright.evaluator.composite import suite_error, suite_loss
@@ -24,15 +24,27 @@ from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus, Usage
 
+if TYPE_CHECKING:
+    from netwright.measures import Measures
+
 ANCHOR_SEED = 0
+
+
+class TrialKey(NamedTuple):
+    """What tells the trials of one task apart."""
+
+    candidate_id: str
+    rung: int
+    seed: int
+    split: Split = Split.VALIDATION
+    repeat: int = 0
+    rate: float = 1.0
 
 
 class KnownTrials(Protocol):
     """Where trials of single tasks are looked up before they are run, and kept when they were."""
 
-    def find(
-        self, candidate: Candidate, lab: Laboratory, rung: int, seed: int, split: Split, repeat: int
-    ) -> Trial | None: ...
+    def find(self, key: TrialKey, lab: Laboratory) -> Trial | None: ...
 
     def keep(self, candidate: Candidate, lab: Laboratory, trial: Trial) -> None: ...
 
@@ -71,22 +83,23 @@ class SuiteLaboratory:
         split: Split = Split.VALIDATION,
         on_progress: Callable[[Progress], None] | None = None,
         repeat: int = 0,
+        rate: float = 1.0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
+        known: Sequence[Trial] = (),
     ) -> Trial:
         """Train the candidate on every task and put the losses together; see `Laboratory.trial`."""
+        key = TrialKey(candidate.id, rung, seed, split, repeat, rate)
         trials: dict[str, Trial] = {}
         for place, name in enumerate(self._labs):
             trials[name] = self._single(
                 name,
                 candidate,
-                rung=rung,
-                seed=seed,
-                split=split,
+                key,
                 on_progress=on_progress and _share(on_progress, place, len(self._labs)),
-                repeat=repeat,
                 cancel=cancel,
                 store_weights=store_weights,
+                known=self._parts(name, known),
             )
             if trials[name].status is not TrialStatus.DONE:
                 break
@@ -100,6 +113,18 @@ class SuiteLaboratory:
             return together.model_copy(update={"status": failed[0].status, "reason": reason})
         return together.model_copy(update=self._scored(trials, [anchor.loss_nats or 0.0 for anchor in anchors]))
 
+    def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
+        """Measure the candidate in the network of the first task; see `Laboratory.measure`."""
+        return next(iter(self._labs.values())).measure(candidate, cancel=cancel)
+
+    def _parts(self, name: str, trials: Sequence[Trial]) -> list[Trial]:
+        """Return what trials of the suite were on one task, as far as that is known."""
+        if self._known is None:
+            return []
+        keys = [TrialKey(t.candidate_id, t.rung, t.seed, t.split, t.repeat, t.rate) for t in trials]
+        found = [self._known.find(key, self._labs[name]) for key in keys]
+        return [trial for trial in found if trial is not None]
+
     def _scored(self, trials: dict[str, Trial], references: Sequence[float]) -> dict[str, object]:
         losses = [trial.loss_nats or 0.0 for trial in trials.values()]
         errors = [trial.loss_standard_error or 0.0 for trial in trials.values()]
@@ -112,41 +137,42 @@ class SuiteLaboratory:
 
     def _anchor(self, name: str, rung: int, cancel: threading.Event | None) -> Trial:
         """Return the reference's trial: a constant of the suite at that rung, whatever seed or split is scored."""
-        return self._single(name, baseline(REFERENCE), rung=rung, seed=ANCHOR_SEED, cancel=cancel)
+        reference = baseline(REFERENCE)
+        return self._single(name, reference, TrialKey(reference.id, rung, ANCHOR_SEED), cancel=cancel)
 
     def _single(
         self,
         name: str,
         candidate: Candidate,
+        key: TrialKey,
         *,
-        rung: int,
-        seed: int,
-        split: Split = Split.VALIDATION,
         on_progress: Callable[[Progress], None] | None = None,
-        repeat: int = 0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
+        known: Sequence[Trial] = (),
     ) -> Trial:
         """Return the trial on one task, from memory or a new one; whoever asks meanwhile waits for it."""
         lab = self._labs[name]
-        with self._alone(name, candidate.id, rung, seed, split, repeat):
-            trial = self._known.find(candidate, lab, rung, seed, split, repeat) if self._known else None
+        with self._alone((name, key)):
+            trial = self._known.find(key, lab) if self._known else None
             if trial is None:
                 trial = lab.trial(
                     candidate,
-                    rung=rung,
-                    seed=seed,
-                    split=split,
+                    rung=key.rung,
+                    seed=key.seed,
+                    split=key.split,
                     on_progress=on_progress,
-                    repeat=repeat,
+                    repeat=key.repeat,
+                    rate=key.rate,
                     cancel=cancel,
                     store_weights=store_weights,
+                    known=known,
                 )
                 if self._known and trial.status is not TrialStatus.INTERRUPTED:
                     self._known.keep(candidate, lab, trial)
         return trial
 
-    def _alone(self, *key: Hashable) -> threading.Lock:
+    def _alone(self, key: Hashable) -> threading.Lock:
         with self._lock:
             return self._running[key]
 
