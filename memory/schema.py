@@ -42,7 +42,12 @@ def _migration_1(db: Database) -> None:
     _full_text(db)
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_migration_1, tables.create_jobs, tables.create_openings)
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (
+    _migration_1,
+    tables.create_jobs,
+    tables.create_openings,
+    tables.create_measures,
+)
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 
 VERSION = len(MIGRATIONS)

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
-from netwright.memory import experiments, gates, trials
+from netwright.measures import Measures
+from netwright.memory import experiments, gates, measures, trials
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
 from netwright.memory.learning import Learning
@@ -308,6 +309,19 @@ class Memory(Learning):
         rules += [] if tier in (None, NOT_ISOLATED) else [f"t.tier <> '{NOT_ISOLATED}'"]
         where = " AND ".join([*(f"t.{name} = ?" for name in chosen), *rules])
         return trials.load(self.connection, where, tuple(chosen.values()))
+
+    def put_measures(self, found: Measures) -> None:
+        """Keep what was measured of a candidate in use; earlier measures stay, the latest on a machine count."""
+        with self.connection.write() as conn:
+            _name_task(conn, found.task_id)
+            measures.put(conn, found)
+
+    def measures(
+        self, task_id: str | None = None, candidate_id: str | None = None, machine: str | None = None
+    ) -> list[Measures]:
+        """The latest measures of each candidate, task and machine that fit all that is given, oldest first."""
+        given = {"task_id": task_id, "candidate_id": candidate_id, "machine": machine}
+        return measures.load(self.connection, {name: value for name, value in given.items() if value is not None})
 
     # The search and its experiments
 

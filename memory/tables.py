@@ -78,6 +78,18 @@ def create_openings(db: Database) -> None:
     )
 
 
+def create_measures(db: Database) -> None:
+    """Add what a candidate costs in use, measured in its own process; a later row on the same machine counts."""
+    _table(
+        db,
+        "measures",
+        "id int, candidate_id str, task_id str, machine str, tier str, batch_rows int, inference str, states str, "
+        "problems str, wall_seconds float, peak_memory_bytes int, created_at str",
+        references={**TO_CANDIDATE, **TO_TASK},
+        indexes=(("candidate_id", "task_id", "machine"),),
+    )
+
+
 def _table(
     db: Database,
     name: str,
