@@ -10,7 +10,7 @@ import sys
 import typer
 
 from netwright import __version__
-from netwright.cli import campaign_commands, candidate_commands, memory_commands, system_commands
+from netwright.cli import campaign_commands, candidate_commands, measure_commands, memory_commands, system_commands
 from netwright.errors import NetwrightError
 
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 campaign_commands.register(app)
 candidate_commands.register(app)
+measure_commands.register(app)
 app.add_typer(memory_commands.app, name="memory")
 system_commands.register(app)
 

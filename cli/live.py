@@ -111,18 +111,18 @@ def _loss(leader: Leader) -> str:
 
 
 @contextlib.contextmanager
-def confirm_progress(*, quiet: bool) -> Iterator[ProgressCall]:
-    """A progress bar over trainings; plain lines where stderr is no terminal, nothing where `quiet`."""
+def confirm_progress(*, quiet: bool, work: str = "training") -> Iterator[ProgressCall]:
+    """A progress bar over pieces of `work`; plain lines where stderr is no terminal, nothing where `quiet`."""
     try:
-        with _progress(quiet) as show:
+        with _progress(quiet, work) as show:
             yield show
     except KeyboardInterrupt:
-        err.print("interrupted; every finished training is saved, and the same command goes on")
+        err.print(f"interrupted; every finished {work} is saved, and the same command goes on")
         raise
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[ProgressCall]:
+def _progress(quiet: bool, work: str) -> Iterator[ProgressCall]:
     if quiet or not err.is_terminal:
         yield _nothing if quiet else _progress_line
         return
@@ -135,7 +135,7 @@ def _progress(quiet: bool) -> Iterator[ProgressCall]:
         transient=True,
     )
     with bar:
-        task = bar.add_task("training")
+        task = bar.add_task(work)
 
         def show(finished: int, total: int, what: str) -> None:
             bar.update(task, total=total, description=what)

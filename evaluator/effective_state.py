@@ -20,8 +20,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-DIM, HEADS = 8, 2
-"""The width at which mixers are probed: small, so that a state that does not grow is full within a few positions."""
+from netwright.measures import PROBE_DIM, PROBE_HEADS
+
 LENGTHS = (32, 64, 128)
 TOLERANCE = 1e-5
 """Singular values below this share of the largest do not count; what a mixer computes in float32 is noise below it."""
@@ -40,11 +40,11 @@ def layer_states(factory: Callable[..., nn.Module], length: int, layers: int) ->
     with _double_precision():
         for layer in range(layers):
             torch.manual_seed(layer)
-            part = factory(dim=DIM, heads=HEADS, max_len=length, layer=layer, layers=layers).double().eval()
+            part = factory(dim=PROBE_DIM, heads=PROBE_HEADS, max_len=length, layer=layer, layers=layers).double().eval()
             with torch.no_grad():
                 for parameter in part.parameters():
                     parameter.add_(NUDGE * torch.randn_like(parameter))
-            ranks.append(rank_between(part, torch.randn(length, DIM)))
+            ranks.append(rank_between(part, torch.randn(length, PROBE_DIM)))
     return tuple(ranks)
 
 

@@ -15,6 +15,8 @@ from netwright.types import Frozen
 
 Positive = Annotated[FiniteFloat, Field(gt=0.0)]
 Amount = Annotated[int, Field(ge=0, le=1 << 53)]
+PROBE_DIM, PROBE_HEADS = 8, 2
+"""The width at which states are counted: small, so that one that does not grow is full within a few positions."""
 NUMBER_BYTES = 4
 """Bytes of one number of a state, in the float32 in which networks run."""
 

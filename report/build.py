@@ -17,6 +17,7 @@ from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, st
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
 from netwright.report.code import highlight
+from netwright.report.front import Front, compared, front, unbeaten
 from netwright.report.measures import Confirmed, Measurements
 from netwright.types import Candidate, Split, Trial, TrialStatus
 
@@ -33,6 +34,7 @@ class Story:
     trials: list[Trial]
     repetitions: list[Trial]
     leaders: list[TopRow]
+    front: Front | None
     tree: list[TreeRow]
     failures: list[FailureGroup]
     stats: Stats
@@ -88,13 +90,15 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
     )
     candidates = _matched(tried, baselines, remembered) | tried
     trials = [trial for trial in remembered if trial.candidate_id in candidates]
+    leaders = top(memory, campaign=campaign.name, limit=None)
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
     return Story(
         campaign=campaign,
         experiments=experiments,
         trials=trials,
         repetitions=[trial for trial in locked if trial.repeat],
-        leaders=top(memory, campaign=campaign.name, limit=None),
+        leaders=leaders,
+        front=front(memory, campaign.name) if leaders else None,
         tree=tree(memory, campaign.name),
         failures=failures(memory, campaign.name),
         stats=stats(memory, campaign.name),
@@ -136,6 +140,9 @@ def _page(story: Story) -> dict[str, Any]:
         "comparisons": [_comparison(rival, each, story) for rival, each in comparisons.items()],
         "leaders": [_leader(row, story) for row in story.leaders[:LEADERS_SHOWN]],
         "leaders_left_out": max(0, len(story.leaders) - LEADERS_SHOWN),
+        "front": story.front,
+        "compared": compared(story.front) if story.front else "",
+        "unbeaten": unbeaten(story.front) if story.front else [],
         "metric": story.campaign.task.metric,
         "extra_metrics": _extra_metrics(story),
         "progress": _progress(story),

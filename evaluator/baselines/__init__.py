@@ -63,6 +63,11 @@ def baselines_for(spec: TaskSpec, chosen: str | Sequence[str] = "core") -> tuple
     return tuple(map(baseline, names))
 
 
+def named_baselines(spec: TaskSpec) -> dict[str, Candidate]:
+    """Return all baselines of a task by their names."""
+    return {name: baseline(name) for name in _fitting(spec)}
+
+
 def _fitting(spec: TaskSpec) -> tuple[str, ...]:
     if spec.scope is Scope.MIXER:
         return MIXERS

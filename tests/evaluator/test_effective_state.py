@@ -8,8 +8,9 @@ from torch import nn
 
 from netwright.evaluator import loading
 from netwright.evaluator.baselines import baseline
-from netwright.evaluator.effective_state import DIM, layer_states, past_to_future, rank_between
+from netwright.evaluator.effective_state import layer_states, past_to_future, rank_between
 from netwright.evaluator.tasks import load_task
+from netwright.measures import PROBE_DIM as DIM
 
 OUTER_PRODUCTS = 2 * 4 * 4
 """Per head a matrix from keys to values."""

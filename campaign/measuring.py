@@ -1,0 +1,126 @@
+"""Measuring candidates in use: files, remembered ones, baselines, or the finalists of a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.campaign.opening import open_sandbox
+from netwright.campaign.single import read_candidate
+from netwright.config import CampaignConfig, SandboxConfig
+from netwright.config_file import laid_over
+from netwright.errors import ConfigError
+from netwright.evaluator.baselines import baselines_for, named_baselines
+from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.measurement import machine_name
+from netwright.evaluator.tasks import Task, load_task
+from netwright.measures import Measures
+from netwright.memory.query import top
+from netwright.memory.store import Memory
+from netwright.types import Candidate
+
+Progress = Callable[[int, int, str], None]
+"""Called with (finished, all, what is measured now)."""
+DEFAULT_TASK = "bytes"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate with its measures."""
+
+    candidate: Candidate
+    measures: Measures
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where candidates are measured: a task, what confines them, and the campaign that both were taken from."""
+
+    task: Task
+    sandbox: SandboxConfig
+    campaign: str | None
+
+
+def measure_candidates(
+    home: Path,
+    wanted: Sequence[str],
+    *,
+    task_name: str | None,
+    data: Path | None,
+    campaign_name: str | None,
+    sandbox_flags: Mapping[str, Any],
+    again: bool,
+    on_progress: Progress,
+) -> tuple[Measured, ...]:
+    """Measure what is `wanted`, files, names of baselines or ids; by default a campaign's designs at its highest rung.
+
+    The task is `task_name` (then all its baselines are the default), else that of the campaign (default: the latest),
+    else `bytes`. One after the other, so
+    that they do not disturb each other; what this machine has measured before is not measured again unless `again`.
+
+    Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
+    """
+    with Memory.open(home) as memory:
+        place = _place(memory, task_name, data, campaign_name, sandbox_flags)
+        candidates = [_find(memory, place.task, each) for each in wanted] or _finalists(memory, place)
+        with open_sandbox(place.sandbox, slots=1) as sandbox:
+            lab = Laboratory(sandbox, place.task, memory.evaluation_key, limits=place.sandbox.limits)
+            memory.put_task(place.task.spec)
+            measured = []
+            for number, candidate in enumerate(candidates, start=1):
+                on_progress(-1, len(candidates), candidate.title)
+                measured.append(Measured(candidate, _measured(memory, lab, candidate, again=again)))
+                on_progress(number, len(candidates), candidate.title)
+            return tuple(measured)
+
+
+def _measured(memory: Memory, lab: Laboratory, candidate: Candidate, *, again: bool) -> Measures:
+    known = memory.measures(lab.spec.id, candidate.id, machine_name(lab.device))
+    if known and not again:
+        return known[0]
+    found = lab.measure(candidate)
+    memory.put_candidate(candidate)
+    memory.put_measures(found)
+    return found
+
+
+def _place(
+    memory: Memory, task_name: str | None, data: Path | None, campaign_name: str | None, flags: Mapping[str, Any]
+) -> _Place:
+    if task_name is not None and campaign_name is not None:
+        raise ConfigError("--task and --campaign both say on which task to measure: give one of them")
+    if task_name is not None or (campaign_name is None and not memory.campaigns()):
+        task = load_task(task_name or DEFAULT_TASK, data=data)
+        return _Place(task, laid_over(SandboxConfig(), flags), None)
+    row = memory.campaign(campaign_name)
+    config = CampaignConfig.model_validate(row.config)
+    task = load_task(config.task, data=config.data if data is None else data, rung_tokens=config.rung_tokens)
+    return _Place(task, laid_over(config.sandbox, flags), row.name)
+
+
+def _find(memory: Memory, task: Task, wanted: str) -> Candidate:
+    """The candidate in a file, the baseline of a name, or the one with an id that begins so."""
+    path = Path(wanted)
+    if path.suffix == ".py" or path.is_file():
+        return read_candidate(path, task.spec.scope)
+    named = named_baselines(task.spec).get(wanted)
+    candidate = named or memory.candidate(wanted)
+    if candidate.scope is not task.spec.scope:
+        raise ConfigError(
+            f"{wanted} is a candidate of scope {candidate.scope.value}, and task {task.spec.name!r} takes "
+            f"{task.spec.scope.value}: name its task with --task"
+        )
+    return candidate
+
+
+def _finalists(memory: Memory, place: _Place) -> list[Candidate]:
+    """What a campaign, or else the baselines of a task, trained at its highest rung."""
+    if place.campaign is None:
+        return list(baselines_for(place.task.spec, "all"))
+    rows = top(memory, campaign=place.campaign, limit=None)
+    highest = max((row.rung for row in rows), default=0)
+    if not rows:
+        raise ConfigError(f"campaign {place.campaign!r} has trained nothing yet: name files or baselines to measure")
+    return [memory.candidate(row.candidate_id) for row in rows if row.rung == highest]

@@ -1,0 +1,130 @@
+"""The Pareto front of a campaign's designs at one rung, from the memory alone: loss against what they cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netwright.errors import NotFound
+from netwright.evaluator.growth import Growth, growth_of
+from netwright.evaluator.pareto import TOLERANCES, Point, pareto_front
+from netwright.measures import Measures
+from netwright.memory import Memory
+from netwright.memory.query import TopRow, top
+from netwright.report import words
+
+COST_NAMES: Mapping[str, str] = {
+    "parameters": "parameters",
+    "flops_per_token": "FLOPs per token",
+    "latency_seconds": "latency",
+    "state_bytes": "state",
+}
+"""How the costs in TOLERANCES are called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A design with what it costs, by the names in TOLERANCES; None where that is not known."""
+
+    row: TopRow
+    costs: Mapping[str, float | None]
+    growth: Growth | None
+    on_front: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """All designs at a rung, best loss first, and which of them no other one beats.
+
+    `compared` are the costs that were compared, as every design has them; `lacking` counts for each of the others the
+    designs without it. `machine` is the one on which they were measured, None where none was.
+    """
+
+    task_id: str
+    rung: int
+    compared: tuple[str, ...]
+    lacking: Mapping[str, int]
+    machine: str | None
+    entries: tuple[Entry, ...]
+
+
+def front(memory: Memory, campaign: str | None = None, rung: int | None = None) -> Front:
+    """The front of a campaign (default: the latest) at a rung (default: the highest that any design reached).
+
+    Raises:
+        NotFound: there is no such campaign, or nothing was trained at the rung.
+    """
+    known = memory.campaign(campaign)
+    leaders = top(memory, campaign=known.name, limit=None)
+    level = rung if rung is not None else max((row.rung for row in leaders), default=0)
+    rows = sorted((row for row in leaders if row.rung == level), key=lambda row: row.loss_nats)
+    if not rows:
+        reached = ", ".join(str(each) for each in sorted({row.rung for row in leaders})) or "none"
+        raise NotFound(
+            f"campaign {known.name!r} has no design whose highest rung is {level}; rungs with designs: {reached}"
+        )
+    measures = _measures(memory, known.task.id, {row.candidate_id for row in rows})
+    costs = [_costs(row, measures.get(row.candidate_id)) for row in rows]
+    lacking = {name: sum(each[name] is None for each in costs) for name in TOLERANCES}
+    compared = tuple(name for name, number in lacking.items() if number == 0)
+    points = [
+        Point(row.loss_nats, row.standard_error or 0.0, {name: each[name] or 0.0 for name in compared})
+        for row, each in zip(rows, costs, strict=True)
+    ]
+    return Front(
+        task_id=known.task.id,
+        rung=level,
+        compared=compared,
+        lacking={name: number for name, number in lacking.items() if number},
+        machine=next((each.machine for each in measures.values()), None),
+        entries=tuple(
+            Entry(row=row, costs=each, growth=_growth(measures.get(row.candidate_id)), on_front=on_front)
+            for row, each, on_front in zip(rows, costs, pareto_front(points), strict=True)
+        ),
+    )
+
+
+def _measures(memory: Memory, task_id: str, candidates: set[str]) -> dict[str, Measures]:
+    """By candidate, what was measured on the machine that measured most of them: seconds compare within one only."""
+    found = [each for each in memory.measures(task_id) if each.candidate_id in candidates]
+    machines = Counter(each.machine for each in found)
+    machine = max(machines, key=machines.__getitem__, default="")
+    return {each.candidate_id: each for each in found if each.machine == machine}
+
+
+def _costs(row: TopRow, measures: Measures | None) -> dict[str, float | None]:
+    state = measures.state if measures else None
+    return {
+        "parameters": row.parameters,
+        "flops_per_token": row.flops_per_token,
+        "latency_seconds": measures.latency if measures else None,
+        "state_bytes": state.bytes if state else None,
+    }
+
+
+def _growth(measures: Measures | None) -> Growth | None:
+    return growth_of(measures) if measures else None
+
+
+def compared(found: Front) -> str:
+    """What was compared, in words."""
+    return words.listed(["loss", *(COST_NAMES[name] for name in found.compared)])
+
+
+def unbeaten(found: Front) -> list[dict[str, Any]]:
+    """The designs on the front as the page shows them."""
+    return [_shown(each) for each in found.entries if each.on_front]
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    latency, state = entry.costs["latency_seconds"], entry.costs["state_bytes"]
+    return {
+        "row": entry.row,
+        "parameters": words.count(entry.row.parameters),
+        "flops": words.count(entry.row.flops_per_token),
+        "latency": "–" if latency is None else f"{1e3 * latency:.2f} ms",
+        "state": "–" if state is None else f"{state:.0f} B",
+        "growth": (entry.growth.word if entry.growth else None) or "–",
+    }
