@@ -24,6 +24,7 @@ from netwright.types import Candidate
 Progress = Callable[[int, int, str], None]
 """Called with (finished, all, what is measured now)."""
 DEFAULT_TASK = "bytes"
+DEVICE = "cpu"
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,19 @@ def measure_candidates(
     with Memory.open(home) as memory:
         place = _place(memory, task_name, data, campaign_name, sandbox_flags)
         candidates = [_find(memory, place.task, each) for each in wanted] or _finalists(memory, place)
-        with open_sandbox(place.sandbox, slots=1) as sandbox:
-            lab = Laboratory(sandbox, place.task, memory.evaluation_key, limits=place.sandbox.limits)
-            memory.put_task(place.task.spec)
-            measured = []
-            for number, candidate in enumerate(candidates, start=1):
-                on_progress(-1, len(candidates), candidate.title)
-                measured.append(Measured(candidate, _measured(memory, lab, candidate, again=again)))
-                on_progress(number, len(candidates), candidate.title)
-            return tuple(measured)
-
-
-def _measured(memory: Memory, lab: Laboratory, candidate: Candidate, *, again: bool) -> Measures:
-    known = memory.measures(lab.spec.id, candidate.id, machine_name(lab.device))
-    if known and not again:
-        return known[0]
-    found = lab.measure(candidate)
-    memory.put_candidate(candidate)
-    memory.put_measures(found)
-    return found
+        machine, spec = machine_name(DEVICE), place.task.spec
+        known = {} if again else {each.candidate_id: each for each in memory.measures(spec.id, machine=machine)}
+        if missing := [candidate for candidate in candidates if candidate.id not in known]:
+            memory.put_task(spec)
+            with open_sandbox(place.sandbox, slots=1) as sandbox:
+                lab = Laboratory(sandbox, place.task, memory.evaluation_key, limits=place.sandbox.limits, device=DEVICE)
+                for number, candidate in enumerate(missing, start=1):
+                    on_progress(-1, len(missing), candidate.title)
+                    known[candidate.id] = lab.measure(candidate)
+                    memory.put_candidate(candidate)
+                    memory.put_measures(known[candidate.id])
+                    on_progress(number, len(missing), candidate.title)
+        return tuple(Measured(candidate, known[candidate.id]) for candidate in candidates)
 
 
 def _place(
