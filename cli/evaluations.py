@@ -182,6 +182,8 @@ def print_task(name: str, data: Path | None, *, json: bool) -> None:
 def _form(spec: TaskSpec) -> str:
     if spec.inputs == "tokens":
         read = "each position from earlier ones alone" if spec.causal else "a row may be read as a whole"
+        if spec.answers == "code":
+            read = "all of a row out of the last position's vector"
         return f"{spec.max_len} tokens, vocabulary {spec.vocab_size}; {read}"
     asked = "one number" if spec.answers == "number" else f"{spec.num_classes} classes"
     return f"numbers of shape {' x '.join(map(str, spec.input_shape))}, {asked}"

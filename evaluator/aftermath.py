@@ -13,10 +13,10 @@ from netwright.types import GateReport, TaskSpec
 def audit_trained(network: nn.Module, rows: Tensor, spec: TaskSpec) -> list[GateReport]:
     """Run causality and batch independence again on a trained network, with `rows` (B >= 4, ...) of the task.
 
-    Causality is left out where a row may be read as a whole.
+    Causality is left out where a row may be read as a whole, or is answered with a code, which comes from its end.
     """
     subject = Subject(network, spec, whole=True)
-    causal = [run_gate("causality after training", lambda: _trained_causality(subject, rows))] if spec.causal else []
+    causal = [run_gate("causality after training", lambda: _trained_causality(subject, rows))] if spec.stepwise else []
     return [*causal, run_gate("batch independence after training", lambda: _trained_batch(subject, rows))]
 
 

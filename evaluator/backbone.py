@@ -5,6 +5,10 @@
                  x = x + mlp(norm(x))
     logits = head(norm(x))                                      (B, T, D) -> (B, T, V)
 
+Where a task is answered with a code, the last position's vector is all that goes on:
+
+    logits[t] = head(y + mlp(y)),  y = norm(x)[last] + places[t]             (B, D) -> (B, T, V)
+
 Sizing rule: the hidden width of the channel MLPs is whatever brings the whole network closest to the task's
 parameter budget. A large mixer pays with a narrow MLP, a small one is given a wide one, and two mixers
 compare at equal parameter counts. The short convolution stands before every mixer because it lifts recurrent
@@ -24,6 +28,7 @@ from torch.nn import functional as F
 
 from netwright.evaluator.sizing import (
     CONVOLUTION_KERNEL,
+    DECODER_WIDTH,
     SIZE_TOLERANCE,
     hidden_width,
     least_hidden,
@@ -111,6 +116,23 @@ class Layer(nn.Module):
         return y
 
 
+class Decoder(nn.Module):
+    """What each position held, read out of one vector: (B, D) to (B, length, D).
+
+    The trusted side does the same with these weights, in numpy (see `decoding`).
+    """
+
+    def __init__(self, spec: TaskSpec) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(spec.max_len, spec.dim))
+        self.mlp = ChannelMlp(spec.dim, DECODER_WIDTH * spec.dim, layers=1)
+
+    def forward(self, code: Tensor, length: int) -> Tensor:
+        y = code[:, None] + self.places[:length]
+        read: Tensor = y + self.mlp(y)
+        return read
+
+
 class Network(nn.Module):
     """Embedding, a stack of layers and a head: tokens (B, T) int64 to logits (B, T, V) float32."""
 
@@ -120,15 +142,25 @@ class Network(nn.Module):
         self.norm = nn.RMSNorm(spec.dim)
         self.head = nn.Linear(spec.dim, spec.vocab_size, bias=False)
         self.layers = nn.ModuleList()
+        self.decoder = Decoder(spec) if spec.answers == "code" else None
         nn.init.normal_(self.embedding.weight, std=1.0)
         nn.init.normal_(self.head.weight, std=INIT_STD)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        x = self._read(tokens)
+        logits: Tensor = self.head(x if self.decoder is None else self.decoder(x[:, -1], tokens.shape[1]))
+        return logits.float()
+
+    def code(self, tokens: Tensor) -> Tensor:
+        """Return what a decoder gets to see of rows: the vector at the last position, (B, T) to (B, D)."""
+        return self._read(tokens)[:, -1]
+
+    def _read(self, tokens: Tensor) -> Tensor:
         x = self.embedding(tokens)
         for layer in self.layers:
             x = layer(x)
-        logits: Tensor = self.head(self.norm(x))
-        return logits.float()
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 def build_network(spec: TaskSpec, factory: Callable[..., nn.Module], *, dropout: float = 0.0) -> nn.Module:

@@ -2,6 +2,7 @@
 
     inputs   tokens   (B, T) int64                 numbers  (B, *input_shape) float32
     answers  tokens   logits (B, T, V)             class    logits (B, C)          number  (B, 1)
+             code     logits (B, T, V), read out of one vector (B, D) that stands at the last position
 
 The loss is in nats per answer: cross-entropy, or for numbers that of a Gaussian of unit variance less its constant,
 (answer - target)^2 / 2 with targets scaled to unit variance by the task (Bishop 2006, PRML, equation 1.62).
@@ -40,12 +41,17 @@ def random_inputs(spec: TaskSpec, rows: int, length: int, generator: torch.Gener
 def answer_shape(spec: TaskSpec, rows: int, length: int) -> tuple[int, ...]:
     """Return the shape of what a network answers to so many rows of that length."""
     outputs = spec.answer_shape[1]
-    return (rows, length, outputs) if spec.answers == "tokens" else (rows, outputs)
+    return (rows, length, outputs) if spec.answers in ("tokens", "code") else (rows, outputs)
+
+
+def reply_shape(spec: TaskSpec, rows: int) -> tuple[int, ...]:
+    """Return the shape of what a process that is scored replies to so many rows."""
+    return (rows, spec.dim) if spec.answers == "code" else answer_shape(spec, rows, spec.max_len)
 
 
 def random_targets(spec: TaskSpec, rows: int, length: int, generator: torch.Generator) -> Tensor:
     """Draw targets for `loss_of`."""
-    shape = (rows, length if spec.answers == "tokens" else 1)
+    shape = answer_shape(spec, rows, length)[:-1] if spec.answers in ("tokens", "code") else (rows, 1)
     if spec.answers == "number":
         return torch.randn(shape, generator=generator)
     return torch.randint(spec.answer_shape[1], shape, generator=generator)

@@ -88,15 +88,15 @@ class WeightReport:
     buffer_bytes: int
 
 
-def logits_bytes(rows: int, spec: TaskSpec) -> int:
-    """Return the size of a sheet's answers: float32 of shape (M, *spec.answer_shape)."""
-    return rows * math.prod(spec.answer_shape) * 4
+def reply_bytes(rows: int, spec: TaskSpec) -> int:
+    """Return the size of a process's reply to a sheet: float32 of shape (M, *spec.reply_shape)."""
+    return rows * math.prod(spec.reply_shape) * 4
 
 
 def read_answers(data: bytes | memoryview, order: Order, spec: TaskSpec) -> Answers:
     """Return the answers to a sheet in this order. Raises BadLogits unless every number is finite."""
     shape = (len(order), *spec.answer_shape)
-    expected = logits_bytes(len(order), spec)
+    expected = math.prod(shape) * 4
     if len(data) != expected:
         raise BadLogits(f"expected {expected} bytes of logits of shape {shape}, got {len(data)}")
     logits = np.frombuffer(data, dtype="<f4").reshape(shape)

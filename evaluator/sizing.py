@@ -3,6 +3,7 @@
     parameters = 2 V D + D            embedding, head, final norm
                + L D (2 + K)          two norms and a short convolution (kernel K) per layer
                + L 2 D H              channel MLPs of hidden width H, the one free number
+               + D (T + 2 E D)        the decoder of a task that is answered with a code: T places, an MLP of width E D
                + mixers
 
 Pure: the trusted side uses it without importing torch.
@@ -13,6 +14,8 @@ from __future__ import annotations
 from netwright.types import TaskSpec
 
 CONVOLUTION_KERNEL = 4
+DECODER_WIDTH = 2
+"""Hidden width of the decoder's MLP, in model widths."""
 SIZE_TOLERANCE = 0.02
 """How far the parameter count of a network may be from the budget, as a share of it."""
 
@@ -41,6 +44,8 @@ def mixer_allowance(spec: TaskSpec) -> int:
 
 def _fixed_parameters(spec: TaskSpec) -> int:
     ends = 2 * spec.vocab_size * spec.dim + spec.dim
+    if spec.answers == "code":
+        ends += spec.dim * (spec.max_len + 2 * DECODER_WIDTH * spec.dim)
     return ends + spec.layers * spec.dim * (2 + CONVOLUTION_KERNEL)
 
 

@@ -1,7 +1,8 @@
 """One trial, step by step: train in one child, question two fresh ones, audit, score.
 
 Nothing that a child says makes a loss: training's claims only fill the advisory fields, and the loss comes from
-logits of processes that never had the answers. Nothing that a scoring process says is passed on.
+logits of processes that never had the answers. Where the rows are the answers, processes reply with codes and the
+logits are read out of those here. Nothing that a scoring process says is passed on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of, scaled
+from netwright.evaluator.decoding import Decoder, decode, read_decoder
 from netwright.evaluator.early_stop import Follower
 from netwright.evaluator.job_logs import scoring_log, training_log
 from netwright.evaluator.joined_jobs import Part
@@ -108,6 +110,7 @@ class TrialRun:
     scorings: dict[int, JobResult] = field(default_factory=dict)
     scoring_seconds: float = 0.0
     weights: bytes = b""
+    decoder: Decoder | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -179,12 +182,12 @@ class TrialRun:
         )
 
     def _score(self) -> None:
-        batch, causal = self.bench.rows, self.spec.causal
+        batch, stepwise = self.bench.rows, self.spec.stepwise
         count = self.bench.audit.sheets(self.rung, self.split)
         # The order in which the scored rows are asked is that of every repetition: it decides the last bits of a loss.
-        asked = draw_order(len(batch.inputs), self.bench.asked, causal=causal)
+        asked = draw_order(len(batch.inputs), self.bench.asked, causal=stepwise)
         sheets = [
-            make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=causal, order_a=asked)
+            make_sheets(batch.inputs, batch.targets, self.bench.twins, causal=stepwise, order_a=asked)
             for _ in range(count)
         ]
         # One after the other: processes that live at the same time could tell one another what they see, by timing say.
@@ -223,7 +226,7 @@ class TrialRun:
         n_rows = scoring.worst_difference(*(difference for _, difference in found)).rows
         changed, allowed = (
             ("later inputs and the order of rows", "earlier inputs of the same row")
-            if self.spec.causal
+            if self.spec.stepwise
             else ("the order, the company and the repetition of rows", "the row itself")
         )
         raise TrialEnded(
@@ -240,14 +243,17 @@ class TrialRun:
             entry=SCORE_ENTRY,
             payload=self._payload() | {"rows": rows},
             inputs={"weights": self.weights, "rows": sheet.tobytes()},
-            outputs={"logits": scoring.logits_bytes(rows, self.spec)},
+            outputs={"answers": scoring.reply_bytes(rows, self.spec)},
             limits=self.bench.limits.score(),
         )
         result = self.bench.run(job, None)
         self.scorings[place] = replace(result, outputs={})  # a trial's logits together are hundreds of megabytes
         self._check_scoring(result)
         try:
-            return scoring.read_answers(result.outputs["logits"], order, self.spec)
+            reply: bytes | memoryview = result.outputs["answers"]
+            if self.decoder is not None:
+                reply = decode(reply, rows, self.decoder, self.spec)
+            return scoring.read_answers(reply, order, self.spec)
         except scoring.BadLogits as error:
             raise TrialEnded(TrialStatus.BAD_LOGITS, str(error)) from None
 
@@ -323,6 +329,7 @@ class TrialRun:
     def _check_weights(self) -> None:
         try:
             report = scoring.read_weights(self.weights, self.spec)
+            self.decoder = read_decoder(self.weights, self.spec) if self.spec.answers == "code" else None
         except scoring.BadWeights as error:
             raise TrialEnded(TrialStatus.BAD_WEIGHTS, str(error)) from None
         self.facts["parameters"] = report.parameters

@@ -27,6 +27,7 @@ from netwright.evaluator import (
     seeds_at_once,
     training,
 )
+from netwright.evaluator.backbone import Network
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.joined_jobs import weights_of
 from netwright.evaluator.limits import ANSWERS, FIRST_STEP, MEASURING, TRAINING
@@ -74,7 +75,7 @@ def train_seeds(job: ChildJob) -> JsonDict:
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
-    """Answer input `rows` with logits in output `logits`. Payload: source, spec, seed, rows, device.
+    """Answer input `rows` with logits, or codes, in output `answers`. Payload: source, spec, seed, rows, device.
 
     Stages: compile, build, answers.
     """
@@ -267,14 +268,15 @@ def _score(job: ChildJob) -> JsonDict:
     tokens = spec.inputs == "tokens"
     sheet = np.frombuffer(job.inputs["rows"], dtype=np.int32 if tokens else np.float32)
     sheet = sheet.reshape(payload["rows"], *((spec.max_len,) if tokens else spec.input_shape))
-    logits = np.frombuffer(job.outputs["logits"], dtype=np.float32).reshape(payload["rows"], -1)
+    answers = np.frombuffer(job.outputs["answers"], dtype=np.float32).reshape(payload["rows"], -1)
+    ask = network.code if isinstance(network, Network) and spec.answers == "code" else network
     job.stage(ANSWERS)
     with torch.no_grad():
         for first in range(0, payload["rows"], ROWS_PER_CALL):
             rows = sheet[first : first + ROWS_PER_CALL]
-            answer = network(forms.to_inputs(rows.copy(), spec, device))
-            _check_answer(answer, forms.answer_shape(spec, len(rows), spec.max_len))
-            logits[first : first + len(rows)] = (
+            answer = ask(forms.to_inputs(rows.copy(), spec, device))
+            _check_answer(answer, forms.reply_shape(spec, len(rows)))
+            answers[first : first + len(rows)] = (
                 answer.to(device="cpu", dtype=torch.float32).reshape(len(rows), -1).numpy()
             )
     return {"status": "done", "reason": ""}
@@ -283,7 +285,7 @@ def _score(job: ChildJob) -> JsonDict:
 def _check_answer(answer: object, expected: tuple[int, ...]) -> None:
     if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
         came = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise loading.CandidateError(f"expected logits of shape {expected}, got {came}")
+        raise loading.CandidateError(f"expected answers of shape {expected}, got {came}")
 
 
 def _measure(job: ChildJob) -> JsonDict:

@@ -91,8 +91,9 @@ class TaskSpec(Frozen):
     """All that the untrusted side needs to know of a task, and what makes two results comparable.
 
     A row is `max_len` tokens, or numbers of shape `input_shape` (then `max_len` is 1: a row counts as one token). The
-    answer to it is logits over the vocabulary at each position, logits over `num_classes`, or one number. `causal`:
-    whether outputs may depend on earlier inputs only; else a row may be read as a whole. `feed`: whether the training
+    answer to it is logits over the vocabulary at each position (`tokens`; `code`, where all of them are read out of
+    the vector of the last position), logits over `num_classes`, or one number. `causal`: whether a layer's outputs may
+    depend on earlier inputs only; else a row may be read as a whole. `feed`: whether the training
     data is one stream, of which batches are windows, or rows, of which `hand` neighbours are dealt together.
     `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the data,
     or of rows that its generator draws. `options` holds the task's own generator settings.
@@ -117,7 +118,7 @@ class TaskSpec(Frozen):
     causal: bool = True
     inputs: Literal["tokens", "numbers"] = "tokens"
     input_shape: tuple[int, ...] = ()
-    answers: Literal["tokens", "class", "number"] = "tokens"
+    answers: Literal["tokens", "code", "class", "number"] = "tokens"
     num_classes: int = 0
     feed: Literal["stream", "rows"] = "stream"
     hand: Annotated[int, Field(ge=1)] = 1
@@ -130,8 +131,19 @@ class TaskSpec(Frozen):
     @property
     def answer_shape(self) -> tuple[int, int]:
         """Positions that are answered in a row, and numbers in each answer."""
-        each = {"tokens": (self.max_len, self.vocab_size), "class": (1, self.num_classes), "number": (1, 1)}
-        return each[self.answers]
+        if self.answers in ("tokens", "code"):
+            return self.max_len, self.vocab_size
+        return 1, self.num_classes if self.answers == "class" else 1
+
+    @property
+    def reply_shape(self) -> tuple[int, ...]:
+        """What a process that is scored replies to a row: the answers, or the code from which they are read."""
+        return (self.dim,) if self.answers == "code" else self.answer_shape
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether each position is answered from earlier ones alone: then a row can be cut and given another future."""
+        return self.causal and self.answers == "tokens"
 
     @property
     def id(self) -> str:

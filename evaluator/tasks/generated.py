@@ -141,7 +141,7 @@ def generated(
     Raises:
         ValueError: the sizes make no task.
     """
-    fixed = {"feed", "inputs", "answers", "num_classes", "input_shape", "corpus"} & fields.keys()
+    fixed = {"feed", "inputs", "num_classes", "input_shape", "corpus"} & fields.keys()
     if fixed:
         raise ValueError(f"{sorted(fixed)[0]} of task {name!r} cannot be chosen: generated rows are tokens")
     spec = {
@@ -172,6 +172,12 @@ def _check_sizes(spec: TaskSpec) -> None:
         ("validation_rows", spec.validation_rows, spec.validation_rows >= 2, "at least 2"),
         ("test_rows", spec.test_rows, spec.test_rows >= 2, "at least 2"),
         ("heads", spec.heads, spec.dim % spec.heads == 0, f"a divisor of dim ({spec.dim})"),
+        (
+            "answers",
+            spec.answers,
+            spec.answers == "tokens" or (spec.answers == "code" and spec.scope is not Scope.MODEL),
+            "tokens, or code where the backbone decodes (scope mixer or block)",
+        ),
         ("parameters", spec.parameters, mixer_allowance(spec) > 0, "more: embedding and head alone take them"),
         (
             "rungs",

@@ -21,6 +21,7 @@ from netwright.errors import ConfigError, NetwrightError
 from netwright.evaluator.tasks import (
     automata,
     bytes_lm,
+    compression,
     fuzzy_recall,
     memorisation,
     noisy_recall,
@@ -41,6 +42,7 @@ _FAMILIES = (
     noisy_recall,
     fuzzy_recall,
     selective_copying,
+    compression,
     memorisation,
     automata,
     state_tracking,

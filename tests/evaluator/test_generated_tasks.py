@@ -274,6 +274,8 @@ def test_a_task_file_whose_rows_change_is_another_task(own_file):
         ("validation_rows=1", "validation_rows of task 'mine' must be at least 2, got 1"),
         ("heads=5", r"heads of task 'mine' must be a divisor of dim \(64\), got 5"),
         ("parameters=500", "parameters of task 'mine' must be more: embedding and head alone take them"),
+        ("answers='class'", "answers of task 'mine' must be tokens, or code where the backbone decodes"),
+        ("answers='code', scope='model'", "answers of task 'mine' must be tokens, or code where the backbone decodes"),
         ("feed='stream'", "feed of task 'mine' cannot be chosen: generated rows are tokens"),
     ],
 )

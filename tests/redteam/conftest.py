@@ -66,6 +66,12 @@ def library_laboratory(sandbox: Sandbox) -> Laboratory:
 
 
 @pytest.fixture(scope="session")
+def compression_laboratory(sandbox: Sandbox) -> Laboratory:
+    """A bottleneck that lies outside of the candidate: rows are read again out of one vector each."""
+    return Laboratory(sandbox, load_task("compression", rung_tokens=[6_000]), KEY)
+
+
+@pytest.fixture(scope="session")
 def impatient_laboratory(sandbox: Sandbox, tiny_task: Task) -> Laboratory:
     """For candidates that never end."""
     limits = LaboratoryLimits(check_seconds=0.6, score_seconds=0.6, train_base_seconds=0.6, train_tokens_per_second=1e9)

@@ -138,6 +138,22 @@ def test_the_standard_library_cannot_be_looked_up_while_scored_on_it(library_lab
     assert attempted.loss_nats == honest.loss_nats
 
 
+@pytest.mark.parametrize("name", ["bottleneck_by_mode", "bottleneck_by_subclass"])
+def test_what_is_carried_past_a_bottleneck_is_not_decoded(name, compression_laboratory):
+    result = trial(compression_laboratory, read("hostile", name))
+
+    assert result.status is TrialStatus.DONE, result.reason
+    assert result.curve[-1][1] < 0.9 * compression_laboratory.task.chance_nats, "the attack did not reach the head"
+    assert result.loss_nats > 0.97 * compression_laboratory.task.chance_nats
+
+
+def test_a_decoder_of_ones_own_does_not_decode(compression_laboratory):
+    result = trial(compression_laboratory, read("hostile", "bottleneck_widened"))
+
+    assert (result.status, result.loss_nats) == (TrialStatus.BAD_WEIGHTS, None)
+    assert "decoder.mlp.up.weight is float32 of shape (136, 64), expected float32 of shape (128, 64)" in result.reason
+
+
 def test_a_candidate_cannot_lengthen_its_own_training(laboratory, tiny_task):
     recipe, tokens = tiny_task.spec.recipe, tiny_task.spec.rungs[0].tokens
 
