@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.opening import open_sandbox
 from netwright.campaign.single import read_candidate
 from netwright.config import CampaignConfig, SandboxConfig
 from netwright.config_file import laid_over
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baselines_for, named_baselines
-from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.measurement import machine_name
-from netwright.evaluator.tasks import Task, load_task
+from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.measures import Measures
 from netwright.memory.query import top
 from netwright.memory.store import Memory
@@ -39,7 +39,7 @@ class Measured:
 class _Place:
     """Where candidates are measured: a task, what confines them, and the campaign that both were taken from."""
 
-    task: Task
+    task: AnyTask
     sandbox: SandboxConfig
     campaign: str | None
 
@@ -71,7 +71,7 @@ def measure_candidates(
         if missing := [candidate for candidate in candidates if candidate.id not in known]:
             memory.put_task(spec)
             with open_sandbox(place.sandbox, slots=1) as sandbox:
-                lab = Laboratory(sandbox, place.task, memory.evaluation_key, limits=place.sandbox.limits, device=DEVICE)
+                lab = open_laboratory(sandbox, place.task, memory, limits=place.sandbox.limits)
                 for number, candidate in enumerate(missing, start=1):
                     on_progress(-1, len(missing), candidate.title)
                     known[candidate.id] = lab.measure(candidate)
@@ -95,7 +95,7 @@ def _place(
     return _Place(task, laid_over(config.sandbox, flags), row.name)
 
 
-def _find(memory: Memory, task: Task, wanted: str) -> Candidate:
+def _find(memory: Memory, task: AnyTask, wanted: str) -> Candidate:
     """The candidate in a file, the baseline of a name, or the one with an id that begins so."""
     path = Path(wanted)
     if path.suffix == ".py" or path.is_file():

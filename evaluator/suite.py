@@ -114,8 +114,9 @@ class SuiteLaboratory:
         return together.model_copy(update=self._scored(trials, [anchor.loss_nats or 0.0 for anchor in anchors]))
 
     def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
-        """Measure the candidate in the network of the first task; see `Laboratory.measure`."""
-        return next(iter(self._labs.values())).measure(candidate, cancel=cancel)
+        """Measure the candidate in the network of the first task, for the suite; see `Laboratory.measure`."""
+        found = next(iter(self._labs.values())).measure(candidate, cancel=cancel)
+        return found.model_copy(update={"task_id": self.spec.id})
 
     def _parts(self, name: str, trials: Sequence[Trial]) -> list[Trial]:
         """Return what trials of the suite were on one task, as far as that is known."""
