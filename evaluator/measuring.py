@@ -21,6 +21,7 @@ from netwright.evaluator.backbone import build_network, candidate_parts, paramet
 from netwright.evaluator.counts import flops_per_row
 from netwright.evaluator.loading import describe_error
 from netwright.evaluator.seeding import seed_all
+from netwright.evaluator.sizing import fixed_parameters
 from netwright.measures import Inference, State
 from netwright.types import Scope, TaskSpec
 
@@ -112,6 +113,7 @@ def lengthened(spec: TaskSpec, factory: type[nn.Module], length: int) -> TaskSpe
         return spec
     longer = spec.model_copy(update={"max_len": length})
     more = parameter_count(candidate_parts(longer, factory)) - parameter_count(candidate_parts(spec, factory))
+    more += fixed_parameters(longer) - fixed_parameters(spec)
     return longer.model_copy(update={"parameters": spec.parameters + more})
 
 

@@ -27,7 +27,7 @@ def parameters_max(spec: TaskSpec) -> int:
 
 def hidden_width(spec: TaskSpec, mixer_parameters: int) -> int:
     """The MLP width that brings a network with mixers of so many parameters closest to the budget."""
-    room = spec.parameters - _fixed_parameters(spec) - mixer_parameters
+    room = spec.parameters - fixed_parameters(spec) - mixer_parameters
     return round(room / _parameters_per_hidden_unit(spec))
 
 
@@ -38,11 +38,12 @@ def least_hidden(spec: TaskSpec) -> int:
 
 def mixer_allowance(spec: TaskSpec) -> int:
     """The most parameters that each of the mixers may have on average, so that an MLP of least width still fits."""
-    room = spec.parameters - _fixed_parameters(spec) - _parameters_per_hidden_unit(spec) * least_hidden(spec)
+    room = spec.parameters - fixed_parameters(spec) - _parameters_per_hidden_unit(spec) * least_hidden(spec)
     return room // spec.layers
 
 
-def _fixed_parameters(spec: TaskSpec) -> int:
+def fixed_parameters(spec: TaskSpec) -> int:
+    """Return what the backbone has beside mixers and MLPs."""
     ends = 2 * spec.vocab_size * spec.dim + spec.dim
     if spec.answers == "code":
         ends += spec.dim * (spec.max_len + 2 * DECODER_WIDTH * spec.dim)

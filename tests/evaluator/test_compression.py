@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load, save
 
-from netwright.evaluator import decoding, scoring, sizing
+from netwright.evaluator import decoding, measuring, scoring, sizing
 from netwright.evaluator.backbone import build_network, parameter_count
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.loading import pack_weights
@@ -136,6 +136,13 @@ def test_the_decoder_counts_into_the_budget():
     assert parameter_count([model.decoder]) == own
     assert abs(parameter_count([model]) - SPEC.parameters) < sizing.SIZE_TOLERANCE * SPEC.parameters
     assert (sizing.mixer_allowance(plain) - sizing.mixer_allowance(SPEC)) * SPEC.layers == own
+
+
+def test_a_decoder_for_longer_rows_is_not_paid_for_with_narrower_mlps():
+    longer = measuring.lengthened(SPEC, Shift, 4 * SPEC.max_len)
+
+    assert longer.parameters > SPEC.parameters
+    assert sizing.hidden_width(longer, 10_000) == sizing.hidden_width(SPEC, 10_000)
 
 
 @pytest.mark.parametrize(
