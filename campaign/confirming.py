@@ -133,7 +133,7 @@ def confirm_candidates(
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
         contained = laid_over(config.sandbox, sandbox_flags)
-        task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+        task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
         if task.spec.id != row.task.id:
             raise ConfigError(
                 f"the data of task {config.task!r} changed since campaign {row.name!r} ({row.task.id}, now "

@@ -42,5 +42,11 @@ def open_laboratory(
 ) -> AnyLaboratory:
     """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks."""
     return laboratory_for(
-        sandbox, task, memory.evaluation_key, known=TrialsInMemory(memory), limits=limits, audit=audit
+        sandbox,
+        task,
+        memory.evaluation_key,
+        known=TrialsInMemory(memory),
+        shares=memory,
+        limits=limits,
+        audit=audit,
     )

@@ -91,7 +91,12 @@ def _place(
         return _Place(task, laid_over(SandboxConfig(), flags), None)
     row = memory.campaign(campaign_name)
     config = CampaignConfig.model_validate(row.config)
-    task = load_task(config.task, data=config.data if data is None else data, rung_tokens=config.rung_tokens)
+    task = load_task(
+        config.task,
+        data=config.data if data is None else data,
+        rung_tokens=config.rung_tokens,
+        protocol=config.protocol,
+    )
     return _Place(task, laid_over(config.sandbox, flags), row.name)
 
 

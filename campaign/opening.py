@@ -21,7 +21,7 @@ from netwright.memory.store import Memory
 from netwright.sandbox.container import Container
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
-from netwright.types import Scope, TaskSpec
+from netwright.types import PROTOCOL_NAMES, Scope, TaskSpec
 
 if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
@@ -115,6 +115,7 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
     if known is None:
         return memory.start_campaign(name, task.spec, config.seed, stored)
     for what, before, now in (
+        ("protocol", known.task.protocol, task.spec.protocol),
         ("task or its data", known.task.id, task.spec.id),
         ("seed", known.seed, config.seed),
         ("search policy", known.config["search"]["policy"], config.search.policy),
@@ -199,4 +200,6 @@ def open_board(row: Campaign, report: IsolationReport) -> Board:
         elapsed_before=row.elapsed_seconds,
     )
     board.news.append(f"isolation {tier}: {layers}")
+    if row.task.protocol != "tokens":
+        board.news.append(f"budgets: {PROTOCOL_NAMES[row.task.protocol]}, see docs/budgets.md")
     return board

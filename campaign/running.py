@@ -44,7 +44,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
     check_planner(config, task.spec)
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)

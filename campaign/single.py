@@ -19,9 +19,10 @@ from netwright.evaluator.contract import title_and_hypothesis
 from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
 from netwright.evaluator.suite import AnyLaboratory, laboratory_for
 from netwright.evaluator.tasks import AnyTask, load_task
+from netwright.evaluator.trial import TrialEnded
 from netwright.memory.store import Memory
 from netwright.sandbox.isolation import Tier
-from netwright.types import Candidate, GateReport, Scope, Score, Split, TaskSpec, Trial, TrialStatus
+from netwright.types import Candidate, GateReport, Scope, Score, Share, Split, TaskSpec, Trial, TrialStatus
 
 Progress = Callable[[int, int, str], None]
 """Called with (finished, all, what is trained now)."""
@@ -29,22 +30,32 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """An architecture with its trials at one rung, and the score that they give."""
+    """An architecture with its trials at one rung, and the score that they give.
+
+    `share` says why it trained on other tokens than the rung has, where budgets are not equal in tokens.
+    """
 
     candidate: Candidate
     trials: tuple[Trial, ...]
     score: Score | None
+    share: Share | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the gates said of a candidate at `tier`; `seconds` run from the request to the last report."""
+    """What the gates said of a candidate at `tier`; `seconds` run from the request to the last report.
 
+    `shares` are what it would train on where budgets are not equal in tokens, `problem` why that is not known.
+    """
+
+    task: TaskSpec
     candidate: Candidate
     gates: tuple[GateReport, ...]
     tier: str
     layers: str
     seconds: float
+    shares: tuple[Share, ...] = ()
+    problem: str = ""
 
     @property
     def rejected(self) -> bool:
@@ -86,18 +97,30 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
     return Candidate(source=source, scope=scope, title=title or path.stem, hypothesis=hypothesis, origin="file")
 
 
-def check_file(path: Path, task_name: str, data: Path | None, sandbox_config: SandboxConfig) -> Check:
-    """All gates of the candidate in `path`. Nothing is remembered, and no memory is needed."""
+def check_file(
+    path: Path, task_name: str, data: Path | None, sandbox_config: SandboxConfig, *, protocol: str = "tokens"
+) -> Check:
+    """All gates of the candidate in `path`, and, where budgets are not equal in tokens, what it would train on.
+
+    Nothing is remembered, and no memory is needed.
+    """
     begun = time.monotonic()
     read_candidate(path, Scope.MIXER)  # a wrong path is told at once
     with open_sandbox(sandbox_config, slots=1, one_job=True) as sandbox:
         # The zygote imports meanwhile.
-        task = load_task(task_name, data=data)
+        task = load_task(task_name, data=data, protocol=protocol)
         candidate = read_candidate(path, task.spec.scope)
         lab = laboratory_for(sandbox, task, b"", limits=sandbox_config.limits)
         tier, layers = confinement(sandbox_config, sandbox.isolation)
         gates = lab.check(candidate)
-        return Check(candidate, gates, tier.value, layers, time.monotonic() - begun)
+        shares: tuple[Share, ...] = ()
+        problem = ""
+        if not any(report.rejects for report in gates):
+            try:
+                shares = lab.shares(candidate)
+            except TrialEnded as ended:
+                problem = f"{ended.status.value}: {ended.reason}"
+        return Check(task.spec, candidate, gates, tier.value, layers, time.monotonic() - begun, shares, problem)
 
 
 def evaluate_file(
@@ -107,6 +130,7 @@ def evaluate_file(
     data: Path | None,
     sandbox_config: SandboxConfig,
     *,
+    protocol: str = "tokens",
     seeds: int,
     rung: int,
     workers: int,
@@ -116,7 +140,7 @@ def evaluate_file(
 
     Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
     """
-    task = load_task(task_name, data=data)
+    task = load_task(task_name, data=data, protocol=protocol)
     check_rung(task, rung)
     candidate = read_candidate(path, task.spec.scope)
     with (
@@ -140,7 +164,12 @@ def evaluate_file(
             )
         return Evaluation(
             task=task.spec,
-            row=Row(candidate, tuple(trials), score_of(trials, _noise(memory, task.spec, rung, sandbox.tier))),
+            row=Row(
+                candidate,
+                tuple(trials),
+                score_of(trials, _noise(memory, task.spec, rung, sandbox.tier)),
+                memory.share(candidate.id, task.spec.id),
+            ),
             gates=gates,
             baselines=known_baselines(memory, task.spec, rung, sandbox.tier),
         )
@@ -152,6 +181,7 @@ def evaluate_baselines(
     data: Path | None,
     sandbox_config: SandboxConfig,
     *,
+    protocol: str = "tokens",
     chosen: str | Sequence[str] = "all",
     seeds: int,
     rung: int,
@@ -162,7 +192,7 @@ def evaluate_baselines(
 
     Returns the task, and all that the memory then has at that rung, best first.
     """
-    task = load_task(task_name, data=data)
+    task = load_task(task_name, data=data, protocol=protocol)
     check_rung(task, rung)
     candidates = baselines_for(task.spec, chosen)
     with (
@@ -200,7 +230,7 @@ def known_baselines(memory: Memory, spec: TaskSpec, rung: int, tier: str) -> tup
     for candidate in baselines_for(spec, "all"):
         trials = memory.trials(spec.id, candidate.id, Split.VALIDATION, rung, tier=tier)
         if trials:
-            rows.append(Row(candidate, tuple(trials), score_of(trials, noise)))
+            rows.append(Row(candidate, tuple(trials), score_of(trials, noise), memory.share(candidate.id, spec.id)))
     return tuple(sorted(rows, key=lambda row: -row.score.value if row.score else float("inf")))
 
 

@@ -13,6 +13,7 @@ from netwright.cli.options import (
     Data,
     Home,
     Json,
+    Protocol,
     SandboxFlags,
     TaskOrConfigured,
     Workers,
@@ -38,6 +39,7 @@ def run(
     file: File = None,
     task: TaskOrConfigured = None,
     data: Data = None,
+    protocol: Protocol = None,
     trials: Annotated[int | None, typer.Option(min=1, help="End after so many trained candidates.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
     workers: Workers = None,
@@ -65,6 +67,7 @@ def run(
         {
             "task": str(Path(task).resolve()) if task and task.endswith(".py") else task,
             "data": str(data.resolve()) if data else None,
+            "protocol": protocol,
             "budget.trials": trials,
             "budget.minutes": minutes,
             "workers": workers,
@@ -116,7 +119,7 @@ def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.search.policy import make_policy
 
     make_policy(config.search.policy, seed=config.seed, rungs=1)
-    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens)
+    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
     check_planner(config, task.spec)
     config.sandbox.limits_for(task.spec.rungs[0].tokens)
     print_plan(plan_of(home, config, task), json=json)

@@ -12,6 +12,7 @@ from netwright.cli.options import (
     Data,
     Home,
     Json,
+    Protocol,
     RungLevel,
     SandboxFlags,
     Seeds,
@@ -38,6 +39,7 @@ def check(
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
+    protocol: Protocol = None,
     json: Json = False,
 ) -> int:
     """Run all gates on a candidate file: does it build, is it causal, does it fit? Exit code 3 when rejected."""
@@ -46,9 +48,9 @@ def check(
     from netwright.config import SandboxConfig
     from netwright.config_file import laid_over
 
-    found = check_file(file, task, data, laid_over(SandboxConfig(), sandbox))
+    found = check_file(file, task, data, laid_over(SandboxConfig(), sandbox), protocol=protocol or "tokens")
     print_check(found, json=json)
-    return 3 if found.rejected else 0
+    return 3 if found.rejected else 1 if found.problem else 0
 
 
 @contained
@@ -57,6 +59,7 @@ def evaluate(
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
+    protocol: Protocol = None,
     seeds: Seeds = 2,
     rung: RungLevel = 0,
     workers: Workers = None,
@@ -77,6 +80,7 @@ def evaluate(
             task,
             data,
             laid_over(SandboxConfig(), sandbox),
+            protocol=protocol or "tokens",
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
@@ -91,6 +95,7 @@ def baselines(
     sandbox: SandboxFlags,
     task: TaskName = "bytes",
     data: Data = None,
+    protocol: Protocol = None,
     seeds: Seeds = 2,
     rung: RungLevel = 0,
     workers: Workers = None,
@@ -113,6 +118,7 @@ def baselines(
             task,
             data,
             laid_over(SandboxConfig(), sandbox),
+            protocol=protocol or "tokens",
             chosen=only or "all",
             seeds=seeds,
             rung=rung,
@@ -136,9 +142,10 @@ def tasks(context: typer.Context, json: Json = False) -> None:
 def show_task(
     name: Annotated[str, typer.Argument(metavar="TASK", help="The task.")],
     data: Data = None,
+    protocol: Protocol = None,
     json: Json = False,
 ) -> None:
     """Explain one task: sizes, splits, metric, rungs and what a trial costs."""
     from netwright.cli.evaluations import print_task
 
-    print_task(name, data, json=json)
+    print_task(name, data, protocol or "tokens", json=json)

@@ -13,10 +13,12 @@ from rich.text import Text
 from netwright.campaign.single import Check, Evaluation, Row, mean_metrics, not_isolated
 from netwright.cli.leaderboard import marks
 from netwright.cli.output import count, metric_cells, metric_columns, metric_names, out, print_json, say, table
+from netwright.evaluator.baselines import reference_for
 from netwright.evaluator.contract import STATIC_GATES
+from netwright.evaluator.protocol import at_a_bound
 from netwright.evaluator.tasks import TASKS, load_task
 from netwright.evaluator.tasks.registry import explanation, installed_tasks
-from netwright.types import Candidate, GateReport, Scope, TaskSpec, Trial, TrialStatus
+from netwright.types import PROTOCOL_NAMES, Candidate, GateReport, Scope, Share, TaskSpec, Trial, TrialStatus
 
 
 def print_check(found: Check, *, json: bool) -> None:
@@ -30,11 +32,17 @@ def print_check(found: Check, *, json: bool) -> None:
                 "gates": list(found.gates),
                 "tier": found.tier,
                 "layers": found.layers,
+                **({"protocol": found.task.protocol, "shares": found.shares} if found.shares else {}),
+                **({"problem": found.problem} if found.problem else {}),
                 "seconds": round(found.seconds, 3),
             }
         )
         return
     print_gates(found.candidate, found.gates)
+    for share in found.shares:
+        say(share_words(found.task, share))
+    if found.problem:
+        say(Text(f"it cannot be calibrated for {PROTOCOL_NAMES[found.task.protocol]}: {found.problem}", style="red"))
     say(f"{found.seconds:.2f} s in all, start of the sandbox included")
     if any(report.gate not in STATIC_GATES for report in found.gates):
         say(f"isolation {found.tier}: {found.layers}")
@@ -80,6 +88,7 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
         print_json(
             {
                 "task": evaluation.task.id,
+                "protocol": evaluation.task.protocol,
                 "rejected": evaluation.rejected,
                 "gates": list(evaluation.gates),
                 **_as_json(row),
@@ -97,6 +106,7 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
                 say(Text(trial.last_output, style="dim"))
     rows = sorted([row, *evaluation.baselines], key=_rank)
     out.print(_rows_table(rows, evaluation.task.unit, mark=row.candidate.id))
+    _say_protocol(evaluation.task, rows)
     if not evaluation.baselines:
         out.print(f"no baselines known at this rung yet: netwright baselines --task {evaluation.task.name}")
 
@@ -107,6 +117,32 @@ def print_baselines(spec: TaskSpec, rows: Sequence[Row], *, json: bool) -> None:
         print_json([_as_json(row) for row in rows])
         return
     out.print(_rows_table(rows, spec.unit))
+    _say_protocol(spec, rows)
+
+
+def _say_protocol(task: TaskSpec, rows: Sequence[Row]) -> None:
+    """What budgets are equal in where it is not tokens, and whose are not quite."""
+    if task.protocol == "tokens":
+        return
+    say(f"budgets: {PROTOCOL_NAMES[task.protocol]}; a rung pays what its tokens take of {_reference(task)}")
+    for row in rows:
+        if row.share and at_a_bound(row.share):
+            say(Text(f"{row.candidate.title}: {share_words(task, row.share)}", style="yellow"))
+
+
+def share_words(task: TaskSpec, share: Share) -> str:
+    """What a candidate trains on and why, in one sentence."""
+    costs = [f"{share.seconds:.2f} times the seconds"]
+    costs += [f"{share.operations:.2f} times the operations"] if share.operations is not None else []
+    bound = f", the {'most' if share.factor > 1 else 'least'} that is allowed" if at_a_bound(share) else ""
+    return (
+        f"{PROTOCOL_NAMES[task.protocol]} on {share.task_id}: it trains on {share.factor:.3g} times the tokens of a "
+        f"rung{bound}; a token takes {' and '.join(costs)} that it takes of {_reference(task)}"
+    )
+
+
+def _reference(task: TaskSpec) -> str:
+    return reference_for(task)[0].title
 
 
 def _rank(row: Row) -> float:
@@ -128,11 +164,22 @@ def _rows_table(rows: Sequence[Row], unit: str, mark: str = "") -> Table:
                 *metric_cells(means, metrics),
                 score.seeds if score else None,
                 count(next((trial.parameters for trial in row.trials if trial.parameters), None)),
+                count(max((trial.tokens for trial in row.trials), default=None)),
                 count(tokens_per_second(row.trials)),
                 row.candidate.id[:10],
             ]
         )
-    columns = ("architecture~", "", f"loss ({unit})>", "±>", *metric_columns(metrics), "seeds>", "params>", "tokens/s>")
+    columns = (
+        "architecture~",
+        "",
+        f"loss ({unit})>",
+        "±>",
+        *metric_columns(metrics),
+        "seeds>",
+        "params>",
+        "tokens>",
+        "tokens/s>",
+    )
     return table((*columns, "id"), cells)
 
 
@@ -152,6 +199,7 @@ def _as_json(row: Row) -> dict[str, Any]:
         "rung": row.score.rung if row.score else None,
         "metrics": mean_metrics(row.trials),
         "not_isolated": not_isolated(row.trials),
+        **({"share": row.share} if row.share else {}),
         "trials": [trial.model_dump(mode="json", exclude={"curve"}) for trial in row.trials],
     }
 
@@ -166,9 +214,9 @@ def print_tasks(*, json: bool) -> None:
     out.print("sizes, splits and costs: netwright tasks show TASK")
 
 
-def print_task(name: str, data: Path | None, *, json: bool) -> None:
+def print_task(name: str, data: Path | None, protocol: str, *, json: bool) -> None:
     """Everything about one task."""
-    task = load_task(name, data=data)
+    task = load_task(name, data=data, protocol=protocol)
     if json:
         print_json({"id": task.spec.id, **task.spec.model_dump(mode="json"), "details": task.details})
         return
@@ -204,4 +252,9 @@ def _facts(spec: TaskSpec) -> list[tuple[str, str]]:
             f"{recipe.schedule}, clip {recipe.grad_clip:g}",
         ),
         ("rungs", ", ".join(f"{rung.level}: {count(rung.tokens)} {unit}" for rung in spec.rungs)),
+        *(
+            [("budgets", f"{PROTOCOL_NAMES[spec.protocol]}: a rung pays what its {unit} take of {_reference(spec)}")]
+            if spec.protocol != "tokens"
+            else []
+        ),
     ]

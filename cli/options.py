@@ -28,6 +28,15 @@ _TASK = typer.Option("--task", "-t", help="The task; see `netwright tasks`.")
 TaskName = Annotated[str, _TASK]
 TaskOrConfigured = Annotated[str | None, _TASK]
 Data = Annotated[Path | None, typer.Option("--data", help="A text file or a folder of them, for tasks that read data.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="tokens|flops|time",
+        help="What budgets are equal in. Default: tokens.",
+        show_default=False,
+    ),
+]
 Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")]
 Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")]
 RungLevel = Annotated[int, typer.Option("--rung", min=0, help="Training budget.")]
@@ -56,6 +65,7 @@ _FLAGS = {
     **{f"sandbox.{name}": (name, flag) for name, (_, flag, _) in _SANDBOX_OPTIONS.items()},
     "budget.minutes": ("minutes", "--minutes"),
     "name": ("name", "--name"),
+    "protocol": ("protocol", "--protocol"),
     "llm.url": ("llm", "--llm"),
 }
 """By the key that the configuration complains about: the parameter and the flag that it was given by."""

@@ -31,7 +31,7 @@ from netwright.memory.query import TopRow, top
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
 from netwright.sandbox.isolation import Tier
-from netwright.types import Candidate, JsonDict, Outcome
+from netwright.types import PROTOCOL_NAMES, Candidate, JsonDict, Outcome
 
 SHOWN = 12
 DUEL_COLUMNS = ("against~", "difference>", "interval>", "at>", "verdict", "~")
@@ -51,6 +51,7 @@ def plan_of(home: Path, config: CampaignConfig, task: AnyTask) -> JsonDict:
         "trained_candidates": config.budget.trials,
         "minutes_at_most": config.budget.minutes,
         "tokens_per_trial": [rung.tokens for rung in spec.rungs],
+        **({"budgets": PROTOCOL_NAMES[spec.protocol]} if spec.protocol != "tokens" else {}),
         "parameters": spec.parameters,
         "sandbox": config.sandbox.kind
         if config.sandbox.kind == "process"
@@ -182,6 +183,8 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     out.print(
         Text.assemble((row.name, "bold"), f"  {row.status}, task {row.task.id}, {duration(row.elapsed_seconds)} so far")
     )
+    if row.task.protocol != "tokens":
+        say(f"budgets: {PROTOCOL_NAMES[row.task.protocol]}")
     if row.note:
         say(Text(row.note, style="yellow"))
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"

@@ -9,9 +9,9 @@ from netwright.types import JobLog
 REASON_CHARACTERS_MAX = 500
 
 
-def training_log(result: JobResult) -> JobLog:
-    """Return the log of a training process."""
-    return _log("train", result, result.reason[:REASON_CHARACTERS_MAX])
+def claiming_log(purpose: str, result: JobResult) -> JobLog:
+    """Return the log of a process that saw no held-out row: it trained, or found out what a token takes."""
+    return _log(purpose, result, result.reason[:REASON_CHARACTERS_MAX])
 
 
 def scoring_log(purpose: str, result: JobResult) -> JobLog:

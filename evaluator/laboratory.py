@@ -1,9 +1,10 @@
 """The trusted door to measurement: gates and trials of candidates, through the sandbox.
 
-    check:    static gates ─▶ one child: dynamic gates
-    trial:    one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
-    trials:   one child: training of several seeds ─weights of each▶ as in `trial`     (only where that is asked for)
-    measure:  one child: inference and state, its own claims
+    check:      static gates ─▶ one child: dynamic gates
+    calibrate:  one child each: what a token takes of the reference, and of the candidate
+    trial:      one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
+    trials:     one child: training of several seeds ─weights of each▶ as in `trial`     (only where that is asked for)
+    measure:    one child: inference and state, its own claims
 
 Whatever a candidate does comes back as a value: a failed gate, or a trial with a status and a reason and no loss.
 What children say is validated, and believed only where it is to their own disadvantage or of no consequence.
@@ -28,10 +29,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netwright.errors import DataError
+from netwright.evaluator.calibration import CALIBRATE_ENTRY, Calibration, KnownShares, ShareStore
 from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.joined_jobs import AT_ONCE_MAX, TRAIN_SEEDS_ENTRY, Part, join, parts
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
+from netwright.evaluator.protocol import tokens_for
 from netwright.evaluator.replies import (
     DYNAMIC_GATES,
     CheckReply,
@@ -53,7 +56,7 @@ from netwright.evaluator.trial import (
 )
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.job import ExitCause, Job, JobResult
-from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Split, TaskSpec, Trial
+from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Share, Split, TaskSpec, Trial
 
 if TYPE_CHECKING:
     from netwright.evaluator.tasks.base import Batch, Task
@@ -76,7 +79,7 @@ class Laboratory:
     laboratory itself failed.
     """
 
-    ENTRIES = (_CHECK_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
+    ENTRIES = (_CHECK_ENTRY, CALIBRATE_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
     WARM_ZYGOTE = f"{_WORKER}:warm_zygote"
     WARM_CHILD = f"{_WORKER}:warm_child"
 
@@ -90,8 +93,12 @@ class Laboratory:
         limits: LaboratoryLimits = LIMITS,
         audit: AuditStrength = AUDIT,
         seeds_at_once: SeedsAtOnce = "auto",
+        shares: ShareStore | None = None,
     ) -> None:
-        """`seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly."""
+        """`seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly.
+
+        `shares` remembers what candidates train on where budgets are not equal in tokens; default: while this lives.
+        """
         self.task, self.device, self.limits, self.audit = task, device, limits, audit
         self.spec = task.spec
         self.trains_at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
@@ -100,6 +107,11 @@ class Laboratory:
         self._held_out: dict[Split, Batch] = {}
         self._data: SharedInput | None = None
         self._scoring: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._calibration = None
+        if self.spec.protocol != "tokens":
+            self._calibration = Calibration(
+                self.spec, device, limits, str(sandbox.tier), self._training_input, shares or KnownShares()
+            )
 
     @property
     def tier(self) -> Tier:
@@ -162,7 +174,7 @@ class Laboratory:
         run.part = part or run.part
         run.known = [trial for trial in known if (trial.task_id, trial.rung) == (self.spec.id, rung)]
         try:
-            run.train(on_progress)
+            self._train(run, on_progress)
             with self._alone(candidate):
                 run.score()
             if store_weights is not None:
@@ -196,7 +208,8 @@ class Laboratory:
 
         What is not done that way is trained alone, and the trial's telemetry says why. The rest is as for `trial`.
         """
-        size = AT_ONCE_MAX if self.trains_at_once else 1
+        # What a token takes is known of one network alone.
+        size = AT_ONCE_MAX if self.trains_at_once and self._calibration is None else 1
         for first in range(0, len(seeds), size):
             group = seeds[first : first + size]
             runs = [self._run(candidate, rung, seed, split, 0, rate, cancel) for seed in group]
@@ -235,7 +248,18 @@ class Laboratory:
             asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
             twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
         )
-        return TrialRun(bench, candidate, rung=rung, seed=seed, split=split, repeat=repeat, rate=rate, cancel=cancel)
+        tokens = self.spec.rungs[rung].tokens
+        return TrialRun(
+            bench,
+            candidate,
+            rung=rung,
+            tokens=tokens,
+            seed=seed,
+            split=split,
+            repeat=repeat,
+            rate=rate,
+            cancel=cancel,
+        )
 
     def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
         """Measure inference and state of the candidate, with fresh weights and by its own account: advisory.
@@ -247,6 +271,31 @@ class Laboratory:
         )
         _log.info("candidate measured id=%s wall_seconds=%.2f", candidate.id[:12], found.wall_seconds)
         return found
+
+    def shares(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[Share, ...]:
+        """Return what the candidate trains on, measured now where it is not known; nothing where budgets are tokens.
+
+        Raises: TrialEnded where it cannot be measured.
+        """
+        if self._calibration is None:
+            return ()
+        return (self._calibration.share(candidate, lambda job, purpose: self._sandbox.run(job, cancel=cancel)),)
+
+    def _train(self, run: TrialRun, on_progress: Callable[[Progress], None] | None) -> None:
+        """Train on what the rung buys, and see that it took no longer than it may."""
+        if self._calibration is None:
+            run.train(on_progress)
+            return
+
+        def calibrate(job: Job, purpose: str) -> JobResult:
+            result = run.bench.run(job, None)
+            run.calibrations.append((purpose, result))
+            return result
+
+        share = self._calibration.share(run.candidate, calibrate)
+        run.tokens = tokens_for(self.spec, run.rung, share.factor)
+        training = run.train(on_progress)
+        self._calibration.hold_against(share, training, run.tokens, calibrate)
 
     def held_out(self, split: Split) -> Batch:
         """Return the rows of the split, made once."""

@@ -8,7 +8,7 @@ from netwright.sandbox.job import Limits
 from netwright.types import Split, TrialStatus
 
 COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES = "compile", "build", "first step", "training", "answers", "gates"
-MEASURING = "measuring"
+CALIBRATING, MEASURING = "calibrating", "measuring"
 """What `ChildJob.stage` announces; every job begins with compiling the source."""
 STAGE_TIMEOUTS = {
     COMPILE: TrialStatus.COMPILE_TIMEOUT,
@@ -20,7 +20,7 @@ STAGE_TIMEOUTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class LaboratoryLimits:
-    """Limits of the kinds of job: gates (`check`), training, scoring and measuring.
+    """Limits of the kinds of job: gates (`check`), calibration, training, scoring and measuring.
 
     `compile_seconds` bound `compile()` of the source, which a nested or folded constant can make endless,
     `build_seconds` the execution of the module and the making of the network, `first_step_seconds` the first batch
@@ -39,6 +39,7 @@ class LaboratoryLimits:
     build_seconds: float = 10.0
     first_step_seconds: float = 20.0
     check_seconds: float = 20.0
+    calibrate_seconds: float = 60.0
     score_seconds: float = 60.0
     measure_seconds: float = 60.0
     train_base_seconds: float = 15.0
@@ -50,6 +51,10 @@ class LaboratoryLimits:
     def check(self) -> Limits:
         """What running the gates may use."""
         return self._limits(self.check_seconds, {GATES: self.check_seconds})
+
+    def calibrate(self) -> Limits:
+        """What finding out what a token takes may use: some fifteen steps."""
+        return self._limits(self.calibrate_seconds, {CALIBRATING: self.calibrate_seconds})
 
     def train(self, tokens: int) -> Limits:
         """What training on so many tokens may use."""

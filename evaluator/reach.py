@@ -56,6 +56,8 @@ _FORBIDDEN_TORCH = {
     "torch.distributed": "a candidate has no network",
     "torch.package": "a candidate reads no files",
     "torch.utils.cpp_extension": "it starts a compiler, and the sandbox starts no process",
+    "torch.utils.flop_counter": "what a candidate computes is counted for it",
+    "torch.utils._python_dispatch": "what a candidate computes is not its own to intercept",
     "torch.set_num_threads": "a candidate runs on one core",
 }
 

@@ -65,6 +65,13 @@ class MeasureReply(WorkReply):
     problems: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=8)] = ()
 
 
+class CostReply(WorkReply):
+    """What a candidate claims that a token takes; the training is held against it."""
+
+    seconds_per_token: Annotated[FiniteFloat, Field(ge=0.0)] = 0.0
+    operations_per_token: Annotated[FiniteFloat, Field(ge=0.0)] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a training stands; `loss` is the training loss in nats that the candidate's process claims.

@@ -14,15 +14,16 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from netwright.evaluator.baselines import baseline
+from netwright.evaluator.calibration import ShareStore
 from netwright.evaluator.composite import suite_error, suite_loss
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress
-from netwright.evaluator.tasks import AnyTask
+from netwright.evaluator.tasks import AnyTask, Task
 from netwright.evaluator.tasks.suite import REFERENCE, Suite
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
-from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus, Usage
+from netwright.types import Candidate, GateReport, Share, Split, Trial, TrialStatus, Usage
 
 if TYPE_CHECKING:
     from netwright.measures import Measures
@@ -118,6 +119,10 @@ class SuiteLaboratory:
         found = next(iter(self._labs.values())).measure(candidate, cancel=cancel)
         return found.model_copy(update={"task_id": self.spec.id})
 
+    def shares(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[Share, ...]:
+        """Return what the candidate trains on for each task; see `Laboratory.shares`."""
+        return tuple(share for lab in self._labs.values() for share in lab.shares(candidate, cancel=cancel))
+
     def _parts(self, name: str, trials: Sequence[Trial]) -> list[Trial]:
         """Return what trials of the suite were on one task, as far as that is known."""
         if self._known is None:
@@ -187,15 +192,16 @@ def laboratory_for(
     key: bytes,
     *,
     known: KnownTrials | None = None,
+    shares: ShareStore | None = None,
     limits: LaboratoryLimits = LIMITS,
     audit: AuditStrength = AUDIT,
 ) -> AnyLaboratory:
     """Return the laboratory of a task, or of a suite; `known` serves the tasks of a suite."""
-    if not isinstance(task, Suite):
-        return Laboratory(sandbox, task, key, limits=limits, audit=audit)
-    return SuiteLaboratory(
-        task, [Laboratory(sandbox, each, key, limits=limits, audit=audit) for each in task.tasks], known
-    )
+
+    def single(task: Task) -> Laboratory:
+        return Laboratory(sandbox, task, key, limits=limits, audit=audit, shares=shares)
+
+    return SuiteLaboratory(task, list(map(single, task.tasks)), known) if isinstance(task, Suite) else single(task)
 
 
 def _on_task(name: str, report: GateReport) -> GateReport:

@@ -88,7 +88,7 @@ def train(
         rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, finite = _train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
+        loss, finite = train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
         point, now = curve.add(step, loss), time.perf_counter()
@@ -122,7 +122,7 @@ def _outcome(steps: int, curve: Curve, begun: float, *, diverged_at: int | None)
     return Outcome(steps=steps, curve=tuple(curve.points), seconds=seconds, diverged_at=diverged_at)
 
 
-def _train_step(
+def train_step(
     network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, recipe: Recipe
 ) -> tuple[float, bool]:
     """Take one step down `loss`; return it and whether it and its gradient were finite."""

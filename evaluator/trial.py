@@ -21,10 +21,10 @@ from netwright.evaluator import budget, scoring
 from netwright.evaluator.contract import recipe_of, scaled
 from netwright.evaluator.decoding import Decoder, decode, read_decoder
 from netwright.evaluator.early_stop import Follower
-from netwright.evaluator.job_logs import scoring_log, training_log
+from netwright.evaluator.job_logs import claiming_log, scoring_log
 from netwright.evaluator.joined_jobs import Part
 from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
-from netwright.evaluator.replies import Progress, TrainReply, WorkReply, parse_progress, parse_reply
+from netwright.evaluator.replies import AnyReply, Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
 from netwright.evaluator.sheets import Order, Rows, Sheets, draw_order, make_sheets
 from netwright.evaluator.tasks.base import UNSCORED, Batch
@@ -47,7 +47,7 @@ _STATUS = {
     ExitCause.CRASHED: TrialStatus.CRASHED,
     ExitCause.CANCELLED: TrialStatus.INTERRUPTED,
 }
-_CLAIMED_STATUS = {
+CLAIMED_STATUS = {
     "error": TrialStatus.CRASHED,
     "out of memory": TrialStatus.OUT_OF_MEMORY,
     "too many threads": TrialStatus.TOO_MANY_THREADS,
@@ -91,13 +91,15 @@ class Bench:
 class TrialRun:
     """One trial under way: collects the facts that the trial will hold.
 
-    It ends early where its training is hopeless beside those `known`. `part` is what training it at once with other
-    seeds came to, where that was tried.
+    `tokens` are what it trains on; `calibrations` the processes, each with its purpose, that found out how many. It
+    ends early where its training is hopeless beside those `known`. `part` is what training it at once with other seeds
+    came to, where that was tried.
     """
 
     bench: Bench
     candidate: Candidate
     rung: int
+    tokens: int
     seed: int
     split: Split
     repeat: int
@@ -106,6 +108,7 @@ class TrialRun:
     known: Sequence[Trial] = ()
     part: Part = field(default_factory=Part)
     facts: dict[str, Any] = field(default_factory=dict)
+    calibrations: list[tuple[str, JobResult]] = field(default_factory=list)
     training: JobResult | None = None
     scorings: dict[int, JobResult] = field(default_factory=dict)
     scoring_seconds: float = 0.0
@@ -116,9 +119,9 @@ class TrialRun:
     def spec(self) -> TaskSpec:
         return self.bench.spec
 
-    def train(self, on_progress: Callable[[Progress], None] | None) -> None:
-        """Leave the weight file in `weights`, and the child's claims in the facts."""
-        recipe, tokens = self._recipe(), self.spec.rungs[self.rung].tokens
+    def train(self, on_progress: Callable[[Progress], None] | None) -> JobResult:
+        """Leave the weight file in `weights`, and the child's claims in the facts; return how its process ended."""
+        recipe, tokens = recipe_in(self.candidate, self.spec, self.rate), self.tokens
         follower = Follower(self.known, budget.step_count(self.spec, recipe, tokens=tokens))
 
         def listen(event: JsonDict) -> str:
@@ -132,8 +135,8 @@ class TrialRun:
         self.training = result = self.part.result or self.bench.run(self.training_job(), listen)
         if follower.verdict:
             self._stop_early(follower, recipe, tokens)
-        reply = self._training_reply(result)
-        self._check_steps(reply, recipe, tokens)
+        reply = reply_of(result, TrainReply, "training")
+        self._check_steps(reply, recipe)
         self.facts |= {
             "steps": reply.steps,
             "tokens": budget.tokens_of(self.spec, recipe, reply.steps, tokens=tokens),
@@ -143,20 +146,22 @@ class TrialRun:
         }
         if reply.status != "done":
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
-            raise TrialEnded(_CLAIMED_STATUS[reply.status], words, result.last_output)
+            raise TrialEnded(CLAIMED_STATUS[reply.status], words, result.last_output)
         self._stop_on_request()
         self.weights = bytes(result.outputs["weights"][: reply.weights_bytes])
         self._check_weights()
+        return result
 
     def training_job(self) -> Job:
         """Return the job that trains. Raises: TrialEnded where the candidate's recipe is none."""
-        tokens = self.spec.rungs[self.rung].tokens
         return Job(
             entry=TRAIN_ENTRY,
-            payload=self._payload() | {"recipe": dump(self._recipe()), "tokens": tokens},
+            payload=self._payload()
+            | {"recipe": dump(recipe_in(self.candidate, self.spec, self.rate)), "tokens": self.tokens},
             inputs=self.bench.data,
             outputs={"weights": scoring.weight_bytes_max(self.spec)},
-            limits=self.bench.limits.train(tokens),
+            # Who is given fewer tokens because they cost more needs the time of the rung for them.
+            limits=self.bench.limits.train(max(self.tokens, self.spec.rungs[self.rung].tokens)),
         )
 
     def score(self) -> None:
@@ -257,12 +262,6 @@ class TrialRun:
         except scoring.BadLogits as error:
             raise TrialEnded(TrialStatus.BAD_LOGITS, str(error)) from None
 
-    def _recipe(self) -> Recipe:
-        try:
-            return scaled(recipe_of(self.candidate.source, self.spec.recipe), self.rate)
-        except ValueError as error:
-            raise TrialEnded(TrialStatus.CRASHED, str(error)) from None
-
     def _payload(self) -> JsonDict:
         return {
             "source": self.candidate.source,
@@ -270,14 +269,6 @@ class TrialRun:
             "seed": self.seed,
             "device": self.bench.device,
         }
-
-    def _training_reply(self, result: JobResult) -> TrainReply:
-        if result.cause is not ExitCause.OK:
-            raise TrialEnded(_status(result), f"{why(result)} (while training)", result.last_output)
-        reply = parse_reply(result.reply, TrainReply)
-        if reply is None:
-            raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while training)", result.last_output)
-        return reply
 
     def _stop_early(self, follower: Follower, recipe: Recipe, tokens: int) -> NoReturn:
         """End the trial of a training that was ended, with what is known of it until then."""
@@ -289,12 +280,12 @@ class TrialRun:
         }
         raise TrialEnded(TrialStatus.STOPPED, follower.verdict)
 
-    def _check_steps(self, reply: TrainReply, recipe: Recipe, tokens: int) -> None:
+    def _check_steps(self, reply: TrainReply, recipe: Recipe) -> None:
         """End the trial of a training that says it took other steps than paid for.
 
         A process that trains longer and says otherwise is bounded by the time limit alone.
         """
-        paid = budget.step_count(self.spec, recipe, tokens=tokens)
+        paid = budget.step_count(self.spec, recipe, tokens=self.tokens)
         if reply.steps > paid or (reply.status == "done" and reply.steps != paid):
             raise TrialEnded(
                 TrialStatus.CRASHED,
@@ -310,7 +301,7 @@ class TrialRun:
             raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while scoring)")
         if reply.status != "done":
             reason = claimed_failure(reply, self.candidate.source) + self._allowed(reply.status)
-            raise TrialEnded(_CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
+            raise TrialEnded(CLAIMED_STATUS[reply.status], f"{reason} (while scoring)")
         self._stop_on_request()
 
     def _allowed(self, status: str) -> str:
@@ -336,11 +327,12 @@ class TrialRun:
 
     def _job_logs(self) -> tuple[JobLog, ...]:
         scored = [scoring_log("twins" if place else "rows", result) for place, result in sorted(self.scorings.items())]
-        return (*([training_log(self.training)] if self.training else []), *scored)
+        measured = [claiming_log(purpose, result) for purpose, result in self.calibrations]
+        return (*measured, *([claiming_log("train", self.training)] if self.training else []), *scored)
 
     def _usage(self) -> Usage:
         if self.training is None:
-            return Usage()
+            return Usage(tier=str(self.calibrations[-1][1].tier)) if self.calibrations else Usage()
         jobs = [self.training, *self.scorings.values()]
         return Usage(
             wall_seconds=self.training.wall_seconds + self.scoring_seconds,
@@ -357,6 +349,24 @@ def _status(result: JobResult) -> TrialStatus:
     if result.cause is ExitCause.STAGE_TIMEOUT and result.stages:
         return STAGE_TIMEOUTS.get(result.stages[-1][0], TrialStatus.TIMEOUT)
     return _STATUS[result.cause]
+
+
+def recipe_in(candidate: Candidate, spec: TaskSpec, rate: float = 1.0) -> Recipe:
+    """Return how the candidate is trained, at `rate` times its learning rate. Raises: TrialEnded where that is none."""
+    try:
+        return scaled(recipe_of(candidate.source, spec.recipe), rate)
+    except ValueError as error:
+        raise TrialEnded(TrialStatus.CRASHED, str(error)) from None
+
+
+def reply_of(result: JobResult, kind: type[AnyReply], doing: str) -> AnyReply:
+    """Return the reply of a process that was `doing` something. Raises: TrialEnded where there is none."""
+    if result.cause is not ExitCause.OK:
+        raise TrialEnded(_status(result), f"{why(result)} (while {doing})", result.last_output)
+    reply = parse_reply(result.reply, kind)
+    if reply is None:
+        raise TrialEnded(TrialStatus.CRASHED, f"{_NO_REPLY} (while {doing})", result.last_output)
+    return reply
 
 
 def dump(record: TaskSpec | Recipe) -> JsonDict:

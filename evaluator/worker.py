@@ -1,4 +1,4 @@
-"""What runs in the sandbox's children: check, train, score, measure. Everything here is on the untrusted side.
+"""What runs in the sandbox's children: check, calibrate, train, score, measure; all of it on the untrusted side.
 
 An entry is given a job (payload, read-only inputs, writable outputs) and returns a small JSON dict. What
 a candidate raises is caught and described with the candidate's own lines; what it claims is advisory to
@@ -19,6 +19,7 @@ from netwright.evaluator import (
     aftermath,
     budget,
     counts,
+    effort,
     forms,
     loading,
     measuring,
@@ -30,7 +31,7 @@ from netwright.evaluator import (
 from netwright.evaluator.backbone import Network
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.joined_jobs import weights_of
-from netwright.evaluator.limits import ANSWERS, FIRST_STEP, MEASURING, TRAINING
+from netwright.evaluator.limits import ANSWERS, CALIBRATING, FIRST_STEP, MEASURING, TRAINING
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
@@ -53,6 +54,15 @@ def check_candidate(job: ChildJob) -> JsonDict:
     spec, recipe = _spec(job), Recipe.model_validate(job.payload["recipe"])
     reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit, job.stage)
     return {"gates": [report.model_dump(mode="json") for report in reports]}
+
+
+def calibrate_candidate(job: ChildJob) -> JsonDict:
+    """Claim what a token takes. Payload: source, spec, recipe, tokens, seed, device, and whether to count operations.
+
+    Stages: compile, build, calibrating.
+    """
+    _settle()
+    return _guarded(lambda: _calibrate(job))
 
 
 def train_candidate(job: ChildJob) -> JsonDict:
@@ -157,6 +167,21 @@ def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
     # The border to the candidate: whatever it raises, SystemExit included, is its result.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         return {"status": loading.what_ran_out(error), "reason": loading.describe_error(error)}
+
+
+def _calibrate(job: ChildJob) -> JsonDict:
+    payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
+    device, rows = payload["device"], budget.batch_rows(spec, recipe, tokens=payload["tokens"])
+    batches = training_batches(spec, job.inputs.get("data", b""), seed=payload["seed"], batch_size=rows)
+    factory = loading.load_factory(payload["source"], spec, job.stage)
+    network = loading.seeded_network(spec, factory, seed=payload["seed"], dropout=recipe.dropout).to(device)
+    seed_all(payload["seed"])
+    job.stage(CALIBRATING)
+    seconds = effort.seconds_per_step(network, batches, spec, recipe, device)
+    reply: JsonDict = {"status": "done", "reason": "", "seconds_per_token": seconds / (rows * spec.max_len)}
+    if payload["count"]:
+        reply["operations_per_token"] = effort.operations_per_token(network, factory, next(batches), spec, device)
+    return reply
 
 
 def _train(job: ChildJob) -> JsonDict:

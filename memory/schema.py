@@ -47,6 +47,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.create_jobs,
     tables.create_openings,
     tables.create_measures,
+    tables.create_shares,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

@@ -16,7 +16,7 @@ from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
 from netwright.measures import Measures
-from netwright.memory import experiments, gates, measures, trials
+from netwright.memory import experiments, gates, measures, shares, trials
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
 from netwright.memory.learning import Learning
@@ -42,6 +42,7 @@ from netwright.types import (
     Candidate,
     GateReport,
     JsonDict,
+    Share,
     Split,
     TaskSpec,
     Trial,
@@ -248,6 +249,20 @@ class Memory(Learning):
         With the `tier` that is in force now, empty also if it was not isolated when it was checked and is now.
         """
         return gates.load(self.connection, candidate_id, task_id, tier)
+
+    def put_share(self, share: Share) -> Share:
+        """Keep what a candidate trains on, and return what counts: the first, unless it alone was not isolated."""
+        with self.connection.write() as conn:
+            _name_task(conn, share.task_id)
+            shares.put(conn, share)
+        return self.share(share.candidate_id, share.task_id) or share
+
+    def share(self, candidate_id: str, task_id: str, *, tier: str | None = None) -> Share | None:
+        """What the candidate trains on, if it was measured.
+
+        With the `tier` that is in force now, None also if it was not isolated meanwhile and would be now.
+        """
+        return shares.find(self.connection, candidate_id, task_id, tier)
 
     def put_trial(self, campaign_id: int | None, trial: Trial) -> None:
         """Keep a trial; `campaign_id` is None outside campaigns.

@@ -90,6 +90,18 @@ def create_measures(db: Database) -> None:
     )
 
 
+def create_shares(db: Database) -> None:
+    """Add how much of a rung's tokens each candidate trains on, where budgets are equal in FLOPs or in time."""
+    _table(
+        db,
+        "shares",
+        "id int, candidate_id str, task_id str, factor float, seconds float, operations float?, tier str, "
+        "created_at str",
+        references={**TO_CANDIDATE, **TO_TASK},
+        unique=("candidate_id", "task_id"),
+    )
+
+
 def _table(
     db: Database,
     name: str,

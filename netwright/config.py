@@ -5,6 +5,7 @@ name = "first"            # default: the task's name
 task = "bytes"            # see `netwright tasks`
 data = "corpus/"          # only for tasks that read data
 rung_tokens = [600_000, 1_800_000]  # training budgets, lowest rung first; default: the task's
+protocol = "tokens"       # what budgets are equal in: tokens, flops, time
 seed = 0
 workers = 2               # training slots; default: one per core
 baselines = "core"        # the rivals: core, all, or a list of names (`netwright baselines` trains all)
@@ -49,7 +50,7 @@ from pydantic import Field, FiniteFloat, ValidationInfo, field_validator, model_
 from netwright.errors import ConfigError
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.sandbox.isolation import Tier
-from netwright.types import Frozen
+from netwright.types import BudgetProtocol, Frozen
 
 DEFAULT_TASK = "bytes"
 DEFAULT_IMAGE = "netwright"
@@ -235,6 +236,7 @@ class CampaignConfig(Frozen):
     task: str = DEFAULT_TASK
     data: Path | None = None
     rung_tokens: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    protocol: BudgetProtocol = "tokens"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
     in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None

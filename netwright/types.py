@@ -19,6 +19,9 @@ from netwright.printable import Words, printable_json
 JsonDict = dict[str, Any]
 SeedsAtOnce = Literal["auto", "on", "off"]
 """Whether seeds of one candidate are trained in one process as one batch of networks; auto: except on a CPU."""
+BudgetProtocol = Literal["tokens", "flops", "time"]
+"""What the budgets of two candidates are equal in; see `evaluator.protocol`."""
+PROTOCOL_NAMES: dict[BudgetProtocol, str] = {"tokens": "equal tokens", "flops": "equal FLOPs", "time": "equal time"}
 
 
 class Frozen(BaseModel):
@@ -96,7 +99,8 @@ class TaskSpec(Frozen):
     depend on earlier inputs only; else a row may be read as a whole. `feed`: whether the training
     data is one stream, of which batches are windows, or rows, of which `hand` neighbours are dealt together.
     `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the data,
-    or of rows that its generator draws. `options` holds the task's own generator settings.
+    or of rows that its generator draws. `options` holds the task's own generator settings. `protocol`
+    says what the budgets of two candidates are equal in.
     """
 
     name: str
@@ -122,6 +126,7 @@ class TaskSpec(Frozen):
     num_classes: int = 0
     feed: Literal["stream", "rows"] = "stream"
     hand: Annotated[int, Field(ge=1)] = 1
+    protocol: BudgetProtocol = "tokens"
 
     @property
     def unit(self) -> str:
@@ -149,7 +154,7 @@ class TaskSpec(Frozen):
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
         # Fields that came later are left out where they say what was so before, so that known ids stay.
-        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand")
+        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand", "protocol")
         unsaid = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         text = self.model_dump_json(exclude={"summary", *unsaid})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -216,6 +221,22 @@ class TrialStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Share(Frozen):
+    """What a candidate trains on where budgets are equal in FLOPs or in time: `factor` times the tokens of a rung.
+
+    `seconds` and `operations` are what a token takes of it over what it takes of the reference: seconds of a step of
+    training, and operations of a forward pass, None where they were not counted. `tier` is how confined it was
+    meanwhile. Measured once, so that every seed, rung and repetition goes by the same number.
+    """
+
+    candidate_id: str
+    task_id: str
+    factor: float
+    seconds: float
+    operations: float | None = None
+    tier: str = ""
+
+
 class Audit(Frozen):
     """What two fresh processes showed that were asked the same: equal prefixes with other futures, in another order.
 
@@ -249,11 +270,11 @@ class Usage(Frozen):
 class JobLog(Frozen):
     """One sandboxed process of a trial, as it was seen from outside: what confined it, how it ended, what it took.
 
-    `purpose` is "train", "rows" (scored on the real rows) or "twins" (on the spliced ones). `cause` is how it ended
-    and `exit_code` its status or minus the signal, None if it was never seen. `layers` are the (name, detail) pairs
-    of its confinement and `policy` the hash of their rules. `stages` are (name, seconds) in order. `bytes_in` and
-    `bytes_out` count what was handed over and what came back. `left_behind` counts processes that it had started
-    and that were killed after it.
+    `purpose` is "reference" or "calibration" (what a token takes of the one or the other), "train", "rows" (scored on
+    the real rows) or "twins" (on the spliced ones). `cause` is how it ended and `exit_code` its status or minus the
+    signal, None if it was never seen. `layers` are the (name, detail) pairs of its confinement and `policy` the hash of
+    their rules. `stages` are (name, seconds) in order. `bytes_in` and `bytes_out` count what was handed over and what
+    came back. `left_behind` counts processes that it had started and that were killed after it.
     """
 
     purpose: str

@@ -19,7 +19,7 @@ from netwright.report import charts, lineage, measures, words
 from netwright.report.code import highlight
 from netwright.report.front import Front, compared, front, unbeaten
 from netwright.report.measures import Confirmed, Measurements
-from netwright.types import Candidate, Split, Trial, TrialStatus
+from netwright.types import PROTOCOL_NAMES, Candidate, Split, Trial, TrialStatus
 
 LEADERS_SHOWN = 40
 CURVES_OF_BASELINES = 4
@@ -169,6 +169,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     facts = [
         ("Task", f"{campaign.task.name}: {campaign.task.summary}"),
         ("Budget", " or ".join(filter(None, limits)) or "not recorded"),
+        *([("Each training", PROTOCOL_NAMES[campaign.task.protocol])] if campaign.task.protocol != "tokens" else []),
         ("Took", words.duration(campaign.elapsed_seconds)),
         ("Designs tried", str(known.experiments)),
         ("Trainings", f"{known.trials.get('done', 0)} finished of {ended}, {words.duration(known.training_seconds)}"),

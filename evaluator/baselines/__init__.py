@@ -68,6 +68,15 @@ def named_baselines(spec: TaskSpec) -> dict[str, Candidate]:
     return {name: baseline(name) for name in _fitting(spec)}
 
 
+def reference_for(spec: TaskSpec) -> tuple[Candidate, TaskSpec]:
+    """Return what budgets are counted in, with the spec under which it is built: softmax attention between our MLPs.
+
+    Rows of numbers have no positions to attend to; there it is the multilayer perceptron.
+    """
+    reference = baseline("softmax_attention" if spec.inputs == "tokens" else "multilayer_perceptron")
+    return reference, spec.model_copy(update={"scope": reference.scope})
+
+
 def _fitting(spec: TaskSpec) -> tuple[str, ...]:
     if spec.scope is Scope.MIXER:
         return MIXERS

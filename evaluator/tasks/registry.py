@@ -15,7 +15,7 @@ from dataclasses import is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from netwright.errors import ConfigError, NetwrightError
 from netwright.evaluator.tasks import (
@@ -34,9 +34,10 @@ from netwright.evaluator.tasks import (
 )
 from netwright.evaluator.tasks.base import Task
 from netwright.evaluator.tasks.suite import Member, Suite
-from netwright.types import Rung, TaskSpec
+from netwright.types import BudgetProtocol, JsonDict, Rung, TaskSpec
 
 ENTRY_POINTS = "netwright.tasks"
+PROTOCOLS: tuple[str, ...] = get_args(BudgetProtocol)
 _FAMILIES = (
     recall,
     noisy_recall,
@@ -64,24 +65,27 @@ TASKS: dict[str, str] = {
 """The one-line summary of each task that ships with netwright, by its name."""
 
 
-def load_task(name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None) -> Task | Suite:
+def load_task(
+    name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None, protocol: str = "tokens"
+) -> Task | Suite:
     """Return the task or suite of that name, of an installed package, or of the file `name` (`*.py`).
 
     `data` is a text file or a folder of them, for tasks on real text. `rung_tokens` replaces the task's own training
-    budgets, lowest rung first, of a suite in equal shares; results compare only between equal budgets, so the task's id
-    changes with them.
+    budgets, lowest rung first, of a suite in equal shares, and `protocol` says what budgets are equal in. Results
+    compare only between equal budgets, so the task's id changes with both.
 
     Raises:
-        ConfigError: no task has that name, its file makes none, the task takes no data, or the budgets make no ladder.
+        ConfigError: no task has that name, its file makes none, the task takes no data, the budgets make no ladder, or
+            there is no such protocol.
         DataError: the data cannot be used.
     """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"there is no protocol {protocol!r}: budgets are equal in {', '.join(PROTOCOLS)}")
     task = _load(name, data)
-    if rung_tokens is None:
-        return task
-    if isinstance(task, Suite):
-        shares = [tokens // len(task.tasks) for tokens in rung_tokens]
-        return task.of([_with_budgets(each, each.spec.name, shares) for each in task.tasks])
-    return _with_budgets(task, name, rung_tokens)
+    if not isinstance(task, Suite):
+        return _with_budgets(task, name, rung_tokens, protocol)
+    shares = None if rung_tokens is None else [tokens // len(task.tasks) for tokens in rung_tokens]
+    return task.of([_with_budgets(each, each.spec.name, shares, protocol) for each in task.tasks])
 
 
 def load_suite(name: str, summary: str, members: Sequence[Member], data: Path | None = None) -> Suite:
@@ -102,10 +106,17 @@ def load_suite(name: str, summary: str, members: Sequence[Member], data: Path | 
     return suite.suite_of(name, summary, tasks, [member.scale_nats for member in members])
 
 
-def _with_budgets(task: Task, name: str, rung_tokens: Sequence[int]) -> Task:
+def _with_budgets(task: Task, name: str, rung_tokens: Sequence[int] | None, protocol: str = "tokens") -> Task:
+    changes: JsonDict = {} if rung_tokens is None else {"rungs": _rungs(task.spec, rung_tokens)}
+    changes |= {} if protocol == task.spec.protocol else {"protocol": protocol}
+    if not changes:
+        return task
     if not is_dataclass(task):
-        raise ConfigError(f"the rungs of task {name!r} are its own: leave rung_tokens out, or make it a dataclass")
-    changed: Task = replace(task, spec=_with_rungs(task.spec, rung_tokens))
+        raise ConfigError(
+            f"the {' and '.join(changes)} of task {name!r} are its own: leave rung_tokens and protocol out, or make it "
+            "a dataclass"
+        )
+    changed: Task = replace(task, spec=task.spec.model_copy(update=changes))
     return changed
 
 
@@ -183,12 +194,11 @@ def _checked(whence: str, load: Callable[[], Any]) -> Task | Suite:
     return checked
 
 
-def _with_rungs(spec: TaskSpec, tokens: Sequence[int]) -> TaskSpec:
+def _rungs(spec: TaskSpec, tokens: Sequence[int]) -> tuple[Rung, ...]:
     step = spec.recipe.batch_size * spec.max_len
     if not tokens or list(tokens) != sorted(set(tokens)) or tokens[0] < step:
         raise ConfigError(
             f"rung_tokens must rise and begin with at least one training step ({step:,} tokens of task "
             f"{spec.name!r}), got {list(tokens)}"
         )
-    rungs = tuple(Rung(level=level, tokens=budget) for level, budget in enumerate(tokens))
-    return spec.model_copy(update={"rungs": rungs})
+    return tuple(Rung(level=level, tokens=budget) for level, budget in enumerate(tokens))

@@ -117,6 +117,14 @@ def test_a_campaign_cannot_change_what_its_results_depend_on(tmp_path: Path, cha
             begin_or_continue(memory, CampaignConfig.model_validate({"task": "recall", **change}), TASK)
 
 
+def test_a_campaign_cannot_change_what_its_budgets_are_equal_in(tmp_path: Path) -> None:
+    with Memory.open(tmp_path) as memory:
+        begin_or_continue(memory, CampaignConfig(task="recall"), TASK)
+
+        with pytest.raises(ConfigError, match=r"begun with another protocol \(tokens, now time\)"):
+            begin_or_continue(memory, CampaignConfig(task="recall"), load_task("recall", protocol="time"))
+
+
 def test_a_campaign_is_running_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
     with exclusive(tmp_path, "one"):
         assert is_running(tmp_path, "one")

@@ -45,6 +45,14 @@ def test_an_unknown_policy_is_named_with_the_known_ones(said: Said) -> None:
     assert "'hope'" in message and "tree" in message and "evolution" in message
 
 
+@pytest.mark.parametrize("command", [["evaluate", "{file}"], ["baselines"], ["run"]])
+def test_an_unknown_protocol_is_named_with_the_known_ones(said: Said, honest_file: Path, command: list[str]) -> None:
+    code, message = said(*(word.format(file=honest_file) for word in command), "--protocol", "joules")
+
+    assert code == 2
+    assert "'joules'" in message and "flops" in message and "time" in message
+
+
 def test_missing_data_is_named(said: Said, tmp_path: Path) -> None:
     code, message = said("run", "--task", "bytes", "--data", tmp_path / "nowhere")
 
@@ -77,6 +85,7 @@ def test_data_that_cannot_be_learned_from_is_refused(said: Said, tmp_path: Path,
         ('[llm]\n\nurl = "localhost"\n', ("line 3", "llm.url", "http://")),
         ('name = "../up"\n', ("line 1", "name")),
         ("rung_tokens = [10]\n", ("rung_tokens", "[10]")),
+        ('task = "recall"\nprotocol = "joules"\n', ("line 2", "protocol", "'tokens', 'flops' or 'time'", "joules")),
         ("[sandbox]\nmemory_mb = 100\n", ("line 2", "sandbox.memory_mb", "100", "at least 384", "torch")),
         ("[sandbox]\nthreads = 0\n", ("line 2", "sandbox.threads", "0", "at least 1")),
         ("[sandbox]\n\nbuild_seconds = -1.0\n", ("line 3", "sandbox.build_seconds", "-1", "leave it out for 10")),

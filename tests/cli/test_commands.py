@@ -181,6 +181,19 @@ def test_dry_run_does_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert not (tmp_path / "home").exists()
 
 
+def test_dry_run_says_what_budgets_are_equal_in(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "--dry-run", "--protocol", "time", "--json", "--home", str(tmp_path)]) == 0
+
+    assert json.loads(capfd.readouterr().out)["budgets"] == "equal time"
+
+
+def test_check_says_what_a_design_would_train_on(honest_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(honest_file), "--task", "recall", "--protocol", "flops"]) == 0
+
+    said = capfd.readouterr().out
+    assert "it trains on 1." in said and "times the operations" in said
+
+
 def test_doctor_names_the_tier_of_isolation(answer: Answer) -> None:
     findings = {finding["what"]: finding["found"] for finding in answer("doctor")}
 
@@ -193,3 +206,5 @@ def test_tasks_are_explained(capfd: pytest.CaptureFixture[str]) -> None:
     assert {task["name"] for task in json.loads(capfd.readouterr().out)} >= {"bytes", "recall"}
     assert run(["tasks", "show", "recall"]) == 0
     assert "rung 0" in capfd.readouterr().out
+    assert run(["tasks", "show", "recall", "--protocol", "flops"]) == 0
+    assert "equal FLOPs: a rung pays what its tokens take of" in capfd.readouterr().out

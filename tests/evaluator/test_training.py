@@ -81,7 +81,7 @@ def test_the_token_budget_buys_whole_steps():
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 60, 80, 81, 1024])
-@pytest.mark.parametrize("paid", [1_280, 3_840])
+@pytest.mark.parametrize("paid", [1_280, 100])
 def test_no_batch_size_buys_more_tokens_than_were_paid_for(batch_size, paid):
     recipe = Recipe(batch_size=batch_size)
 
