@@ -1,6 +1,7 @@
 """Confirmation: winners and their rivals, trained from scratch on fresh seeds, scored on the locked test split.
 
-    winners, parents, baselines ──fresh seeds──▶ trials ──────────────────────────────┐
+    winners, parents, baselines ──the same sweep for all──▶ a learning rate for each
+                                ──fresh seeds──▶ trials ──────────────────────────────┐
     winners ──some of those seeds once more, in another sandbox──▶ repetitions ───────┴▶ duels, claims
 
 A winner whose repetition comes to something else is never called better.
@@ -9,27 +10,29 @@ A winner whose repetition comes to something else is never called better.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from netwright.campaign.laboratories import open_laboratory
-from netwright.campaign.opening import exclusive, open_sandbox
-from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated, train_all
-from netwright.config import CampaignConfig, SandboxConfig
-from netwright.config_file import laid_over
+from netwright.campaign.locked import Say, earlier_looks, open_locked, opened_designs
+from netwright.campaign.opening import exclusive
+from netwright.campaign.rounds import Cost, Rounds, of
+from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated
+from netwright.config import CampaignConfig
+from netwright.config_file import confirm_settings, laid_over
 from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import baselines_for, rivals_of
 from netwright.evaluator.comparisons import Comparison, claims
+from netwright.evaluator.rates import ChosenRate
 from netwright.evaluator.repetition import Repetition, repetitions
+from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import mean_interval
-from netwright.evaluator.suite import AnyLaboratory
-from netwright.evaluator.tasks import AnyTask, load_task
+from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory
-from netwright.types import Candidate, Interval, Outcome, Split, Trial, TrialStatus
+from netwright.types import Candidate, Interval, Outcome, Trial, TrialStatus
 
 FIRST_FRESH_SEED = 1000
 """Campaigns and `evaluate` count seeds from 0; these are never used for choosing anything."""
@@ -46,6 +49,7 @@ class Confirmed:
     interval: Interval | None
     metrics: dict[str, float]
     parameters: int | None
+    rate: float
     failures: tuple[str, ...]
     not_isolated: bool = False
 
@@ -65,6 +69,8 @@ class Confirmation:
     """Everything that a confirmation found. `opened` counts the designs that the locked split was opened for so far.
 
     `repetitions` are the trials of winners that were run a second time from the same source and seed.
+    `learning_rates` say what each participant, by id, chose from `factors`; `looks` how often the locked split had been
+    opened for each winner before.
     """
 
     campaign: str
@@ -75,6 +81,9 @@ class Confirmation:
     rows: tuple[Confirmed, ...]
     duels: tuple[Duel, ...]
     repetitions: tuple[Repetition, ...]
+    learning_rates: Mapping[str, ChosenRate]
+    factors: tuple[float, ...]
+    looks: Mapping[str, int]
     opened: int
 
     @property
@@ -93,10 +102,25 @@ class Confirmation:
             f"{winner.candidate.title}: better than {counts[Outcome.BETTER]} of {len(duels)} rivals, no difference "
             f"from {counts[Outcome.NO_DIFFERENCE]}, worse than {counts[Outcome.WORSE]} (locked test split, "
             f"{len(winner.losses)} fresh seeds in pairs, 95% after Holm's correction"
-            + (f"; it failed on {failed} seeds, and so is never called better)" if failed else ")")
+            + (f"; it failed on {failed} seeds, and so is never called better" if failed else "")
+            + f"; {self._rates(winner)})"
+            + self._looked(winner)
             + self._repeated(winner)
             + ("; not isolated while trained (T0), so its losses may be forged" if winner.not_isolated else "")
         )
+
+    def _rates(self, winner: Confirmed) -> str:
+        """At which learning rates they were compared."""
+        if len(self.factors) == 1:
+            return "learning rates as in the recipes" if self.factors == (1.0,) else f"all at lr x {self.factors[0]:g}"
+        tried = ", ".join(f"{factor:g}" for factor in self.factors)
+        return f"each at its best of lr x {tried} by the same sweep on the validation split, here x {winner.rate:g}"
+
+    def _looked(self, winner: Confirmed) -> str:
+        """How often the locked split had been opened for the winner, as the middle of a sentence."""
+        looks = self.looks[winner.candidate.id]
+        times = "once" if looks == 1 else f"{looks} times"
+        return f"; the split had been opened {times} for it before, so this look is worth less" if looks else ""
 
     def _repeated(self, winner: Confirmed) -> str:
         """What repeating showed, as the end of a sentence."""
@@ -120,12 +144,15 @@ def confirm_candidates(
     rung: int | None,
     workers: int,
     on_progress: Progress,
+    flags: Mapping[str, Any] = MappingProxyType({}),
+    say: Say = lambda _: None,
 ) -> Confirmation:
     """Confirm `ids` (default: the campaign's best design) against their parents and the campaign's baselines.
 
-    `sandbox_flags` are laid over the campaign's own sandbox settings. Of each winner's `seeds` trials, `repeats` are
-    run a second time. Trials that an earlier confirmation finished are taken from the memory, so an interrupted one
-    can be repeated.
+    `sandbox_flags` are laid over the campaign's own sandbox settings, `flags` over its `[confirm]`. Of each winner's
+    `seeds` trials, `repeats` are run a second time. Trials that an earlier confirmation finished are taken from the
+    memory, so an interrupted one can be repeated, and nothing is opened for it again. `say` is told beforehand what is
+    confirmed, what it will cost, and whether the locked split was opened before.
 
     Raises: NotFound, ConfigError, BusyError; KeyboardInterrupt with everything finished remembered.
     """
@@ -142,84 +169,44 @@ def confirm_candidates(
         level = task.spec.rungs[-1].level if rung is None else rung
         check_rung(task, level)
         baselines = baselines_for(task.spec, config.baselines)
-        cast = _cast(memory, row, ids, baselines)
+        cast = _cast(memory, row, ids, baselines, say)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
-        rounds = _Rounds(memory, row, task, config, contained, level, workers, on_progress)
+        settings = confirm_settings(config.confirm, flags)
+        rounds = Rounds(memory, row, task, config, contained, settings, level, workers, on_progress)
+        everybody = [candidate for candidate, _ in cast]
+        winners = [candidate for candidate, role in cast if role == "candidate"]
         with exclusive(home, row.name, doing="confirmed"):
-            trials = rounds.first([candidate for candidate, _ in cast], fresh)
-            winners = [candidate for candidate, role in cast if role == "candidate"]
-            again = rounds.second(winners, trials, repeats) if repeats else []
+            for candidate in everybody:
+                memory.put_candidate(candidate)
+            with rounds.laboratory() as lab:
+                say(_cost(rounds.cost(lab, cast, fresh, repeats), workers))
+                chosen = rounds.sweep(lab, everybody)
+                looks = rounds.looks(everybody, fresh, chosen)
+                open_locked(memory, row.id, task, list(looks.values()), say)
+                trials = rounds.first(lab, everybody, fresh, chosen)
+            again = rounds.second(winners, trials, repeats, chosen) if repeats else []
         return Confirmation(
             campaign=row.name,
             task_id=task.spec.id,
             unit=task.spec.unit,
             rung=level,
             seeds=fresh,
-            rows=_rows(cast, trials),
+            rows=_rows(cast, trials, chosen),
             duels=_duels(memory, memory.experiments(row.id), cast, baselines, [*trials, *again]),
             repetitions=repetitions([*trials, *again]),
-            opened=_opened(memory, task.spec.id),
-        )
-
-
-@dataclass(frozen=True)
-class _Rounds:
-    """The trainings of a confirmation; each round is run in a sandbox of its own."""
-
-    memory: Memory
-    row: Campaign
-    task: AnyTask
-    config: CampaignConfig
-    contained: SandboxConfig
-    rung: int
-    workers: int
-    on_progress: Progress
-
-    def first(self, candidates: Sequence[Candidate], seeds: Sequence[int]) -> list[Trial]:
-        """Train every candidate with every seed."""
-        with self._laboratory() as lab:
-            return self._train(lab, candidates, seeds)
-
-    def second(self, winners: Sequence[Candidate], trials: Sequence[Trial], repeats: int) -> list[Trial]:
-        """Run the first finished trials of each winner once more.
-
-        Another sandbox has another zygote: not even the places of things in memory are as they were.
-        """
-        seeds = {winner.id: [t.seed for t in _of(winner, trials) if t.status is TrialStatus.DONE] for winner in winners}
-        with self._laboratory() as lab:
-            found = [self._train(lab, [winner], seeds[winner.id][:repeats], repeat=1) for winner in winners]
-        return [trial for trials in found for trial in trials]
-
-    @contextmanager
-    def _laboratory(self) -> Iterator[AnyLaboratory]:
-        with open_sandbox(self.contained, slots=self.workers) as sandbox:
-            yield open_laboratory(
-                sandbox, self.task, self.memory, limits=self.contained.limits, audit=self.config.audit.strength
-            )
-
-    def _train(
-        self, lab: AnyLaboratory, candidates: Sequence[Candidate], seeds: Sequence[int], repeat: int = 0
-    ) -> list[Trial]:
-        return train_all(
-            self.memory,
-            lab,
-            candidates,
-            seeds=seeds,
-            rung=self.rung,
-            workers=self.workers,
-            on_progress=self.on_progress,
-            split=Split.TEST,
-            repeat=repeat,
-            campaign_id=self.row.id,
+            learning_rates=chosen,
+            factors=settings.rates,
+            looks={winner.id: earlier_looks(memory, looks[winner.id]) for winner in winners},
+            opened=opened_designs(memory, task.spec.id),
         )
 
 
 def _cast(
-    memory: Memory, row: Campaign, ids: Sequence[str], baselines: Sequence[Candidate]
+    memory: Memory, row: Campaign, ids: Sequence[str], baselines: Sequence[Candidate], say: Say
 ) -> list[tuple[Candidate, str]]:
     """Who takes part, each once: winners, parents, baselines."""
     known = memory.experiments(row.id)
-    winners = [memory.candidate(prefix) for prefix in ids] or [_best_design(row, known)]
+    winners = [memory.candidate(prefix) for prefix in ids] or [_best_design(row, known, say)]
     cast = {winner.id: (winner, "candidate") for winner in winners}
     for winner in winners:
         for parent in _parents(memory, known, winner):
@@ -235,24 +222,44 @@ def _parents(memory: Memory, known: Sequence[Experiment], winner: Candidate) -> 
     return [memory.candidate(parent) for parent in dict.fromkeys(parent for each in made for parent in each.parent_ids)]
 
 
-def _best_design(row: Campaign, known: Sequence[Experiment]) -> Candidate:
-    designs = [
-        (experiment.score.rung, experiment.score.value, experiment.candidate)
-        for experiment in known
-        if experiment.node >= 0 and experiment.score and experiment.candidate and not experiment.failure
-    ]
-    if not designs:
+def _best_design(row: Campaign, known: Sequence[Experiment], say: Say) -> Candidate:
+    """The design with the best expected loss at the highest rung: the best result of many is partly luck."""
+    designs = {
+        each.candidate.id: each
+        for each in known
+        if each.node >= 0 and each.score and each.candidate and not each.failure
+    }
+    expected = by_expected_loss({name: each.score for name, each in designs.items() if each.score})
+    if not expected:
         raise NotFound(f"campaign {row.name!r} has no trained design yet: `netwright resume {row.name}`")
-    return max(designs, key=lambda design: design[:2])[2]
+    name, estimate = next(iter(expected.items()))
+    best, score = designs[name].candidate, designs[name].score
+    assert best is not None and score is not None
+    say(
+        f"to be confirmed: {best.title} ({name[:10]}), {estimate.mean:.4f} ± {estimate.sd:.4f} {row.task.unit}, the "
+        f"best expected of {len(expected)} at rung {score.rung} (measured {-score.value:.4f})"
+    )
+    return best
 
 
-def _rows(cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial]) -> tuple[Confirmed, ...]:
-    rows = [_confirmed(candidate, role, trials) for candidate, role in cast]
+def _cost(cost: Cost, workers: int) -> str:
+    """What a confirmation will take, in a sentence."""
+    if not cost.trainings:
+        return "nothing to train: all of it is in the memory"
+    took = "" if cost.seconds is None else f", about {max(1, round(cost.seconds / 60))} min with {workers} at a time"
+    sweep = f" ({cost.sweep} of them to choose learning rates)" if cost.sweep else ""
+    return f"{cost.trainings} trainings{sweep}{took}"
+
+
+def _rows(
+    cast: Sequence[tuple[Candidate, str]], trials: Sequence[Trial], chosen: Mapping[str, ChosenRate]
+) -> tuple[Confirmed, ...]:
+    rows = [_confirmed(candidate, role, trials, chosen[candidate.id].rate) for candidate, role in cast]
     return tuple(sorted(rows, key=lambda row: float("inf") if row.mean is None else row.mean))
 
 
-def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Confirmed:
-    mine = _of(candidate, trials)
+def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial], rate: float) -> Confirmed:
+    mine = of(candidate, trials)
     done = [trial for trial in mine if trial.status is TrialStatus.DONE and trial.loss_nats is not None]
     losses = tuple(trial.loss_nats for trial in done if trial.loss_nats is not None)
     mean, interval = mean_interval(losses) if len(losses) >= 2 else (losses[0] if losses else None, None)
@@ -265,6 +272,7 @@ def _confirmed(candidate: Candidate, role: str, trials: Sequence[Trial]) -> Conf
         metrics=mean_metrics(done),
         parameters=done[0].parameters if done else None,
         failures=tuple(f"{trial.status.value}: {trial.reason}" for trial in mine if trial not in done),
+        rate=rate,
         not_isolated=not_isolated(mine),
     )
 
@@ -280,16 +288,6 @@ def _duels(
     for winner in [candidate for candidate, role in cast if role == "candidate"]:
         rivals = {rival.id: rival for rival in (*_parents(memory, known, winner), *rivals_of(winner, baselines))}
         rivals.pop(winner.id, None)
-        compared = claims(_of(winner, trials), {name: _of(rival, trials) for name, rival in rivals.items()})
+        compared = claims(of(winner, trials), {name: of(rival, trials) for name, rival in rivals.items()})
         duels += [Duel(winner.id, name, rival.title, compared[name]) for name, rival in rivals.items()]
     return tuple(duels)
-
-
-def _of(candidate: Candidate, trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.candidate_id == candidate.id]
-
-
-def _opened(memory: Memory, task_id: str) -> int:
-    """How many designs the locked split of this memory has been opened for: each look costs it some of its worth."""
-    seen = {trial.candidate_id for trial in memory.trials(task_id=task_id, split=Split.TEST)}
-    return sum(memory.candidate(candidate_id).origin != "baseline" for candidate_id in seen)

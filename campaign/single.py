@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.opening import confinement, open_sandbox
@@ -262,46 +263,55 @@ def train_all(
     rung: int,
     workers: int,
     on_progress: Progress,
+    rates: Mapping[str, Sequence[float]] = MappingProxyType({}),
     split: Split = Split.VALIDATION,
     repeat: int = 0,
     campaign_id: int | None = None,
 ) -> list[Trial]:
     """Every candidate with every seed, as far as the memory lacks it; each trial is remembered when it ends.
 
-    What ended at a limit is tried again, and so is what was not isolated where it would be now. With `repeat` n they
-    are the n-th repetitions of those trials. Seeds are the outer loop, so that an
-    interrupted run leaves comparable results. Returns the trials in order.
+    What ended at a limit is tried again, and so is what was not isolated where it would be now. `rates` are factors
+    on the learning rate by candidate (default: 1 alone); each is a trial of its own. With `repeat` n they are the n-th
+    repetitions of those trials. Seeds are the outer loop, so that an interrupted run leaves comparable results.
+    Returns the trials in order.
 
     Raises: KeyboardInterrupt after the running trials were killed.
     """
     task_id, tier = lab.task.spec.id, lab.tier
-    again = ", once more" if repeat else ""
-    jobs = list(itertools.product(seeds, candidates))
+    pairs = itertools.product(seeds, candidates)
+    jobs = [(seed, each, rate) for seed, each in pairs for rate in rates.get(each.id, (1.0,))]
+    # A campaign's failures stay while a learning rate is chosen: else the choice, and what the locked split is opened
+    # for, could change from one confirmation to the next.
+    owner = campaign_id if split is Split.VALIDATION else None
+    kept = split is Split.TEST or (rung > 0 and not rates)
     stop = Event()
     finished = itertools.count(1)
 
-    def run(seed: int, candidate: Candidate) -> Trial:
-        trial = memory.trial(candidate.id, task_id, rung, seed, split, repeat=repeat, tier=tier)
+    def run(seed: int, candidate: Candidate, rate: float) -> Trial:
+        what = f"{candidate.title}, seed {seed}" + f", lr x {rate:g}" * (rate != 1.0) + ", once more" * (repeat > 0)
+        key = (candidate.id, task_id, rung, seed, split)
+        trial = memory.trial(*key, repeat=repeat, rate=rate, tier=tier, campaign_id=owner)
         if trial is None:
-            on_progress(-1, len(jobs), f"{candidate.title}, seed {seed}{again}")
+            on_progress(-1, len(jobs), what)
             trial = lab.trial(
                 candidate,
                 rung=rung,
                 seed=seed,
                 split=split,
                 repeat=repeat,
+                rate=rate,
                 cancel=stop,
-                store_weights=memory.artifacts.put_weights if rung or split is Split.TEST else None,
+                store_weights=memory.artifacts.put_weights if kept else None,
             )
             if trial.status is not TrialStatus.INTERRUPTED:
                 memory.put_trial(campaign_id, trial)
-        on_progress(next(finished), len(jobs), f"{candidate.title}, seed {seed}{again}")
+        on_progress(next(finished), len(jobs), what)
         return trial
 
     for candidate in candidates:
         memory.put_candidate(candidate)
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="slot") as threads:
-        futures = [threads.submit(run, seed, candidate) for seed, candidate in jobs]
+        futures = [threads.submit(run, *job) for job in jobs]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:

@@ -144,14 +144,24 @@ def confirm(
     repeats: Annotated[
         int, typer.Option(min=0, max=100, help="How many of a winner's trainings to repeat from source and seed.")
     ] = 1,
+    rates: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,...", help="Factors on the learning rate for all to try. Default: 0.5,1,2."),
+    ] = None,
+    sweep_seeds: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Trainings with each of these factors. Default: 1.")
+    ] = None,
     rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
     workers: Workers = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
-    """Train winners, their parents and all baselines from scratch on fresh seeds; score on the locked test split."""
+    """Train winners, their parents and all baselines from scratch on fresh seeds; score on the locked test split.
+
+    Before that each chooses its learning rate by the same small sweep on the validation split; --rates 1 has none.
+    """
     from netwright.campaign.confirming import confirm_candidates
-    from netwright.cli.live import confirm_progress
+    from netwright.cli.live import confirm_progress, tell
     from netwright.cli.results import print_confirmation
 
     with confirm_progress(quiet=json) as progress:
@@ -165,6 +175,8 @@ def confirm(
             rung=rung,
             workers=workers_or_cores(workers),
             on_progress=progress,
+            flags={"rates": rates.split(",") if rates is not None else None, "sweep_seeds": sweep_seeds},
+            say=tell,
         )
     print_confirmation(confirmation, json=json)
     return 0 if all(winner.losses for winner in confirmation.winners) else 1

@@ -110,6 +110,11 @@ def _loss(leader: Leader) -> str:
     return f"{-leader.score.value:.4f} ± {leader.score.standard_error:.4f}"
 
 
+def tell(sentence: str) -> None:
+    """Say something beside the results."""
+    err.print(Text(sentence), soft_wrap=True)
+
+
 @contextlib.contextmanager
 def confirm_progress(*, quiet: bool, work: str = "training") -> Iterator[ProgressCall]:
     """A progress bar over pieces of `work`; plain lines where stderr is no terminal, nothing where `quiet`."""

@@ -218,11 +218,14 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
         f"loss ({confirmation.unit})>",
         "interval>",
         *metric_columns(metrics),
+        "lr>",
         "params>",
         "id",
     )
     out.print(table(columns, [_confirmed_cells(row, metrics) for row in confirmation.rows], title=title))
     for row in confirmation.rows:
+        for factor, reason in confirmation.learning_rates[row.candidate.id].left_out.items():
+            say(Text(f"{row.candidate.title}: lr x {factor:g} was out, {reason}", style="dim"))
         for failure in row.failures:
             say(Text(f"{row.candidate.title}: {failure}", style="red"))
     for winner in confirmation.winners:
@@ -242,6 +245,7 @@ def _confirmed_cells(row: Confirmed, metrics: Sequence[str]) -> list[object]:
         f"{row.mean:.4f}" if row.mean is not None else "failed",
         f"{interval.low:.4f} to {interval.high:.4f}" if interval else None,
         *metric_cells(row.metrics, metrics),
+        f"x {row.rate:g}",
         count(row.parameters),
         row.candidate.id[:10],
     ]
@@ -273,6 +277,8 @@ def _as_json(confirmation: Confirmation) -> JsonDict:
         ],
         "duels": [{**_fields(duel, without="comparison"), **_fields(duel.comparison)} for duel in confirmation.duels],
         "repetitions": confirmation.repetitions,
+        "learning_rates": list(confirmation.learning_rates.values()),
+        "earlier_looks": dict(confirmation.looks),
         "claims": {winner.candidate.id: confirmation.sentence(winner) for winner in confirmation.winners},
         "designs_that_opened_the_locked_split": confirmation.opened,
     }

@@ -35,6 +35,10 @@ output_kb = 64            # stdout and stderr together
 [audit]                   # how many sheets of spliced twins each trial has to answer
 screening_sheets = 1      # at the lowest rung
 final_sheets = 4          # above it, and on the locked test split
+
+[confirm]
+rates = [0.5, 1, 2]       # factors on the learning rate that every finalist tries; [1] tries none
+sweep_seeds = 1           # trainings with each
 ```
 """
 
@@ -229,6 +233,26 @@ class AuditConfig(Frozen):
         return AuditStrength(screening_sheets=self.screening_sheets, final_sheets=self.final_sheets)
 
 
+class ConfirmConfig(Frozen):
+    """How finalists are compared: `rates` are the factors on its recipe's learning rate that each of them may take.
+
+    Which one it takes is decided by `sweep_seeds` trainings with each; a single factor is taken by all, untried.
+    """
+
+    rates: tuple[Annotated[FiniteFloat, Field(ge=1e-3, le=1e3)], ...] = (0.5, 1.0, 2.0)
+    sweep_seeds: Annotated[int, Field(ge=1, le=100)] = 1
+
+    @field_validator("rates")
+    @classmethod
+    def _some_and_each_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError(
+                f"expected at least one factor on the learning rate and each once, got {list(value)}; 1 alone leaves "
+                "learning rates as recipes have them"
+            )
+        return value
+
+
 class CampaignConfig(Frozen):
     """Everything that defines a campaign."""
 
@@ -246,6 +270,7 @@ class CampaignConfig(Frozen):
     llm: LlmConfig = LlmConfig()
     sandbox: SandboxConfig = SandboxConfig()
     audit: AuditConfig = AuditConfig()
+    confirm: ConfirmConfig = ConfirmConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -134,7 +134,7 @@ def test_a_campaign_cannot_change_its_seed_halfway(finished: Path, capfd: pytest
 def test_confirm_scores_on_the_locked_split_with_fresh_seeds(answer: Answer) -> None:
     best = next(row for row in answer("memory", "top") if not row["is_baseline"])
 
-    confirmation = answer("confirm", "--seeds", "2", "--rung", "0")
+    confirmation = answer("confirm", "--seeds", "2", "--rung", "0", "--rates", "1")
     trials = answer("memory", "sql", "SELECT DISTINCT seed FROM trials WHERE split = 'test'")
 
     assert {row["seed"] for row in trials} == {1000, 1001}
@@ -142,6 +142,7 @@ def test_confirm_scores_on_the_locked_split_with_fresh_seeds(answer: Answer) -> 
     assert sum(row["role"] == "baseline" for row in confirmation["rows"]) == len(CORE)
     assert {duel["outcome"] for duel in confirmation["duels"]} <= {"better", "worse", "no difference"}
     assert best["candidate_id"] in confirmation["claims"]
+    assert {chosen["rate"] for chosen in confirmation["learning_rates"]} == {1.0}
 
 
 def test_check_rejects_a_design_that_sees_the_future_with_exit_code_3(

@@ -241,6 +241,7 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
         rung=1,
         workers=1,
         on_progress=lambda *_: None,
+        flags={"rates": (1.0,)},
     )
 
     section = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
@@ -276,6 +277,7 @@ def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, telle
         rung=1,
         workers=1,
         on_progress=lambda *_: None,
+        flags={"rates": (1.0,)},
     )
     page = build_report(memory, "real")
 
@@ -303,6 +305,7 @@ def test_a_winner_that_does_not_repeat_itself_is_better_than_nobody_in_report_an
         rung=1,
         workers=1,
         on_progress=lambda *_: None,
+        flags={"rates": (1.0,)},
     )
 
     locked = build_report(memory, "real").partition('id="confirmed"')[2].partition("</section>")[0]
