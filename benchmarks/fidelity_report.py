@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from fidelity_statistics import (
     spearman,
     spread_of,
 )
+
+from netwright.evaluator.tasks.suite import SUITES
 
 SHORT, LONG = 0, 1
 FIRST_LONG_SEED = 1000
@@ -129,11 +131,19 @@ class Figures:
         trained = ~np.isnan(means).any((0, 2)) & np.isfinite(means[:, :, self._reference]).all(0)
         return [int(task) for task in np.flatnonzero(trained)]
 
-    def scores(self, rung: int, task: int) -> Values:
-        """Return the scores (architectures, seeds) of a task that the mixture is made of."""
+    def scores(self, rung: int, task: int, scale: float | None = None) -> Values:
+        """Return the scores (architectures, seeds) of a task that a mixture, or a suite with that scale, is made of."""
         losses = self.losses[rung, task]
         means = seed_mean(losses)
-        return score(losses, float(means[self._reference]), spread_of(means[self._baselines]))
+        return score(losses, float(means[self._reference]), scale or spread_of(means[self._baselines]))
+
+    def suite(self, members: Mapping[int, float]) -> tuple[Values, Values]:
+        """Return the scores (architectures, seeds) at both rungs of a suite of tasks (places) with scales in nats."""
+        short, long = (
+            np.stack([self.scores(rung, task, scale) for task, scale in members.items()]).mean(0)
+            for rung in (SHORT, LONG)
+        )
+        return short, long
 
 
 def report(figures: Figures, names: Sequence[str]) -> None:
@@ -146,6 +156,11 @@ def report(figures: Figures, names: Sequence[str]) -> None:
         short, long = (np.stack([figures.scores(rung, task) for task in whole]) for rung in (SHORT, LONG))
         costs = [[figures.cost(rung, task) for task in whole] for rung in (SHORT, LONG)]
         _tell(f"mixture of {len(whole)}", agreement(short.mean(0), long.mean(0)), sum(costs[SHORT]), sum(costs[LONG]))
+    for name, (_, members) in SUITES.items():
+        scales = {names.index(each.name): each.scale_nats for each in members if each.name in names}
+        if len(scales) == len(members) and set(scales) <= set(whole):
+            costs_of = [sum(figures.cost(rung, task) for task in scales) for rung in (SHORT, LONG)]
+            _tell(f"{name}, as it ships", agreement(*figures.suite(scales)), *costs_of)
     if left := [name for task, name in enumerate(names) if task not in whole]:
         print(f"not in the mixture, as not every architecture has both rungs or {REFERENCE} failed: {', '.join(left)}")
     print(
