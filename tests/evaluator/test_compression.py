@@ -106,6 +106,35 @@ def test_numbers_too_large_for_logits_give_no_score():
         scoring.read_answers(logits, np.arange(2), SPEC)
 
 
+def written_by_hand() -> bytes:
+    """A decoder for codes that hold the number of the letter at place t as their t-th number.
+
+    Hidden unit t is open at place t alone and gives the square of that number; the head says which square it is.
+    """
+    n_places, letters = SPEC.max_len, np.arange(SPEC.vocab_size)
+    place, one, read = n_places + np.arange(n_places), 2 * n_places, 2 * n_places + 1
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in decoding.decoder_shapes(SPEC).items()}
+    tensors["decoder.places"][np.arange(n_places), place] = 1.0
+    tensors["decoder.places"][:, one] = 1.0
+    for t in range(n_places):
+        tensors["decoder.mlp.up.weight"][t, [t, place[t], one]] = 1.0, letters[-1], -letters[-1]
+        tensors["decoder.mlp.down.weight"][read, t] = 1.0
+    tensors["head.weight"][:, read], tensors["head.weight"][:, one] = 20.0 * letters**2, -10.0 * letters**4
+    return save(tensors)
+
+
+def test_a_code_can_hold_a_row_so_that_nothing_is_lost():
+    batch = load_task("compression").held_out(Split.VALIDATION, KEY)
+    codes = np.zeros((len(batch), SPEC.dim), dtype=np.float32)
+    codes[:, : SPEC.max_len] = batch.inputs
+
+    logits = decoding.decode(codes.tobytes(), len(batch), decoding.read_decoder(written_by_hand(), SPEC), SPEC)
+
+    loss = scoring.score_answers(scoring.read_answers(logits, np.arange(len(batch)), SPEC), batch.targets)
+    assert loss.nats < 1e-3
+    assert loss.metrics["accuracy"] == 1.0
+
+
 def test_an_audit_sees_what_a_decoder_makes_of_a_small_difference():
     batch = load_task("compression").held_out(Split.VALIDATION, KEY)
     sheets = make_sheets(batch.inputs, batch.targets, np.random.default_rng(1), causal=SPEC.stepwise)
