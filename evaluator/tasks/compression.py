@@ -22,7 +22,9 @@ from netwright.evaluator.tasks.generated import GeneratedTask, generated
 from netwright.types import TaskSpec
 
 LETTERS, LENGTH = 16, 16
-SUMMARIES = {"compression": "bring a row of letters into one vector and read it again (nats per letter)"}
+SUMMARIES = {
+    "compression": "bring a row into the vector of its last position, to be read out of that alone (nats per letter)"
+}
 
 
 def compression() -> GeneratedTask:
