@@ -153,6 +153,7 @@ def _print_next(home: Path, name: str, short: str) -> None:
     where = "" if str(home) == ".netwright" else f" --home {home}"
     steps = (
         (f"netwright confirm{where}", "is it really better? fresh seeds, locked test split, intervals"),
+        (f"netwright measure{where}", "what the finalists cost in use; then netwright pareto"),
         (f"netwright report {name}{where}", "one HTML file with curves and lineage"),
         (f"netwright memory show {short}{where}", "everything about the best design"),
         (f"netwright memory tree {name}{where}", "what came of what"),

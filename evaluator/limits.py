@@ -41,7 +41,7 @@ class LaboratoryLimits:
     check_seconds: float = 20.0
     calibrate_seconds: float = 60.0
     score_seconds: float = 60.0
-    measure_seconds: float = 60.0
+    measure_seconds: float = 120.0
     train_base_seconds: float = 15.0
     train_tokens_per_second: float = 6_000.0
     memory_bytes: int = 3 << 30
