@@ -58,8 +58,8 @@ def measure_candidates(
     """Measure what is `wanted`, files, names of baselines or ids; by default a campaign's designs at its highest rung.
 
     The task is `task_name` (then all its baselines are the default), else that of the campaign (default: the latest),
-    else `bytes`. One after the other, so
-    that they do not disturb each other; what this machine has measured before is not measured again unless `again`.
+    else `bytes`. Candidates come one after the other, so that they do not disturb each other; what this machine has
+    measured before is not measured again unless `again`.
 
     Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
     """
@@ -67,7 +67,8 @@ def measure_candidates(
         place = _place(memory, task_name, data, campaign_name, sandbox_flags)
         candidates = [_find(memory, place.task, each) for each in wanted] or _finalists(memory, place)
         machine, spec = machine_name(DEVICE), place.task.spec
-        known = {} if again else {each.candidate_id: each for each in memory.measures(spec.id, machine=machine)}
+        before = [] if again else memory.measures(spec.id, machine=machine)
+        known = {each.candidate_id: each for each in before if each.inference}
         if missing := [candidate for candidate in candidates if candidate.id not in known]:
             memory.put_task(spec)
             with open_sandbox(place.sandbox, slots=1) as sandbox:
@@ -97,6 +98,11 @@ def _place(
         rung_tokens=config.rung_tokens,
         protocol=config.protocol,
     )
+    if task.spec.id != row.task.id:
+        raise ConfigError(
+            f"campaign {row.name!r} is on {row.task.id}, and its data make {task.spec.id} now: restore them, or name a "
+            "task with --task"
+        )
     return _Place(task, laid_over(config.sandbox, flags), row.name)
 
 
