@@ -237,3 +237,10 @@ def test_a_gate_that_rejects_names_the_task(laboratory):
 
 def test_an_honest_design_passes_the_gates_of_all_tasks(laboratory):
     assert not any(report.rejects for report in laboratory.check(baseline("gated_convolution")))
+
+
+def test_measures_are_those_of_the_first_task_and_belong_to_the_suite(laboratory, suite):
+    measures = laboratory.measure(baseline("gated_convolution"))
+
+    assert measures.task_id == suite.spec.id
+    assert measures.inference[0].length == suite.tasks[0].spec.max_len
