@@ -1,4 +1,4 @@
-"""Commands that look into the experiment memory. They never write, and work while a campaign does."""
+"""Commands that look into the experiment memory. All but `upgrade` never write, and work while a campaign does."""
 
 from __future__ import annotations
 
@@ -83,3 +83,12 @@ def sql(
     from netwright.cli.inspection import print_sql
 
     print_sql(home, query, json=json)
+
+
+@app.command()
+def upgrade(home: Home = DEFAULT_HOME) -> None:
+    """Bring the memory of an older netwright forward, in place; nothing in it is lost."""
+    from netwright.memory.store import Memory
+
+    with Memory.open(home, create=False) as memory:
+        typer.echo(f"{memory.path} is up to date")

@@ -195,7 +195,7 @@ def _open_read_only(path: Path, version: int) -> Connection:
     if version < schema.VERSION:
         raise SchemaMismatch(
             f"{path} was written by an older netwright (schema {version}; this one reads {schema.VERSION}): "
-            "`netwright resume` brings it forward"
+            "`netwright memory upgrade` brings it forward, with all that is in it"
         )
     with explained(path):
         return Connection(path, open_to_read(path), read_only=True)

@@ -91,14 +91,6 @@ class OperatorBandit:
         draws = [self._draw(rng, operator, novelty) for operator in ordered]
         return ordered[int(np.argmax(draws))]
 
-    def means(self) -> dict[Operator, float]:
-        """Posterior mean chance of improvement by operator."""
-        return {
-            operator: (self._strength * prior + self._won[operator])
-            / (self._strength + self._won[operator] + self._lost[operator])
-            for operator, prior in PRIOR_MEANS.items()
-        }
-
     def _draw(self, rng: np.random.Generator, operator: Operator, novelty: float) -> float:
         prior = PRIOR_MEANS[operator]
         draw = rng.beta(

@@ -112,7 +112,7 @@ def test_opening_twice_migrates_once(old_home):
 
 
 def test_a_reader_of_version_1_is_told_what_brings_it_forward(old_home):
-    with pytest.raises(SchemaMismatch, match="netwright resume"):
+    with pytest.raises(SchemaMismatch, match="netwright memory upgrade"):
         Memory.open(old_home, create=False, read_only=True)
 
     Memory.open(old_home, create=False).close()
