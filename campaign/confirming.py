@@ -26,7 +26,7 @@ from netwright.errors import ConfigError, NotFound
 from netwright.evaluator.baselines import baselines_for, rivals_of
 from netwright.evaluator.comparisons import Comparison, claims
 from netwright.evaluator.rates import ChosenRate
-from netwright.evaluator.repetition import Repetition, repetitions
+from netwright.evaluator.repetition import ELSEWHERE_NATS, Repetition, repetitions
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import mean_interval
 from netwright.evaluator.tasks import load_task
@@ -130,7 +130,8 @@ class Confirmation:
         if doubtful := [each.words for each in mine if not each.agrees]:
             return f"; {doubtful[0]}: source and seed do not determine its result, so it is never called better"
         seeds = ", ".join(str(each.seed) for each in mine)
-        return f"; trained again with seed {seeds} it came to the same"
+        same = "the same" if all(each.exact for each in mine) else f"a loss within {ELSEWHERE_NATS} nats"
+        return f"; trained again with seed {seeds} it came to {same}"
 
 
 def confirm_candidates(

@@ -37,7 +37,9 @@ def _print_stages(runs: Sequence[Run]) -> None:
     rows = []
     for trial, job in runs:
         known = dict(job["stages"])
-        rows.append([_name(trial), job["purpose"], *(took(known[name]) if name in known else None for name in names)])
+        rows.append(
+            [_name(trial), _purpose(trial, job), *(took(known[name]) if name in known else None for name in names)]
+        )
     out.print(Text("\nstages", style="bold"))
     out.print(table(("rung/seed", "process", *(f"{name}>" for name in names)), rows))
 
@@ -50,7 +52,7 @@ def _cells(trial: JsonDict, job: JsonDict) -> list[object]:
         ended.append(f", left {job['left_behind']} processes behind")
     return [
         _name(trial),
-        job["purpose"],
+        _purpose(trial, job),
         ended,
         "yes" if job["warm"] else "no",
         took(job["start_seconds"]),
@@ -61,6 +63,12 @@ def _cells(trial: JsonDict, job: JsonDict) -> list[object]:
         f"{count(job['bytes_in'])}B",
         f"{count(job['bytes_out'])}B",
     ]
+
+
+def _purpose(trial: JsonDict, job: JsonDict) -> str:
+    """What the process was for; of a training of several seeds at once, times are one seed's share."""
+    together = len(trial["telemetry"].get("seeds_at_once", ()))
+    return f"train, 1 of {together} at once" if together and job["purpose"] == "train" else job["purpose"]
 
 
 def _name(trial: JsonDict) -> str:

@@ -5,7 +5,8 @@
 
 On a CPU both must be equal bit for bit: a training here has one thread, and nothing in it depends on time or chance
 unless the candidate does, by training on for as long as the clock lets it, or by what lies where in memory. Elsewhere
-sums are taken in any order, small differences grow, and losses within `ELSEWHERE_NATS` of each other agree.
+sums are taken in any order, small differences grow, and losses within `ELSEWHERE_NATS` of each other agree. So it is
+where one of the two was trained at once with other seeds: that is never called the same.
 
 A candidate that does the same extra work every time can be repeated, and is bounded by the time limit alone.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netwright.evaluator.joined_jobs import trained_with
 from netwright.types import Trial, TrialStatus
 
 ELSEWHERE_NATS = 0.01
@@ -23,11 +25,15 @@ ELSEWHERE_NATS = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Repetition:
-    """A trial that was run a second time from the same source and seed; `words` say what came of it."""
+    """A trial that was run a second time from the same source and seed; `words` say what came of it.
+
+    `exact`: whether it had to agree bit for bit, and not only within `ELSEWHERE_NATS`.
+    """
 
     candidate_id: str
     seed: int
     agrees: bool
+    exact: bool
     words: str
 
 
@@ -48,16 +54,17 @@ def _key(trial: Trial) -> tuple[object, ...]:
 
 
 def _held_together(first: Trial, again: Trial, device: str) -> Repetition:
-    agrees, words = _compared(first, again, device)
+    exact = device == "cpu" and trained_with(first) == trained_with(again)
+    agrees, words = _compared(first, again, exact=exact)
     words = f"trained again with seed {first.seed} it {words}"
-    return Repetition(candidate_id=first.candidate_id, seed=first.seed, agrees=agrees, words=words)
+    return Repetition(candidate_id=first.candidate_id, seed=first.seed, agrees=agrees, exact=exact, words=words)
 
 
-def _compared(first: Trial, again: Trial, device: str) -> tuple[bool, str]:
+def _compared(first: Trial, again: Trial, *, exact: bool) -> tuple[bool, str]:
     if again.status is not TrialStatus.DONE or again.loss_nats is None or first.loss_nats is None:
         return False, f"ended as {again.status.value}: {again.reason}"
     apart = abs(again.loss_nats - first.loss_nats)
-    if device != "cpu":
+    if not exact:
         near = "within" if apart <= ELSEWHERE_NATS else "and not within"
         return apart <= ELSEWHERE_NATS, f"came to a loss {apart:.4f} nats away, {near} {ELSEWHERE_NATS} nats"
     if apart:

@@ -49,6 +49,18 @@ def test_elsewhere_losses_may_differ_by_what_reordered_sums_can_make_of_a_traini
     assert not repetitions(trials)[0].agrees
 
 
+def test_what_was_trained_at_once_with_other_seeds_is_never_the_same_as_what_was_trained_alone():
+    at_once = trial(1.0).model_copy(update={"telemetry": {"seeds_at_once": [0, 1]}})
+    others = trial(1.0, repeat=1).model_copy(update={"telemetry": {"seeds_at_once": [0, 2]}})
+
+    found = [repetitions([at_once, again])[0] for again in (trial(1.0, repeat=1), others, trial(1.2, repeat=1))]
+    same = repetitions([at_once, at_once.model_copy(update={"repeat": 1})])[0]
+
+    assert [(each.agrees, each.exact) for each in found] == [(True, False), (True, False), (False, False)]
+    assert all("bit for bit" not in each.words for each in found)
+    assert (same.agrees, same.exact) == (True, True)
+
+
 def test_a_repetition_of_what_failed_or_of_somebody_else_proves_nothing():
     others = [trial(2.0, repeat=1, who="b"), trial(2.0, repeat=1, seed=7)]
 
