@@ -10,7 +10,7 @@ from netwright.evaluator.suite import AnyLaboratory, TrialKey, laboratory_for
 from netwright.evaluator.tasks import AnyTask
 from netwright.memory.store import Memory
 from netwright.sandbox.runner import Sandbox
-from netwright.types import Candidate, Trial
+from netwright.types import Candidate, SeedsAtOnce, Trial
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,13 @@ class TrialsInMemory:
 
 
 def open_laboratory(
-    sandbox: Sandbox, task: AnyTask, memory: Memory, *, limits: LaboratoryLimits, audit: AuditStrength = AUDIT
+    sandbox: Sandbox,
+    task: AnyTask,
+    memory: Memory,
+    *,
+    limits: LaboratoryLimits,
+    audit: AuditStrength = AUDIT,
+    seeds_at_once: SeedsAtOnce = "auto",
 ) -> AnyLaboratory:
     """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks."""
     return laboratory_for(
@@ -49,4 +55,5 @@ def open_laboratory(
         shares=memory,
         limits=limits,
         audit=audit,
+        seeds_at_once=seeds_at_once,
     )

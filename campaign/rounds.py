@@ -55,7 +55,12 @@ class Rounds:
         """A laboratory in a sandbox of its own."""
         with open_sandbox(self.contained, slots=self.workers) as sandbox:
             yield open_laboratory(
-                sandbox, self.task, self.memory, limits=self.contained.limits, audit=self.config.audit.strength
+                sandbox,
+                self.task,
+                self.memory,
+                limits=self.contained.limits,
+                audit=self.config.audit.strength,
+                seeds_at_once=self.settings.seeds_at_once,
             )
 
     def sweep(self, lab: AnyLaboratory, candidates: Sequence[Candidate]) -> dict[str, ChosenRate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -23,7 +24,7 @@ from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.evaluator.trial import TrialEnded
 from netwright.memory.store import Memory
 from netwright.sandbox.isolation import Tier
-from netwright.types import Candidate, GateReport, Scope, Score, Share, Split, TaskSpec, Trial, TrialStatus
+from netwright.types import Candidate, GateReport, Scope, Score, SeedsAtOnce, Share, Split, TaskSpec, Trial, TrialStatus
 
 Progress = Callable[[int, int, str], None]
 """Called with (finished, all, what is trained now)."""
@@ -136,6 +137,7 @@ def evaluate_file(
     rung: int,
     workers: int,
     on_progress: Progress,
+    seeds_at_once: SeedsAtOnce = "auto",
 ) -> Evaluation:
     """Check, train and score the candidate in `path`; trials that the memory has are not run again.
 
@@ -148,7 +150,7 @@ def evaluate_file(
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits)
+        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits, seeds_at_once=seeds_at_once)
         memory.put_task(task.spec)
         memory.put_candidate(candidate)
         gates = _gates(memory, lab, candidate)
@@ -188,6 +190,7 @@ def evaluate_baselines(
     rung: int,
     workers: int,
     on_progress: Progress,
+    seeds_at_once: SeedsAtOnce = "auto",
 ) -> tuple[TaskSpec, tuple[Row, ...]]:
     """Train the `chosen` baselines at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it.
 
@@ -200,7 +203,7 @@ def evaluate_baselines(
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers) as sandbox,
     ):
-        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits)
+        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits, seeds_at_once=seeds_at_once)
         memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return task.spec, known_baselines(memory, task.spec, rung, sandbox.tier)
@@ -272,14 +275,18 @@ def train_all(
 
     What ended at a limit is tried again, and so is what was not isolated where it would be now. `rates` are factors
     on the learning rate by candidate (default: 1 alone); each is a trial of its own. With `repeat` n they are the n-th
-    repetitions of those trials. Seeds are the outer loop, so that an interrupted run leaves comparable results.
-    Returns the trials in order.
+    repetitions of those trials. Seeds are the outer loop, so that an interrupted run leaves comparable results, unless
+    seeds of a candidate are trained at once. Returns the trials, those of a candidate in the order of their seeds.
 
     Raises: KeyboardInterrupt after the running trials were killed.
     """
     task_id, tier = lab.task.spec.id, lab.tier
-    pairs = itertools.product(seeds, candidates)
-    jobs = [(seed, each, rate) for seed, each in pairs for rate in rates.get(each.id, (1.0,))]
+    wanted = [(each, rate) for each in candidates for rate in rates.get(each.id, (1.0,))]
+    together = [job for job in wanted if lab.trains_at_once(job[0], split, repeat)]
+    apart = [job for job in wanted if job not in together]
+    jobs = [(group, *job) for group in _groups(seeds, len(wanted), workers) for job in together]
+    jobs += [((seed,), *job) for seed in seeds for job in apart]
+    count = len(seeds) * len(wanted)
     # A campaign's failures stay while a learning rate is chosen: else the choice, and what the locked split is opened
     # for, could change from one confirmation to the next.
     owner = campaign_id if split is Split.VALIDATION else None
@@ -287,26 +294,36 @@ def train_all(
     stop = Event()
     finished = itertools.count(1)
 
-    def run(seed: int, candidate: Candidate, rate: float) -> Trial:
-        what = f"{candidate.title}, seed {seed}" + f", lr x {rate:g}" * (rate != 1.0) + ", once more" * (repeat > 0)
+    def tell(number: int, group: Sequence[int], candidate: Candidate, rate: float) -> None:
+        what = f"{candidate.title}, seed {', '.join(map(str, group))}" + f", lr x {rate:g}" * (rate != 1.0)
+        on_progress(number, count, what + ", once more" * (repeat > 0))
+
+    def known(seed: int, candidate: Candidate, rate: float) -> Trial | None:
         key = (candidate.id, task_id, rung, seed, split)
-        trial = memory.trial(*key, repeat=repeat, rate=rate, tier=tier, campaign_id=owner)
-        if trial is None:
-            on_progress(-1, len(jobs), what)
-            trial = lab.trial(
-                candidate,
-                rung=rung,
-                seed=seed,
-                split=split,
-                repeat=repeat,
-                rate=rate,
-                cancel=stop,
-                store_weights=memory.artifacts.put_weights if kept else None,
-            )
+        return memory.trial(*key, repeat=repeat, rate=rate, tier=tier, campaign_id=owner)
+
+    def run(group: Sequence[int], candidate: Candidate, rate: float) -> list[Trial]:
+        found = {seed: trial for seed in group if (trial := known(seed, candidate, rate))}
+        missing = [seed for seed in group if seed not in found]
+        for seed in found:
+            tell(next(finished), (seed,), candidate, rate)
+        if missing:
+            tell(-1, missing, candidate, rate)
+        for trial in lab.trials(
+            candidate,
+            rung=rung,
+            seeds=missing,
+            split=split,
+            repeat=repeat,
+            rate=rate,
+            cancel=stop,
+            store_weights=memory.artifacts.put_weights if kept else None,
+        ):
             if trial.status is not TrialStatus.INTERRUPTED:
                 memory.put_trial(campaign_id, trial)
-        on_progress(next(finished), len(jobs), what)
-        return trial
+            found[trial.seed] = trial
+            tell(next(finished), (trial.seed,), candidate, rate)
+        return [found[seed] for seed in group]
 
     for candidate in candidates:
         memory.put_candidate(candidate)
@@ -318,4 +335,10 @@ def train_all(
             if any(not future.done() for future in futures):
                 stop.set()
                 threads.shutdown(wait=True, cancel_futures=True)
-    return [future.result() for future in futures]
+    return [trial for future in futures for trial in future.result()]
+
+
+def _groups(seeds: Sequence[int], jobs: int, workers: int) -> list[Sequence[int]]:
+    """The seeds in as few groups as leave no slot empty while so many jobs are done with each."""
+    size = max(1, math.ceil(len(seeds) / math.ceil(workers / max(1, jobs))))
+    return [seeds[first : first + size] for first in range(0, len(seeds), size)]

@@ -15,6 +15,7 @@ from netwright.cli.options import (
     Json,
     Protocol,
     SandboxFlags,
+    SeedsAtOnce,
     TaskOrConfigured,
     Workers,
     contained,
@@ -153,6 +154,7 @@ def confirm(
     ] = None,
     rung: Annotated[int | None, typer.Option(min=0, help="Training budget. Default: the highest rung.")] = None,
     workers: Workers = None,
+    seeds_at_once: SeedsAtOnce = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -175,7 +177,11 @@ def confirm(
             rung=rung,
             workers=workers_or_cores(workers),
             on_progress=progress,
-            flags={"rates": rates.split(",") if rates is not None else None, "sweep_seeds": sweep_seeds},
+            flags={
+                "rates": rates.split(",") if rates is not None else None,
+                "sweep_seeds": sweep_seeds,
+                "seeds_at_once": seeds_at_once,
+            },
             say=tell,
         )
     print_confirmation(confirmation, json=json)

@@ -16,6 +16,7 @@ from netwright.cli.options import (
     RungLevel,
     SandboxFlags,
     Seeds,
+    SeedsAtOnce,
     TaskName,
     Workers,
     contained,
@@ -63,6 +64,7 @@ def evaluate(
     seeds: Seeds = 2,
     rung: RungLevel = 0,
     workers: Workers = None,
+    seeds_at_once: SeedsAtOnce = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -84,6 +86,7 @@ def evaluate(
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
+            seeds_at_once=seeds_at_once or "auto",
             on_progress=progress,
         )
     print_evaluation(evaluation, json=json)
@@ -99,6 +102,7 @@ def baselines(
     seeds: Seeds = 2,
     rung: RungLevel = 0,
     workers: Workers = None,
+    seeds_at_once: SeedsAtOnce = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Train only this one; may be repeated.")
     ] = None,
@@ -123,6 +127,7 @@ def baselines(
             seeds=seeds,
             rung=rung,
             workers=workers_or_cores(workers),
+            seeds_at_once=seeds_at_once or "auto",
             on_progress=progress,
         )
     print_baselines(spec, rows, json=json)

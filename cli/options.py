@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,6 +39,14 @@ Protocol = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")]
 Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")]
+SeedsAtOnce = Annotated[
+    Literal["auto", "on", "off"] | None,
+    typer.Option(
+        "--seeds-at-once",
+        help="Train seeds of an architecture as one batch of networks. auto (default): not on a CPU, where only seeds "
+        "trained alone repeat bit for bit.",
+    ),
+]
 RungLevel = Annotated[int, typer.Option("--rung", min=0, help="Training budget.")]
 SandboxFlags = dict[str, Any]
 """What was given of `[sandbox]` on the command line; None where a flag was not given."""

@@ -101,7 +101,7 @@ class Laboratory:
         """
         self.task, self.device, self.limits, self.audit = task, device, limits, audit
         self.spec = task.spec
-        self.trains_at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
+        self._at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
         self._sandbox, self._key = sandbox, key
         self._lock = threading.Lock()
         self._held_out: dict[Split, Batch] = {}
@@ -117,6 +117,16 @@ class Laboratory:
     def tier(self) -> Tier:
         """How confined candidates are here."""
         return self._sandbox.tier
+
+    def trains_at_once(self, candidate: Candidate, split: Split = Split.VALIDATION, repeat: int = 0) -> bool:
+        """Whether seeds of the candidate are trained at once, if it allows that.
+
+        Never for a repetition, and on the locked split for baselines alone: in one process, hostile code could train
+        one seed on what was paid for all. Nor where budgets are not in tokens: what one takes is known of seeds alone.
+        """
+        if repeat or self._calibration is not None:
+            return False
+        return self._at_once and (split is Split.VALIDATION or candidate.origin == "baseline")
 
     def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
         """Return the reports of all gates that were reached; the candidate is rejected if any of them rejects.
@@ -200,19 +210,20 @@ class Laboratory:
         seeds: Sequence[int],
         split: Split = Split.VALIDATION,
         on_progress: Callable[[Progress], None] | None = None,
+        repeat: int = 0,
         rate: float = 1.0,
         cancel: threading.Event | None = None,
         store_weights: Callable[[bytes], str] | None = None,
     ) -> Iterator[Trial]:
         """Yield the trial of each seed as it ends: trained at once where that is on and the candidate allows it.
 
-        What is not done that way is trained alone, and the trial's telemetry says why. The rest is as for `trial`.
+        What is tried that way and does not succeed is trained alone, and the trial's telemetry says why. The rest is
+        as for `trial`.
         """
-        # What a token takes is known of one network alone.
-        size = AT_ONCE_MAX if self.trains_at_once and self._calibration is None else 1
+        size = AT_ONCE_MAX if self.trains_at_once(candidate, split, repeat) else 1
         for first in range(0, len(seeds), size):
             group = seeds[first : first + size]
-            runs = [self._run(candidate, rung, seed, split, 0, rate, cancel) for seed in group]
+            runs = [self._run(candidate, rung, seed, split, repeat, rate, cancel) for seed in group]
             trained = _trained_at_once(runs, on_progress) if len(runs) > 1 else {}
             for seed in group:
                 yield self.trial(
@@ -221,6 +232,7 @@ class Laboratory:
                     seed=seed,
                     split=split,
                     on_progress=on_progress,
+                    repeat=repeat,
                     rate=rate,
                     cancel=cancel,
                     store_weights=store_weights,

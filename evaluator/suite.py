@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from netwright.evaluator.baselines import baseline
@@ -23,7 +23,7 @@ from netwright.evaluator.tasks import AnyTask, Task
 from netwright.evaluator.tasks.suite import REFERENCE, Suite
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
-from netwright.types import Candidate, GateReport, Share, Split, Trial, TrialStatus, Usage
+from netwright.types import Candidate, GateReport, SeedsAtOnce, Share, Split, Trial, TrialStatus, Usage
 
 if TYPE_CHECKING:
     from netwright.measures import Measures
@@ -114,6 +114,37 @@ class SuiteLaboratory:
             return together.model_copy(update={"status": failed[0].status, "reason": reason})
         return together.model_copy(update=self._scored(trials, [anchor.loss_nats or 0.0 for anchor in anchors]))
 
+    def trains_at_once(self, candidate: Candidate, split: Split = Split.VALIDATION, repeat: int = 0) -> bool:
+        """Never: the tasks that come first may end the trial of one seed and not of another."""
+        return False
+
+    def trials(
+        self,
+        candidate: Candidate,
+        *,
+        rung: int,
+        seeds: Sequence[int],
+        split: Split = Split.VALIDATION,
+        on_progress: Callable[[Progress], None] | None = None,
+        repeat: int = 0,
+        rate: float = 1.0,
+        cancel: threading.Event | None = None,
+        store_weights: Callable[[bytes], str] | None = None,
+    ) -> Iterator[Trial]:
+        """Yield the trial of each seed as it ends."""
+        for seed in seeds:
+            yield self.trial(
+                candidate,
+                rung=rung,
+                seed=seed,
+                split=split,
+                on_progress=on_progress,
+                repeat=repeat,
+                rate=rate,
+                cancel=cancel,
+                store_weights=store_weights,
+            )
+
     def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
         """Measure the candidate in the network of the first task, for the suite; see `Laboratory.measure`."""
         found = next(iter(self._labs.values())).measure(candidate, cancel=cancel)
@@ -195,11 +226,12 @@ def laboratory_for(
     shares: ShareStore | None = None,
     limits: LaboratoryLimits = LIMITS,
     audit: AuditStrength = AUDIT,
+    seeds_at_once: SeedsAtOnce = "auto",
 ) -> AnyLaboratory:
     """Return the laboratory of a task, or of a suite; `known` serves the tasks of a suite."""
 
     def single(task: Task) -> Laboratory:
-        return Laboratory(sandbox, task, key, limits=limits, audit=audit, shares=shares)
+        return Laboratory(sandbox, task, key, limits=limits, audit=audit, seeds_at_once=seeds_at_once, shares=shares)
 
     return SuiteLaboratory(task, list(map(single, task.tasks)), known) if isinstance(task, Suite) else single(task)
 

@@ -39,6 +39,7 @@ final_sheets = 4          # above it, and on the locked test split
 [confirm]
 rates = [0.5, 1, 2]       # factors on the learning rate that every finalist tries; [1] tries none
 sweep_seeds = 1           # trainings with each
+seeds_at_once = "auto"    # rivals that ship with netwright: auto (not on a CPU), on, off
 ```
 """
 
@@ -54,7 +55,7 @@ from pydantic import Field, FiniteFloat, ValidationInfo, field_validator, model_
 from netwright.errors import ConfigError
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.sandbox.isolation import Tier
-from netwright.types import BudgetProtocol, Frozen
+from netwright.types import BudgetProtocol, Frozen, SeedsAtOnce
 
 DEFAULT_TASK = "bytes"
 DEFAULT_IMAGE = "netwright"
@@ -237,10 +238,12 @@ class ConfirmConfig(Frozen):
     """How finalists are compared: `rates` are the factors on its recipe's learning rate that each of them may take.
 
     Which one it takes is decided by `sweep_seeds` trainings with each; a single factor is taken by all, untried.
+    `seeds_at_once` is for the trainings of rivals that ship with netwright, see `Laboratory.trains_at_once`.
     """
 
     rates: tuple[Annotated[FiniteFloat, Field(ge=1e-3, le=1e3)], ...] = (0.5, 1.0, 2.0)
     sweep_seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    seeds_at_once: SeedsAtOnce = "auto"
 
     @field_validator("rates")
     @classmethod
