@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
-from netwright.types import Action, Context, Operator, Remembered, TaskSpec
+from netwright.types import Action, Context, Operator, Remembered, Score, TaskSpec
 
 BEST_SHOWN = 3
 FAILURES_SHOWN = 4
@@ -26,19 +27,19 @@ class Chronicle:
         self._seed = seed
         self._mixer_parameters = mixer_parameters
         self._nodes: dict[int, Remembered] = {}
-        self._first_values: dict[int, float] = {}
+        self._first_scores: dict[int, Score] = {}
 
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
         copy = Chronicle(self.task, self._seed, self._mixer_parameters)
-        copy.noise, copy._nodes, copy._first_values = self.noise, dict(self._nodes), dict(self._first_values)
+        copy.noise, copy._nodes, copy._first_scores = self.noise, dict(self._nodes), dict(self._first_scores)
         return copy
 
     def enter(self, node: int, remembered: Remembered) -> None:
         """Take in what was learned of `node`; a promotion replaces the earlier entry."""
         self._nodes[node] = remembered
         if remembered.score and not remembered.failure:
-            self._first_values.setdefault(node, remembered.score.value)
+            self._first_scores.setdefault(node, remembered.score)
 
     def node(self, node: int) -> Remembered:
         return self._nodes[node]
@@ -48,12 +49,16 @@ class Chronicle:
         return _best((known for node, known in self._nodes.items() if node < 0), rung)
 
     def finalists(self, designs: int, baselines: int) -> tuple[int, ...]:
-        """The best nodes of both kinds by their first score: they are worth a training at the highest rung."""
-        ranked = sorted(self._first_values, key=lambda node: (-self._first_values[node], node))
-        return (
-            *[node for node in ranked if node >= 0][:designs],
-            *[node for node in ranked if node < 0][:baselines],
-        )
+        """The nodes of both kinds to be expected most of after their first score: worth a training at the highest rung.
+
+        Each kind is shrunken towards its own mean; a result that is noisier than others has to be better by more.
+        """
+        first = dict(sorted(self._first_scores.items()))
+        ranked = [
+            list(by_expected_loss({node: score for node, score in first.items() if (node >= 0) is made}))
+            for made in (True, False)
+        ]
+        return (*ranked[0][:designs], *ranked[1][:baselines])
 
     def context(self, action: Action, attempt: int = 0) -> Context:
         """What the planner is told for `action`."""

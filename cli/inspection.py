@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from netwright.cli.output import (
     told_once,
 )
 from netwright.cli.processes import print_processes
+from netwright.evaluator.selection import claims_over
 from netwright.memory import overview, query, search
 from netwright.memory.store import Memory
 from netwright.printable import printable
@@ -207,26 +209,32 @@ def print_diff(home: Path, first: str, second: str, *, json: bool) -> None:
 def print_tree(home: Path, campaign: str | None, *, json: bool) -> None:
     """The lineage as an indented tree."""
     with _reading(home) as memory:
+        known = memory.campaign(campaign)
         rows = overview.tree(memory, campaign)
-        name = memory.campaign(campaign).name
+        claims = claims_over(memory.verdicts(known.id))
     if json:
-        print_json(rows)
+        print_json([{**dataclasses.asdict(row), "better_among_all": row.node in claims.better} for row in rows])
         return
-    root = Tree(Text(name, style="bold"))
+    root = Tree(Text(known.name, style="bold"))
     branches: dict[int, Tree] = {}
     for row in rows:
         parent = branches[row.parent] if row.parent is not None else root
-        branches[row.node] = parent.add(_branch(row))
+        branches[row.node] = parent.add(_branch(row, row.node in claims.better))
     out.print(root)
+    if claims.alone:
+        say(claims.sentence)
 
 
-def _branch(row: overview.TreeRow) -> Text:
+def _branch(row: overview.TreeRow, holds: bool) -> Text:
+    """A node; "better" in full where it `holds` among all comparisons of the campaign."""
     if row.failure:
         return Text(f"{row.operator}: {row.title or 'no design'} failed, {row.stage}", style="red")
     label = Text(f"{row.operator}: {row.title} ")
     label.append(f"{_loss(row.loss_nats)} ", style="bold")
     label.append(f"rung {row.rung} {row.short}", style="dim")
-    if row.outcome:
+    if row.outcome == "better" and not holds:
+        label.append(" better alone, not among all", style="dim")
+    elif row.outcome:
         label.append(f" {row.outcome}", style={"better": "green", "worse": "red"}.get(row.outcome, "dim"))
     return label
 

@@ -25,6 +25,7 @@ from netwright.cli.output import (
     table,
 )
 from netwright.config import CampaignConfig
+from netwright.evaluator.selection import Claims, claims_over
 from netwright.evaluator.tasks import AnyTask
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
@@ -79,6 +80,7 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
         candidate = memory.candidate(best.candidate_id) if best else None
         path = memory.artifacts.put_candidate(name, candidate) if candidate else None
         sums = stats(memory, name)
+        claims = claims_over(memory.verdicts(row.id))
     if json:
         print_json(
             {
@@ -91,11 +93,13 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
                 "leaderboard": rows,
                 "best": {"id": best.candidate_id, "path": str(path)} if best else None,
                 "stats": sums,
+                "claims": _claims(claims),
             }
         )
         return
     print_leaderboard(rows, SHOWN)
     _print_sums(row, sums, board)
+    say(claims.sentence)
     if best and candidate:
         _print_best(rows, best, candidate, path)
         _print_next(home, name, best.short)
@@ -169,6 +173,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         row = memory.campaign(name)
         sums = stats(memory, row.name)
         rows = top(memory, campaign=row.name, limit=None)
+        claims = claims_over(memory.verdicts(row.id))
     if row.status == "running" and not is_running(home, row.name):
         row = row.model_copy(update={"status": "interrupted"})  # it was killed before it could say so
     if json:
@@ -178,6 +183,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
                 "task": row.task.id,
                 "stats": sums,
                 "leaderboard": rows[:SHOWN],
+                "claims": _claims(claims),
             }
         )
         return
@@ -191,10 +197,15 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
     say(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}")
+    say(claims.sentence)
     say(f"isolation: {_tiers(sums)}")
     print_leaderboard(rows, 5)
     if row.status in ("interrupted", "failed"):
         out.print(f"go on with: netwright resume {row.name}")
+
+
+def _claims(claims: Claims) -> JsonDict:
+    return {"better": sorted(claims.better), "better_alone": claims.alone, "compared": claims.compared}
 
 
 def _tiers(sums: Stats) -> str:

@@ -1,6 +1,6 @@
 """Choosing among many noisy results and claiming many at once: two corrections against the winner's curse.
 
-    discoveries   which of many "better than its rival" may be said together
+    claims_over   which of many "better than its rival" may be said together
     shrunken      what each of many designs is likely worth, given how far they differ and how noisy each result is
 
 Pure. A single experiment's verdict is another matter: the search learns from it as it stands.
@@ -30,6 +30,29 @@ class Estimate:
 
     mean: float
     sd: float
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Nodes whose "better" holds among all comparisons; how many were called better alone, and how many compared."""
+
+    better: frozenset[int]
+    alone: int
+    compared: int
+
+    @property
+    def sentence(self) -> str:
+        """What may be said of all of them together."""
+        return (
+            f"better than their rival: {len(self.better)} of {self.compared} designs compared, at a false "
+            f"discovery rate of {FALSE_DISCOVERY_RATE:.0%} over all of them ({self.alone} by their comparison alone)"
+        )
+
+
+def claims_over(verdicts: Mapping[int, Verdict]) -> Claims:
+    """What the verdicts of a campaign, by node, may claim together; see `discoveries`."""
+    alone = sum(verdict.outcome is Outcome.BETTER for verdict in verdicts.values())
+    return Claims(discoveries(verdicts), alone, sum(_p_value(verdict) is not None for verdict in verdicts.values()))
 
 
 def discoveries(verdicts: Mapping[Key, Verdict], rate: float = FALSE_DISCOVERY_RATE) -> frozenset[Key]:

@@ -1,4 +1,4 @@
-"""The parts of a memory that fill slowly: replies of endpoints, lessons, knowledge, looks at the locked split."""
+"""The parts of a memory that fill slowly: replies of endpoints, verdicts, lessons, looks at the test split."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from netwright.memory.connection import Connection, now
 from netwright.memory.records import Knowledge, Lesson, LlmTotals, Opening
-from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json
-from netwright.types import LlmCall
+from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, verdict_of
+from netwright.types import LlmCall, Verdict
 
 
 class Learning:
@@ -62,6 +62,11 @@ class Learning:
         lessons = [_lesson(rows) for rows in by_id.values()]
         lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
         return lessons[:limit]
+
+    def verdicts(self, campaign_id: int) -> dict[int, Verdict]:
+        """The latest verdict of every node of a campaign that has one, baselines apart."""
+        sql = "SELECT *, max(id) FROM verdicts WHERE campaign_id = ? AND node >= 0 GROUP BY node ORDER BY node"
+        return {row["node"]: verdict_of(row) for row in self.connection.rows(sql, (campaign_id,))}
 
     def put_opening(self, campaign_id: int | None, opening: Opening) -> None:
         """Keep that the locked split is about to be opened; the same look is kept once."""

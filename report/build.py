@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
+from netwright.evaluator.selection import Claims, claims_over
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
@@ -19,7 +21,7 @@ from netwright.report import charts, lineage, measures, words
 from netwright.report.code import highlight
 from netwright.report.front import Front, compared, front, unbeaten
 from netwright.report.measures import Confirmed, Measurements
-from netwright.types import PROTOCOL_NAMES, Candidate, Split, Trial, TrialStatus
+from netwright.types import PROTOCOL_NAMES, Candidate, Outcome, Split, Trial, TrialStatus, Verdict
 
 LEADERS_SHOWN = 40
 CURVES_OF_BASELINES = 4
@@ -39,6 +41,7 @@ class Story:
     failures: list[FailureGroup]
     stats: Stats
     lessons: list[str]
+    verdicts: Mapping[int, Verdict]
     measurements: Measurements
     baselines: tuple[str, ...]
     candidates: Mapping[str, Candidate]
@@ -103,6 +106,7 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         failures=failures(memory, campaign.name),
         stats=stats(memory, campaign.name),
         lessons=lessons,
+        verdicts=memory.verdicts(campaign.id),
         measurements=measures.measure(trials),
         baselines=baselines,
         candidates=candidates,
@@ -131,6 +135,7 @@ def _page(story: Story) -> dict[str, Any]:
     reference = _reference(confirmed, story)
     locked = _on_test(reference, story) if reference else {}
     settled = locked if best and reference and reference.candidate_id == best.candidate_id else {}
+    claims = claims_over(story.verdicts)
     return {
         "campaign": story.campaign,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -151,8 +156,9 @@ def _page(story: Story) -> dict[str, Any]:
         "lineage": lineage.draw(story.tree, _tree_losses(story), _first_losses(story)),
         "failures": story.failures,
         "lessons": story.lessons,
-        "best": _best(story),
-        "operators": story.stats.operators,
+        "best": _best(story, claims),
+        "operators": _operators(story, claims),
+        "claims": claims.sentence,
         "commands": words.commands(story.campaign, best, bool(confirmed)),
     }
 
@@ -344,7 +350,13 @@ def _first_losses(story: Story) -> dict[int, float]:
     return losses
 
 
-def _best(story: Story) -> dict[str, Any] | None:
+def _operators(story: Story, claims: Claims) -> list[dict[str, Any]]:
+    """What each operator made, and how much of it is better than its rival among all comparisons of the campaign."""
+    better = Counter(row.operator for row in story.tree if row.node in claims.better)
+    return [{**row, "better": better[row["operator"]]} for row in story.stats.operators]
+
+
+def _best(story: Story, claims: Claims) -> dict[str, Any] | None:
     if story.best is None:
         return None
     own = [each for each in story.experiments if each.candidate_id == story.best.candidate_id]
@@ -355,5 +367,6 @@ def _best(story: Story) -> dict[str, Any] | None:
         "operator": own[0].operator.value,
         "parents": [story.title(parent) for parent in own[0].parent_ids],
         "verdict": verdicts[-1] if verdicts else None,
+        "alone": bool(verdicts) and verdicts[-1].outcome is Outcome.BETTER and own[-1].node not in claims.better,
         "changed": next((verdict.changed for verdict in verdicts if verdict.changed), ""),
     }

@@ -98,6 +98,17 @@ def test_finalists_are_chosen_by_their_first_score_whatever_was_promoted() -> No
     assert chronicle.finalists(designs=5, baselines=5) == (1, 0, -2, -1)
 
 
+def test_a_finalist_whose_result_is_noisier_has_to_be_better_by_more() -> None:
+    chronicle = Chronicle(TASK.spec, seed=0, mixer_parameters=None)
+    losses = {0: (1.00, 0.3), 1: (1.05, 0.02), 2: (1.5, 0.02), 3: (1.6, 0.02), 4: (1.45, 0.02)}
+    for node, (loss, error) in losses.items():
+        known = remembered(str(node), -loss)
+        score = Score(value=-loss, standard_error=error, rung=0, seeds=1)
+        chronicle.enter(node, known.model_copy(update={"score": score}))
+
+    assert chronicle.finalists(designs=2, baselines=0) == (1, 0)
+
+
 def test_another_number_of_slots_does_not_change_what_is_in_flight(tmp_path: Path) -> None:
     with Memory.open(tmp_path) as memory:
         first = begin_or_continue(memory, CampaignConfig(task="recall", workers=2), TASK)
