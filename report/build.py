@@ -325,6 +325,7 @@ def _confirmed_row(each: Confirmed, comparison: Comparison | None, story: Story)
         "title": story.title(each.candidate_id),
         "short": each.candidate_id[:10],
         "is_baseline": story.is_baseline(each.candidate_id),
+        "rate": f"{each.rate:g}",
         "not_isolated": each.not_isolated,
         "value": f"{_in_metric(story, each.loss_nats):.4f}",
         "half": None if half is None else f"{half:.4f}",

@@ -21,13 +21,17 @@ Measurements = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """Results on the locked test split: mean and t interval over seeds (None with one seed)."""
+    """Results on the locked test split: mean and t interval over seeds (None with one seed).
+
+    `rate` is the factor on its recipe's learning rate that the candidate was confirmed with.
+    """
 
     candidate_id: str
     rung: int
     loss_nats: float
     interval: Interval | None
     seeds: tuple[int, ...]
+    rate: float
     not_isolated: bool
 
 
@@ -104,5 +108,6 @@ def _confirmed(candidate_id: str, rung: int, trials: Sequence[Trial]) -> Confirm
         loss_nats=mean,
         interval=interval,
         seeds=seeds,
+        rate=trials[0].rate,
         not_isolated=any(trial.usage.tier == Tier.T0 for trial in trials),
     )

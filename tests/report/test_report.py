@@ -12,9 +12,10 @@ from netwright.campaign.confirming import FIRST_FRESH_SEED, confirm_candidates
 from netwright.config import CampaignConfig
 from netwright.evaluator.baselines import CORE, baseline, rivals_of
 from netwright.evaluator.tasks import load_task
+from netwright.memory.records import Opening
 from netwright.report import words
 from netwright.report.build import build_report
-from netwright.types import Outcome, Split
+from netwright.types import SWEEP_SEEDS, Outcome, Split
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -257,6 +258,28 @@ def test_the_report_says_of_the_confirmed_winner_what_confirm_says(memory, telle
         assert f">{words.signed(interval.low)} to {words.signed(interval.high)}<" in told
     assert len(rows) == 2
     assert not any("chip" in row for row in rows.values())
+
+
+def test_the_report_takes_the_learning_rate_of_the_latest_look(memory, teller_of):
+    task = load_task("recall").spec
+    teller = teller_of(memory.start_campaign("real", task, 0, CampaignConfig(task="recall").model_dump(mode="json")))
+    winner = memory.candidate(tell_confirmed(teller, plain))
+    for rate, loss in ((2.0, 0.25), (4.0, 0.125)):
+        swept = {"rung": 1, "rate": rate}
+        teller.trial(winner, loss, seed=SWEEP_SEEDS[0], **swept)
+        for seed in range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + 2):
+            teller.trial(winner, loss, seed=seed, split=Split.TEST, **swept)
+    for rate in (4.0, 2.0):
+        seeds = (FIRST_FRESH_SEED, FIRST_FRESH_SEED + 1)
+        look = Opening(task_id=task.id, rung=1, candidate_id=winner.id, rate=rate, seeds=seeds)
+        memory.put_opening(None, look)
+
+    page = build_report(memory, "real")
+
+    section = page.partition('id="confirmed"')[2].partition("</section>")[0]
+    assert section.count('"tag">lr x 2<') == section.count("lr x") == 1
+    assert '<td class="n">0.2500' in section
+    assert "0.1250" not in page
 
 
 def test_what_ran_without_isolation_is_marked_in_report_and_claims(memory, teller_of, tmp_path):
