@@ -79,7 +79,7 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
     _section(
         "trials",
         (
-            *("task", "rung>", "seed>", "split", "status", "loss>"),
+            *("task", "rung>", "seed>", "split", "status", "tokens>", "loss>"),
             *metric_columns(metrics),
             *("training loss", "wall>", "memory>", "isolation"),
         ),
@@ -123,6 +123,7 @@ def _trial_cells(trial: JsonDict, metrics: Sequence[str]) -> list[object]:
         trial["seed"],
         trial["split"] if trial["rate"] == 1.0 else f"{trial['split']}, lr x {trial['rate']:g}",
         trial["status"],
+        count(trial["tokens"]),
         _loss(trial["loss_nats"]),
         *metric_cells(trial["metrics"], metrics),
         sparkline([loss for _, loss in trial["curve"]]),

@@ -115,3 +115,10 @@ def test_attention_is_counted_on_the_cpu_as_on_meta_tensors():
 
     assert effort.operations(attend, real) == pytest.approx(effort.operations(attend, meta), rel=0.3)
     assert effort.operations(attend, real) >= 4 * 2 * 16 * 16 * 8
+
+
+def test_the_tasks_of_a_suite_are_under_its_protocol():
+    suite = load_task("suite", protocol="flops")
+
+    assert {task.spec.protocol for task in suite.tasks} == {suite.spec.protocol} == {"flops"}
+    assert suite.spec.id != load_task("suite").spec.id
