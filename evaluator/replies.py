@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from netwright.measures import Inference, State
 from netwright.types import GateReport, JsonDict
@@ -19,6 +19,7 @@ DYNAMIC_GATES = (
 REASON_CHARACTERS_MAX = 2400
 EVIDENCE_CHARACTERS_MAX = 2000
 
+AnyLengths = TypeVar("AnyLengths", tuple[Inference, ...], tuple[State, ...])
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
@@ -63,6 +64,14 @@ class MeasureReply(WorkReply):
     inference: Annotated[tuple[Inference, ...], Field(max_length=8)] = ()
     states: Annotated[tuple[State, ...], Field(max_length=8)] = ()
     problems: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=8)] = ()
+
+    @field_validator("inference", "states")
+    @classmethod
+    def _ascending(cls, value: AnyLengths) -> AnyLengths:
+        lengths = [each.length for each in value]
+        if lengths != sorted(set(lengths)):
+            raise ValueError(f"expected each length once, in order, got {lengths}")
+        return value
 
 
 class CostReply(WorkReply):

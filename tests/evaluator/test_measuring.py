@@ -9,6 +9,7 @@ from torch import nn
 from netwright.evaluator import measuring
 from netwright.evaluator.baselines import mlp_mixer
 from netwright.evaluator.measuring import infer, lengthened, measure, watch
+from netwright.evaluator.replies import MeasureReply, parse_reply
 from netwright.evaluator.tasks import load_task
 from netwright.types import Recipe
 
@@ -123,3 +124,20 @@ def test_blocks_have_a_state_as_mixers_have(scope):
     found = measure(SPEC.model_copy(update={"scope": scope}), Running)
 
     assert [each.ranks for each in found.states] == [(8, 8)] * 3
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"inference": [{"length": 64}, {"length": 64}]},
+        {"inference": [{"length": 64, "seconds": 0.0}]},
+        {"inference": [{"length": 64, "flops": float("inf")}]},
+        {"states": [{"length": 64, "past": 32, "ranks": [1]}, {"length": 32, "past": 16, "ranks": [1]}]},
+        {"problems": ["x" * 301]},
+    ],
+)
+def test_a_claim_that_makes_no_sense_makes_the_whole_reply_worthless(claim):
+    honest = {"status": "done", "reason": ""}
+
+    assert parse_reply(honest, MeasureReply) is not None
+    assert parse_reply(honest | claim, MeasureReply) is None
