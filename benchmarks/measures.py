@@ -40,7 +40,8 @@ KNOWN = {
     "gated_delta_net": (MATRICES, MATRICES),
     "mamba2": (MATRICES, MATRICES),
     "s4d": (8 * 2 * 4, 8 * 2 * 4),  # per channel dim / 2 complex numbers
-    "rwkv7": (MATRICES + 8, MATRICES + 8),  # and the token before
+    # Its group norm takes the mean of a head's 4 channels away, and with it a column; and the token before is kept.
+    "rwkv7": (2 * 4 * 3 + 8, 2 * 4 * 3 + 8),
     "hyena": (ALL, ALL),
     "ngram_heads": (ALL, ALL),
     "mlp_mixer": (ALL, ALL),
