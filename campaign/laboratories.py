@@ -46,7 +46,10 @@ def open_laboratory(
     audit: AuditStrength = AUDIT,
     seeds_at_once: SeedsAtOnce = "auto",
 ) -> AnyLaboratory:
-    """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks."""
+    """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks.
+
+    Long trainings are kept among the memory's artifacts until they are over.
+    """
     return laboratory_for(
         sandbox,
         task,
@@ -56,4 +59,5 @@ def open_laboratory(
         limits=limits,
         audit=audit,
         seeds_at_once=seeds_at_once,
+        shelf=memory.artifacts,
     )

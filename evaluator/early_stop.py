@@ -51,21 +51,24 @@ class LearningCurve:
 
 
 class Follower:
-    """Hears what one training of `steps` steps tells of itself, and says when it is hopeless beside those `known`."""
+    """Hears what one training of `steps` steps tells of itself, and says when it is hopeless beside those `known`.
 
-    def __init__(self, known: Iterable[Trial], steps: int) -> None:
+    `points` are those of its curve that an earlier session heard.
+    """
+
+    def __init__(self, known: Iterable[Trial], steps: int, points: Points = ()) -> None:
         done = [trial for trial in known if trial.status is TrialStatus.DONE and trial.loss_nats is not None]
         ranked = sorted(done, key=lambda trial: trial.loss_nats or 0.0)
         self._known = [LearningCurve(trial.curve, trial.steps) for trial in ranked]
         self._steps = steps
-        self.points: list[tuple[int, float]] = []
+        self.points = list(points)
         self.verdict = ""
 
     def hear(self, progress: Progress) -> str:
         """Take in where the training stands; return why it is to be ended, "" as long as it may go on."""
         if progress.point and len(self._known) >= TRAININGS_MIN:
-            if self.points and progress.step <= self.points[-1][0]:  # its process was lost, and it began again
-                self.points.clear()
+            while self.points and progress.step <= self.points[-1][0]:  # its process was lost, and it began again
+                self.points.pop()
             self.points.append((progress.step, progress.loss))
             self.verdict = hopeless(LearningCurve(tuple(self.points), self._steps), self._known)
         return self.verdict

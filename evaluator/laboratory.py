@@ -30,6 +30,7 @@ import numpy as np
 
 from netwright.errors import DataError
 from netwright.evaluator.calibration import CALIBRATE_ENTRY, Calibration, KnownShares, ShareStore
+from netwright.evaluator.checkpoints import CHECKPOINT_SECONDS
 from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.joined_jobs import AT_ONCE_MAX, TRAIN_SEEDS_ENTRY, Part, join, parts
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
@@ -56,9 +57,10 @@ from netwright.evaluator.trial import (
 )
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.job import ExitCause, Job, JobResult
-from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Share, Split, TaskSpec, Trial
+from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Share, Split, TaskSpec, Trial, TrialStatus
 
 if TYPE_CHECKING:
+    from netwright.evaluator.checkpoints import Shelf
     from netwright.evaluator.tasks.base import Batch, Task
     from netwright.measures import Measures
     from netwright.sandbox.job import SharedInput
@@ -94,13 +96,18 @@ class Laboratory:
         audit: AuditStrength = AUDIT,
         seeds_at_once: SeedsAtOnce = "auto",
         shares: ShareStore | None = None,
+        shelf: Shelf | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         """`seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly.
 
         `shares` remembers what candidates train on where budgets are not equal in tokens; default: while this lives.
+        On the `shelf` a long training is kept every `checkpoint_seconds`, until the trial is over: one that was
+        interrupted goes on there.
         """
         self.task, self.device, self.limits, self.audit = task, device, limits, audit
         self.spec = task.spec
+        self._shelf, self._checkpoint_seconds = shelf, checkpoint_seconds
         self._at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
         self._sandbox, self._key = sandbox, key
         self._lock = threading.Lock()
@@ -192,6 +199,8 @@ class Laboratory:
         except TrialEnded as ended:
             run.facts |= {"status": ended.status, "reason": ended.reason, "last_output": ended.last_output}
         trial = run.trial()
+        if run.checkpoints is not None and trial.status is not TrialStatus.INTERRUPTED:
+            run.checkpoints.drop()
         _log.info(
             "trial finished candidate=%s rung=%d seed=%d status=%s wall_seconds=%.2f",
             candidate.id[:12],
@@ -259,6 +268,8 @@ class Laboratory:
             rows=self.held_out(split),
             asked=self._generator(f"asked/{candidate.id}/{seed}/{rung}"),
             twins=self._generator(f"twins/{candidate.id}/{seed}/{rung}/{split}/{repeat}/{rate:g}"),
+            shelf=self._shelf,
+            checkpoint_seconds=self._checkpoint_seconds,
         )
         tokens = self.spec.rungs[rung].tokens
         return TrialRun(

@@ -113,7 +113,7 @@ def _persistent_buffers(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def pack_weights(network: nn.Module) -> bytes:
     """Return the network's parameters and persistent buffers as safetensors bytes."""
     parameters, buffers = persistent_state(network)
-    tensors = {name: _plain(tensor) for name, tensor in (parameters | buffers).items()}
+    tensors = {name: plain(tensor) for name, tensor in (parameters | buffers).items()}
     return save_safetensors(tensors, metadata={BUFFERS_KEY: json.dumps(sorted(buffers))})
 
 
@@ -151,7 +151,7 @@ def _fit_buffer(network: nn.Module, name: str, saved: Tensor, built: Tensor | No
         owner._buffers[leaf] = saved.to(built.dtype)
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def plain(tensor: Tensor) -> Tensor:
     """Return an own, contiguous, real CPU copy in a type that numpy knows; nothing is rounded."""
     value = tensor.detach().to("cpu")
     if value.is_complex():

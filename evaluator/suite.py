@@ -26,6 +26,8 @@ from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, GateReport, SeedsAtOnce, Share, Split, Trial, TrialStatus, Usage
 
 if TYPE_CHECKING:
+    from netwright.evaluator.checkpoints import Shelf
+    from netwright.evaluator.tasks import Task
     from netwright.measures import Measures
 
 ANCHOR_SEED = 0
@@ -227,11 +229,14 @@ def laboratory_for(
     limits: LaboratoryLimits = LIMITS,
     audit: AuditStrength = AUDIT,
     seeds_at_once: SeedsAtOnce = "auto",
+    shelf: Shelf | None = None,
 ) -> AnyLaboratory:
     """Return the laboratory of a task, or of a suite; `known` serves the tasks of a suite."""
 
     def single(task: Task) -> Laboratory:
-        return Laboratory(sandbox, task, key, limits=limits, audit=audit, seeds_at_once=seeds_at_once, shares=shares)
+        return Laboratory(
+            sandbox, task, key, limits=limits, audit=audit, seeds_at_once=seeds_at_once, shares=shares, shelf=shelf
+        )
 
     return SuiteLaboratory(task, list(map(single, task.tasks)), known) if isinstance(task, Suite) else single(task)
 

@@ -38,6 +38,35 @@ class Outcome:
     diverged_at: int | None
 
 
+class Curve:
+    """The training loss in evenly spread points, the first and the last step among them."""
+
+    def __init__(self, steps: int) -> None:
+        self.points: list[tuple[int, float]] = []
+        self.total, self.count = 0.0, 0  # of the losses since the last point
+        self._steps, self._every = steps, max(1, steps // CURVE_POINTS)
+
+    def add(self, step: int, loss: float) -> float | None:
+        """Take in the loss of step 0..steps-1; return the mean since the last point where this makes the next."""
+        self.total, self.count = self.total + loss, self.count + 1
+        if step % self._every and step != self._steps - 1:
+            return None
+        point = float(f"{self.total / self.count:.6g}")  # as many digits as the memory keeps
+        self.points.append((step + 1, point))
+        self.total, self.count = 0.0, 0
+        return point
+
+
+@dataclass
+class Standing:
+    """Where a training stands after `step` steps: with the generator of randomness, all that it takes to go on."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    curve: Curve
+    step: int = 0
+
+
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """Return the rate of step 0..steps-1: linear warm-up, then cosine or linear to a tenth, or constant."""
     warmup = round(recipe.warmup * steps)
@@ -78,43 +107,37 @@ def train(
     steps: int,
     device: str = "cpu",
     on_progress: Callable[[Progress], None],
+    go_on: Callable[[Standing], None] | None = None,
+    keep: Callable[[Standing], None] | None = None,
 ) -> Outcome:
-    """Train `network` in place for `steps` batches. Stops early where the loss or gradient is not finite."""
-    optimizer = make_optimizer(network, recipe)
+    """Train `network` in place for `steps` batches. Ends where the loss or gradient is not finite.
+
+    `go_on` puts the training where an earlier session left it, and `batches` then begin there. `keep` is called after
+    every step but the last, and may take down where the training stands.
+    """
     network.train()
     curve = Curve(steps)
+    now = Standing(network, make_optimizer(network, recipe), curve)
+    if go_on:
+        go_on(now)
+    first, optimizer = now.step, now.optimizer
     begun = told = time.perf_counter()
-    for step in range(steps):
+    for step in range(first, steps):
         rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss, finite = train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
-        point, now = curve.add(step, loss), time.perf_counter()
-        if point is not None or now - told > max(_PROGRESS_SECONDS, _PROGRESS_SHARE * (now - begun)):
-            told, known = now, loss if point is None else point
+        point, clock = curve.add(step, loss), time.perf_counter()
+        due = step == first or clock - told > max(_PROGRESS_SECONDS, _PROGRESS_SHARE * (clock - begun))
+        if due or point is not None:
+            told, known = clock, loss if point is None else point
             on_progress(Progress(step=step + 1, steps=steps, loss=known, point=point is not None))
+        now.step = step + 1
+        if keep and now.step < steps:
+            keep(now)
     return _outcome(steps, curve, begun, diverged_at=None)
-
-
-class Curve:
-    """The training loss in evenly spread points, the first and the last step among them."""
-
-    def __init__(self, steps: int) -> None:
-        self.points: list[tuple[int, float]] = []
-        self._steps, self._every = steps, max(1, steps // CURVE_POINTS)
-        self._sum, self._count = 0.0, 0
-
-    def add(self, step: int, loss: float) -> float | None:
-        """Take in the loss of step 0..steps-1; return the mean since the last point where this makes the next."""
-        self._sum, self._count = self._sum + loss, self._count + 1
-        if step % self._every and step != self._steps - 1:
-            return None
-        point = float(f"{self._sum / self._count:.6g}")  # as many digits as the memory keeps
-        self.points.append((step + 1, point))
-        self._sum, self._count = 0.0, 0
-        return point
 
 
 def _outcome(steps: int, curve: Curve, begun: float, *, diverged_at: int | None) -> Outcome:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from netwright.evaluator import budget, scoring
+from netwright.evaluator.checkpoints import Checkpoints, Shelf, bytes_max
 from netwright.evaluator.contract import recipe_of, scaled
 from netwright.evaluator.decoding import Decoder, decode, read_decoder
 from netwright.evaluator.early_stop import Follower
@@ -73,7 +74,8 @@ class Bench:
 
     `run` calls the sandbox, `data` is the training data as a job's input, `rows` are the held-out rows. `asked` and
     `twins` are randomness that no candidate can foresee: the order in which rows are asked, the same for every
-    repetition, and the second sheets, new for each. `audit` says how many of those there are.
+    repetition, and the second sheets, new for each. `audit` says how many of those there are. On the `shelf`, if there
+    is one, trainings are kept every `checkpoint_seconds`.
     """
 
     spec: TaskSpec
@@ -85,6 +87,8 @@ class Bench:
     rows: Batch
     asked: np.random.Generator
     twins: np.random.Generator
+    shelf: Shelf | None
+    checkpoint_seconds: float
 
 
 @dataclass
@@ -114,6 +118,7 @@ class TrialRun:
     scoring_seconds: float = 0.0
     weights: bytes = b""
     decoder: Decoder | None = None
+    checkpoints: Checkpoints | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -122,17 +127,21 @@ class TrialRun:
     def train(self, on_progress: Callable[[Progress], None] | None) -> JobResult:
         """Leave the weight file in `weights`, and the child's claims in the facts; return how its process ended."""
         recipe, tokens = recipe_in(self.candidate, self.spec, self.rate), self.tokens
-        follower = Follower(self.known, budget.step_count(self.spec, recipe, tokens=tokens))
+        steps = budget.step_count(self.spec, recipe, tokens=tokens)
+        checkpoints = self._checkpoints(steps)
+        follower = Follower(self.known, steps, checkpoints.kept.points)
 
         def listen(event: JsonDict) -> str:
             progress = parse_progress(event)
             if progress is None:
+                checkpoints.hear(event, follower.points)
                 return ""
             if on_progress is not None:
                 on_progress(progress)
             return follower.hear(progress)
 
-        self.training = result = self.part.result or self.bench.run(self.training_job(), listen)
+        with checkpoints:
+            self.training = result = self.part.result or self.bench.run(self.training_job(checkpoints), listen)
         if follower.verdict:
             self._stop_early(follower, recipe, tokens)
         reply = reply_of(result, TrainReply, "training")
@@ -142,7 +151,7 @@ class TrialRun:
             "tokens": budget.tokens_of(self.spec, recipe, reply.steps, tokens=tokens),
             "curve": reply.curve,
             "flops_per_token": reply.flops_per_token,
-            "telemetry": {"train_seconds": reply.train_seconds, **self.part.telemetry},
+            "telemetry": {"train_seconds": reply.train_seconds, **self.part.telemetry, **checkpoints.telemetry},
         }
         if reply.status != "done":
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
@@ -152,17 +161,39 @@ class TrialRun:
         self._check_weights()
         return result
 
-    def training_job(self) -> Job:
-        """Return the job that trains. Raises: TrialEnded where the candidate's recipe is none."""
-        return Job(
+    def training_job(self, checkpoints: Checkpoints | None = None) -> Job:
+        """Return the job that trains, or goes on where `checkpoints` says.
+
+        Raises: TrialEnded where the candidate's recipe is none.
+        """
+        # Who is given fewer tokens because they cost more needs the time of the rung for them.
+        tokens = max(self.tokens, self.spec.rungs[self.rung].tokens)
+        job = Job(
             entry=TRAIN_ENTRY,
             payload=self._payload()
             | {"recipe": dump(recipe_in(self.candidate, self.spec, self.rate)), "tokens": self.tokens},
             inputs=self.bench.data,
             outputs={"weights": scoring.weight_bytes_max(self.spec)},
-            # Who is given fewer tokens because they cost more needs the time of the rung for them.
-            limits=self.bench.limits.train(max(self.tokens, self.spec.rungs[self.rung].tokens)),
+            limits=self.bench.limits.train(tokens),
         )
+        if checkpoints is None:
+            return job
+        return checkpoints.of(replace(job, limits=self.bench.limits.train(round(tokens * checkpoints.left))))
+
+    def _checkpoints(self, steps: int) -> Checkpoints:
+        """Return what was kept of this trial's training, and a place for what will be."""
+        trial = {"candidate": self.candidate.id, "task": self.spec.id, "rung": self.rung, "seed": self.seed}
+        # The state of a training on a device, or of several at once, is more than is taken down.
+        whole = self.bench.device == "cpu" and self.part.result is None
+        self.checkpoints = Checkpoints(
+            self.bench.shelf if whole else None,
+            trial | {"split": self.split, "repeat": self.repeat, "rate": self.rate},
+            {"tokens": self.tokens},
+            steps=steps,
+            room=bytes_max(self.spec),
+            every=self.bench.checkpoint_seconds,
+        )
+        return self.checkpoints
 
     def score(self) -> None:
         """Ask fresh processes, audit their answers, and put loss and metrics into the facts."""
@@ -334,8 +365,9 @@ class TrialRun:
         if self.training is None:
             return Usage(tier=str(self.calibrations[-1][1].tier)) if self.calibrations else Usage()
         jobs = [self.training, *self.scorings.values()]
+        earlier = self.checkpoints.kept.wall_seconds if self.checkpoints else 0.0
         return Usage(
-            wall_seconds=self.training.wall_seconds + self.scoring_seconds,
+            wall_seconds=earlier + self.training.wall_seconds + self.scoring_seconds,
             cpu_seconds=sum(job.cpu_seconds for job in jobs),
             peak_memory_bytes=max(job.peak_memory_bytes for job in jobs),
             start_seconds=self.training.start_seconds,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ from netwright.evaluator import (
     probes,
     seeds_at_once,
     training,
+    training_state,
 )
 from netwright.evaluator.backbone import Network
 from netwright.evaluator.docstrings import forget_docstrings
@@ -67,6 +69,9 @@ def calibrate_candidate(job: ChildJob) -> JsonDict:
 
 def train_candidate(job: ChildJob) -> JsonDict:
     """Train and leave the weights in output `weights`. Payload: source, spec, recipe, tokens, seed, device.
+
+    Where `done` steps were done in an earlier session, input `checkpoint` is what it left. Every `keep_every` seconds
+    the training is laid out in output `checkpoint`, if there is one.
 
     Stages: compile, build, first step, training.
     """
@@ -189,14 +194,23 @@ def _train(job: ChildJob) -> JsonDict:
     payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
     device, seed, tokens = payload["device"], payload["seed"], payload["tokens"]
     rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
-    batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
+    done = payload.get("done", 0)
+    batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows, skip=done)
     audited = _audit_rows(job, spec, seed)
     factory = loading.load_factory(payload["source"], spec, job.stage)
     network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
     seed_all(seed)
     job.stage(FIRST_STEP)
     outcome = training.train(
-        network, batches, spec, recipe, steps=steps, device=device, on_progress=lambda progress: _report(job, progress)
+        network,
+        batches,
+        spec,
+        recipe,
+        steps=steps,
+        device=device,
+        on_progress=lambda progress: _report(job, progress, first=done + 1),
+        go_on=partial(training_state.unpack, data=bytes(job.inputs["checkpoint"]), step=done) if done else None,
+        keep=training_state.Keeper(job, payload["keep_every"]) if "checkpoint" in job.outputs else None,
     )
     return _reply(outcome, job.outputs["weights"], network, factory, spec, audited)
 
@@ -250,8 +264,8 @@ def _reply(
     return reply | _finish(room, network, factory, spec, audited)
 
 
-def _report(job: ChildJob, progress: Progress) -> None:
-    if progress.step == 1:
+def _report(job: ChildJob, progress: Progress, *, first: int = 1) -> None:
+    if progress.step == first:
         job.stage(TRAINING)
     job.emit(asdict(progress))
 

@@ -1,4 +1,4 @@
-"""Files beside the database: weights by content, candidates by name."""
+"""Files beside the database: weights by content, candidates by name, checkpoints for as long as a training runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netwright.types import Candidate
 
 
 class Artifacts:
-    """HOME/artifacts. A file is there whole or not at all, and never changes once it is there."""
+    """HOME/artifacts. A file is there whole or not at all, and, but for checkpoints, never changes once it is there."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "artifacts"
@@ -46,6 +46,24 @@ class Artifacts:
         if hashlib.sha256(data).hexdigest() != digest:
             raise StoreError(f"{path} is damaged (its SHA-256 is not its name): delete it and train again")
         return data
+
+    def put_checkpoint(self, name: str, data: bytes) -> None:
+        """Keep where a training stands, in the place of what was kept under that name."""
+        _write_whole(self._checkpoint_path(name), data)
+
+    def checkpoint(self, name: str) -> bytes | None:
+        """Read a checkpoint back, None if there is none."""
+        try:
+            return self._checkpoint_path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Delete a checkpoint, if there is one."""
+        self._checkpoint_path(name).unlink(missing_ok=True)
+
+    def _checkpoint_path(self, name: str) -> Path:
+        return self.folder / "checkpoints" / f"{name}.checkpoint"
 
     def put_candidate(self, campaign: str, candidate: Candidate) -> Path:
         """Write the candidate's file where people find it and return its path."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from netwright.sandbox import wire
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -58,18 +61,37 @@ class SharedInput:
     size: int
 
 
+class SharedOutput:
+    """Memory of `size` bytes that a job may write, and its owner may read while the job runs, until it is closed.
+
+    What is read is a copy. Nothing keeps the job from writing meanwhile.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.descriptor = wire.sealed_output(size)
+
+    def read(self, size: int) -> memoryview:
+        """Copy the first `size` bytes, or all if there are less."""
+        return wire.copy_out(self.descriptor, min(size, self.size))
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One call of `entry` ("package.module:function", one of the sandbox's entries) in a process of its own.
 
     `payload` is JSON of at most `PAYLOAD_BYTES`. `inputs` reach the child read-only. `outputs` maps names to
-    sizes in bytes: memory that the child may write but not resize, copied back only if the job ends well.
+    sizes in bytes: memory that the child may write but not resize, copied back only if the job ends well; or to
+    SharedOutput, which is not copied back.
     """
 
     entry: str
     payload: JsonDict = field(default_factory=dict)
     inputs: Mapping[str, bytes | SharedInput] = field(default_factory=dict)
-    outputs: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, int | SharedOutput] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
 

@@ -17,7 +17,7 @@ from netwright.sandbox import wire
 from netwright.sandbox.container import Container
 from netwright.sandbox.cores import Cores
 from netwright.sandbox.isolation import IsolationReport, Tier, demand
-from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput
+from netwright.sandbox.job import PAYLOAD_BYTES, ExitCause, Job, JobResult, Limits, SharedInput, SharedOutput
 from netwright.sandbox.pool import Pool
 from netwright.sandbox.spare import Child, ZygoteConfig
 from netwright.sandbox.watch import ChildLost, Ending, Watch, held_too_much
@@ -25,7 +25,7 @@ from netwright.sandbox.watch import ChildLost, Ending, Watch, held_too_much
 if TYPE_CHECKING:
     from netwright.types import JsonDict
 
-__all__ = ["ExitCause", "Job", "JobResult", "Limits", "Sandbox", "SharedInput"]
+__all__ = ["ExitCause", "Job", "JobResult", "Limits", "Sandbox", "SharedInput", "SharedOutput"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,11 +38,14 @@ class _Descriptors:
     def __init__(self, job: Job) -> None:
         self._own = contextlib.ExitStack()
         self.inputs = {name: self._input(value) for name, value in job.inputs.items()}
-        self.outputs = {name: self._keep(wire.sealed_output(size)) for name, size in job.outputs.items()}
-        self._sizes = dict(job.outputs)
+        self.outputs = {name: self._output(value) for name, value in job.outputs.items()}
+        self._own_sizes = {name: value for name, value in job.outputs.items() if isinstance(value, int)}
 
     def _input(self, value: bytes | SharedInput) -> int:
         return value.descriptor if isinstance(value, SharedInput) else self._keep(wire.sealed_input(value))
+
+    def _output(self, value: int | SharedOutput) -> int:
+        return value.descriptor if isinstance(value, SharedOutput) else self._keep(wire.sealed_output(value))
 
     def _keep(self, descriptor: int) -> int:
         self._own.callback(os.close, descriptor)
@@ -53,7 +56,7 @@ class _Descriptors:
         return [*self.inputs.values(), *self.outputs.values()]
 
     def copies(self) -> dict[str, memoryview]:
-        return {name: wire.copy_out(fd, self._sizes[name]) for name, fd in self.outputs.items()}
+        return {name: wire.copy_out(self.outputs[name], size) for name, size in self._own_sizes.items()}
 
     def close(self) -> None:
         self._own.close()
@@ -65,7 +68,7 @@ def _order(job: Job) -> JsonDict:
         "entry": job.entry,
         "payload": job.payload,
         "inputs": sizes,
-        "outputs": [[name, size] for name, size in job.outputs.items()],
+        "outputs": [[n, v.size if isinstance(v, SharedOutput) else v] for n, v in job.outputs.items()],
         "wall_seconds": job.limits.wall_seconds,
         "threads": job.limits.threads,
         "memory_bytes": job.limits.memory_bytes,
