@@ -224,6 +224,7 @@ print(trial.weights, trial.steps, bool(trial.telemetry.get("resumed")))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_process_that_was_killed_goes_on_with_the_training_it_had_begun(tmp_path):
     def start(home: str) -> subprocess.Popen[str]:
         code = CAMPAIGN.format(folder=str(Path(__file__).parent), home=str(tmp_path / home))
