@@ -27,7 +27,6 @@ from netwright.types import Candidate, GateReport, SeedsAtOnce, Share, Split, Tr
 
 if TYPE_CHECKING:
     from netwright.evaluator.checkpoints import Shelf
-    from netwright.evaluator.tasks import Task
     from netwright.measures import Measures
 
 ANCHOR_SEED = 0
