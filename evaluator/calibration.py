@@ -3,11 +3,12 @@
     not known yet:  one child: the reference ─▶ cost      one child: the candidate ─▶ cost      ─▶ share, kept
     trained:        CPU seconds of the training, seen from outside ─▶ did its tokens take what was claimed?
 
-Who is measured does the measuring. To claim to be slow costs a candidate tokens. To claim to be fast, or cheap by being
-cheap while it is counted, gains tokens whose training then takes longer than they may.
+Who is measured does the measuring. To claim to be slow costs a candidate tokens, and it has to burn the time that it
+claims. To claim to be fast, or cheap by being cheap while it is counted, gains tokens whose training then takes longer
+than they may.
 
-Not covered: operations that a candidate hides from the counter in its process, while it burns the time of those
-operations in the steps that are timed; 1/8 to 8 bounds what that gains.
+Not covered, under equal FLOPs: operations that a candidate hides from the counter in its process, while it burns the
+time of those operations in the steps that are timed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from netwright.evaluator import budget
 from netwright.evaluator.baselines import reference_for
 from netwright.evaluator.limits import LaboratoryLimits
-from netwright.evaluator.protocol import Cost, factor, seconds_max
+from netwright.evaluator.protocol import TIMED_STEPS, WARM_UP_STEPS, Cost, factor, seconds_max
 from netwright.evaluator.replies import CostReply
 from netwright.evaluator.trial import CLAIMED_STATUS, TrialEnded, dump, recipe_in, reply_of
 from netwright.sandbox.job import Job, JobResult, SharedInput
@@ -91,20 +93,21 @@ class Calibration:
             own = self._cost(candidate, self.spec, lambda job: run(job, "calibration"), "calibrating")
             return self.store.put_share(self._share(candidate, own, reference))
 
-    def hold_against(self, share: Share, training: JobResult, tokens: int, run: Run) -> None:
+    def hold_against(self, share: Share, training: JobResult, rung: int, run: Run) -> None:
         """End the trial of a training that took longer than its tokens may by what was measured.
 
         Where it seems so, the reference is measured once more: the machine may have more to do than it had then.
         """
-        spent = training.cpu_seconds if self.device == "cpu" else training.wall_seconds
+        spent = self._spent(training)
         reference = self._reference or self._weigh_reference(run)
-        if spent <= seconds_max(share, tokens, reference.seconds):
+        if spent <= seconds_max(share, self.spec, rung, reference.seconds):
             return
-        allowed = seconds_max(share, tokens, max(reference.seconds, self._weigh_reference(run).seconds))
+        slower = max(reference.seconds, self._weigh_reference(run).seconds)
+        allowed = seconds_max(share, self.spec, rung, slower)
         if spent > allowed:
             raise TrialEnded(
                 TrialStatus.TOO_MUCH_CPU,
-                f"the training on {tokens:,} tokens took {spent:.1f} s, at most {allowed:.1f} s are allowed: a token "
+                f"the training took {spent:.1f} s, at most {allowed:.1f} s are allowed for what it is paid: a token "
                 f"was measured to take {share.seconds:.2f} times what it takes of the reference, and a training has to "
                 "keep to that",
             )
@@ -128,13 +131,14 @@ class Calibration:
         return cost
 
     def _cost(self, candidate: Candidate, spec: TaskSpec, ask: Callable[[Job], JobResult], doing: str) -> Cost:
+        recipe, tokens = recipe_in(candidate, spec), spec.rungs[0].tokens
         job = Job(
             entry=CALIBRATE_ENTRY,
             payload={
                 "source": candidate.source,
                 "spec": dump(spec),
-                "recipe": dump(recipe_in(candidate, spec)),
-                "tokens": spec.rungs[0].tokens,
+                "recipe": dump(recipe),
+                "tokens": tokens,
                 "seed": SEED,
                 "device": self.device,
                 "count": spec.protocol == "flops",
@@ -146,4 +150,11 @@ class Calibration:
         reply = reply_of(result, CostReply, doing)
         if reply.status != "done":
             raise TrialEnded(CLAIMED_STATUS[reply.status], f"{reply.reason} (while {doing})", result.last_output)
-        return Cost(seconds=reply.seconds_per_token, operations=reply.operations_per_token)
+        # Whatever it says, its steps have not taken longer than the whole process.
+        steps = (WARM_UP_STEPS + TIMED_STEPS) * budget.batch_rows(spec, recipe, tokens=tokens) * spec.max_len
+        seconds = min(reply.seconds_per_token, self._spent(result) / steps)
+        return Cost(seconds=seconds, operations=reply.operations_per_token)
+
+    def _spent(self, result: JobResult) -> float:
+        """Return what a process took, seen from outside: CPU seconds, or on another device those of the clock."""
+        return result.cpu_seconds if self.device == "cpu" else result.wall_seconds

@@ -20,12 +20,10 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.forms import to_inputs
+from netwright.evaluator.protocol import TIMED_STEPS, WARM_UP_STEPS
 from netwright.evaluator.tasks.base import Batch
 from netwright.evaluator.training import batch_loss, make_optimizer, train_step
 from netwright.types import Recipe, TaskSpec
-
-WARM_UP_STEPS = 2
-TIMED_STEPS = 12
 
 
 def seconds_per_step(

@@ -318,7 +318,7 @@ class Laboratory:
         share = self._calibration.share(run.candidate, calibrate)
         run.tokens = tokens_for(self.spec, run.rung, share.factor)
         training = run.train(on_progress)
-        self._calibration.hold_against(share, training, run.tokens, calibrate)
+        self._calibration.hold_against(share, training, run.rung, calibrate)
 
     def held_out(self, split: Split) -> Batch:
         """Return the rows of the split, made once."""

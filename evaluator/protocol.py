@@ -20,6 +20,8 @@ from netwright.types import BudgetProtocol, Share, TaskSpec
 
 FACTOR_MAX = 8.0
 STEPS_PER_OCTAVE = 4
+WARM_UP_STEPS, TIMED_STEPS = 2, 12
+"""Steps of training by which seconds are found out."""
 OVERRUN = 1.5
 """How much longer than its own calibration a training may take, beyond what load does to the reference meanwhile."""
 BESIDE_SECONDS = 3.0
@@ -55,9 +57,17 @@ def tokens_for(spec: TaskSpec, rung: int, factor: float) -> int:
     return max(1, round(spec.rungs[rung].tokens * factor))
 
 
-def seconds_max(share: Share, tokens: int, reference_seconds: float) -> float:
-    """Return the most that a training on `tokens` may take where a token takes `reference_seconds` of the reference."""
-    return OVERRUN * share.seconds * reference_seconds * tokens + BESIDE_SECONDS
+def seconds_max(share: Share, spec: TaskSpec, rung: int, reference_seconds: float) -> float:
+    """Return the most that a training may take where a token takes `reference_seconds` of the reference.
+
+    It is what its own tokens take, and under equal time no more than the rung pays: who is slower than the lower bound
+    allows for, or claims to be, does not get the time for it.
+    """
+    tokens = share.seconds * tokens_for(spec, rung, share.factor)
+    if spec.protocol == "time":
+        rounding = 2.0 ** (0.5 / STEPS_PER_OCTAVE)
+        tokens = min(tokens, rounding * spec.rungs[rung].tokens)
+    return OVERRUN * tokens * reference_seconds + BESIDE_SECONDS
 
 
 def _ratio(above: float, below: float) -> float:

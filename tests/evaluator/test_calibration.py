@@ -140,6 +140,12 @@ def test_who_was_fast_only_while_being_calibrated_has_no_score(laboratory, monke
     assert purposes(result) == ["reference", "calibration", "reference", "train"]
 
 
+def test_nobody_is_believed_to_be_slower_than_its_process_was(laboratory):
+    forged = "\nfrom netwright.evaluator import effort\neffort.seconds_per_step = lambda *_: 1e6\n"
+
+    assert share(laboratory("flops"), model(end=forged)).seconds < 1e3
+
+
 def test_who_fails_while_being_calibrated_is_told_so(laboratory):
     result = laboratory("time").trial(model("raise ValueError('no')"), rung=0, seed=0)
 

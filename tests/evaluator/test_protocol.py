@@ -62,10 +62,21 @@ def test_a_factor_is_one_of_the_rungs_tokens():
     ]
 
 
-def test_a_training_may_take_half_as_long_again_as_its_calibration_says():
-    allowed = protocol.seconds_max(share(factor=2.0, seconds=0.5), 200_000, 1e-4)
+@pytest.mark.parametrize("name", ["flops", "time"])
+def test_a_training_may_take_half_as_long_again_as_its_calibration_says(name):
+    spec = load_task("recall", rung_tokens=[100_000], protocol=name).spec
+
+    allowed = protocol.seconds_max(share(factor=2.0, seconds=0.5), spec, 0, 1e-4)
 
     assert allowed == pytest.approx(1.5 * 0.5 * 1e-4 * 200_000 + protocol.BESIDE_SECONDS)
+
+
+def test_nobody_gets_more_time_than_the_rung_pays_by_being_slow():
+    spec = load_task("recall", rung_tokens=[100_000], protocol="time").spec
+
+    allowed = protocol.seconds_max(share(factor=0.125, seconds=100.0), spec, 0, 1e-4)
+
+    assert allowed < 1.5 * 1.1 * 1e-4 * 100_000 + protocol.BESIDE_SECONDS
 
 
 def test_results_of_different_protocols_never_compare_and_known_ids_stay():
