@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -98,11 +99,14 @@ def main() -> None:
     one = next(iter(found.values()))
     lengths = ", ".join(str(each.length) for each in one.inference)
     print(f"task {one.task_id}, lengths {lengths}, batch of {one.batch_rows}; {one.machine}")
+    print(
+        f"load of the machine {os.getloadavg()[1]:.1f}: seconds mean something below its number of cores, counts always"
+    )
     for row in [dict(zip(columns, columns, strict=True)), *rows]:
         print("  ".join(str(row[column]).ljust(widths[column]) for column in columns).rstrip())
     if options.csv:
         with options.csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
