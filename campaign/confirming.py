@@ -91,6 +91,18 @@ class Confirmation:
         """The designs that were to be confirmed."""
         return tuple(row for row in self.rows if row.role == "candidate")
 
+    @property
+    def at_the_edge(self) -> str:
+        """Who took the smallest or largest factor of the sweep, beyond which better ones may lie; "" if nobody did."""
+        edges = {min(self.factors), max(self.factors)} if len(self.factors) > 1 else set()
+        took = sum(row.rate in edges for row in self.rows)
+        return (
+            f"{took} of {len(self.rows)} took the smallest or largest learning rate of the sweep: a wider one "
+            "(--rates) may find better"
+            if took
+            else ""
+        )
+
     def sentence(self, winner: Confirmed) -> str:
         """What may be claimed of a winner, in one sentence."""
         duels = [duel for duel in self.duels if duel.winner_id == winner.candidate.id]

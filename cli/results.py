@@ -240,6 +240,8 @@ def print_confirmation(confirmation: Confirmation, *, json: bool) -> None:
             say(Text(f"{row.candidate.title}: lr x {factor:g} was out, {reason}", style="dim"))
         for failure in row.failures:
             say(Text(f"{row.candidate.title}: {failure}", style="red"))
+    if confirmation.at_the_edge:
+        say(Text(confirmation.at_the_edge, style="yellow"))
     for winner in confirmation.winners:
         out.print("")
         duels = [duel for duel in confirmation.duels if duel.winner_id == winner.candidate.id]

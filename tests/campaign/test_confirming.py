@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from netwright.campaign.confirming import FIRST_FRESH_SEED, Confirmation, confirm_candidates
+from netwright.campaign.locked import open_locked
 from netwright.config import CampaignConfig, ConfirmConfig
 from netwright.config_file import confirm_settings
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import CORE, baseline, rivals_of
 from netwright.evaluator.tasks import load_task
+from netwright.memory.records import Opening
 from netwright.memory.store import Memory
 from netwright.types import SWEEP_SEEDS, Candidate, Outcome, Scope, Split, Trial, TrialStatus, Usage
 
@@ -199,6 +201,7 @@ def test_everybody_is_scored_on_the_locked_split_at_the_best_factor_of_the_same_
     told = "each at its best of lr x 1, 4, 400 by the same sweep on the validation split, here x 4"
     assert told in said.sentence(winner)
     assert {row.rate for row in said.rows if row.role == "baseline"} == {1.0}
+    assert said.at_the_edge.startswith(f"{len(said.rows) - 1} of {len(said.rows)} took the smallest or largest")
     assert [look.rate for look in memory.openings(task_id) if look.candidate_id == design.id] == [4.0]
 
 
@@ -272,6 +275,19 @@ def test_asking_the_locked_split_for_more_is_told_from_the_first_look(confirm, m
     assert (first.opened, more.opened) == (1, 1)
     looks = [look.seeds for look in memory.openings(first.task_id) if look.candidate_id == remembered.id]
     assert looks == [(1000, 1001), (1000, 1001, 1002)]
+
+
+def test_a_look_at_a_suite_is_one_at_each_of_its_tasks(memory, remembered):
+    suite = load_task("suite")
+    memory.put_task(suite.spec)
+    look = Opening(task_id=suite.spec.id, rung=0, candidate_id=remembered.id, seeds=(1000,))
+
+    open_locked(memory, memory.campaign("small").id, suite, [look], print)
+
+    opened = [memory.openings(task.spec.id) for task in (suite, *suite.tasks)]
+    assert [[(each.candidate_id, each.seeds) for each in looks] for looks in opened] == [
+        [(remembered.id, (1000,))] for _ in (suite, *suite.tasks)
+    ]
 
 
 def test_what_it_will_cost_is_told_before_anything_is_trained(confirm, memory, remembered):
