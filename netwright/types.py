@@ -302,9 +302,9 @@ class Trial(Frozen):
     `loss_nats` is the mean over the scored tokens of the split and `loss_standard_error` its sampling error over
     rows; both are None unless `status` is done. `curve` holds (step, training loss in nats) pairs and, like
     `telemetry`, is the candidate's own claim: advisory, never part of a score. Not its claim are `seeds_at_once` there,
-    the seeds that shared its training process, and `trained_alone`, why one that was to share one did not. `repeat` is 0
-    for the trial itself and n for its n-th repetition from the same source and seed, which only shows whether the trial
-    can be repeated.
+    the seeds that shared its training process, and `trained_alone`, why one that was to share one did not. `repeat` is
+    0 for the trial itself and n for its n-th repetition from the same source and seed, which only shows whether the
+    trial can be repeated.
     `rate` is the factor on its recipe's learning rate: 1 wherever designs are ranked, others belong to confirmations.
     """
 
