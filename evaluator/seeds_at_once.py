@@ -94,7 +94,7 @@ def train_at_once(
 ) -> tuple[Outcome, ...]:
     """Train every network in place for `steps` batches of its own feed; return how each training ended.
 
-    A network whose loss or gradient is not finite ends there, the others go on. The seconds are those of all.
+    A network whose loss or gradient is not finite ends there, the others go on. The seconds are shared among all.
     `on_progress` hears the mean over networks at the points of their curves.
 
     Raises: RuntimeError and others where torch cannot run the architecture under vmap.
@@ -119,7 +119,7 @@ def train_at_once(
             mean = math.fsum(point for point in points if point is not None) / len(points)
             on_progress(Progress(step=step + 1, steps=steps, loss=mean))
     stack.unstack()
-    seconds = time.perf_counter() - begun
+    seconds = (time.perf_counter() - begun) / len(networks)
     return tuple(
         Outcome(steps=ends.get(place, steps), curve=tuple(curve.points), seconds=seconds, diverged_at=ends.get(place))
         for place, curve in enumerate(curves)
