@@ -172,7 +172,7 @@ def confirm_candidates(
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
-        contained = laid_over(config.sandbox, sandbox_flags)
+        contained, settings = laid_over(config.sandbox, sandbox_flags), confirm_settings(config.confirm, flags)
         task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
         if task.spec.id != row.task.id:
             raise ConfigError(
@@ -184,7 +184,6 @@ def confirm_candidates(
         baselines = baselines_for(task.spec, config.baselines)
         cast = _cast(memory, row, ids, baselines, say)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
-        settings = confirm_settings(config.confirm, flags)
         rounds = Rounds(memory, row, task, config, contained, settings, level, workers, on_progress)
         everybody = [candidate for candidate, _ in cast]
         winners = [candidate for candidate, role in cast if role == "candidate"]
