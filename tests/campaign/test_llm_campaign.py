@@ -127,6 +127,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("early_stop", [True, False])
 def test_a_hopeless_training_is_ended_and_remembered_as_a_failure_unless_told_otherwise(
     tmp_path: Path,
