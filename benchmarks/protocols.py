@@ -1,6 +1,6 @@
 """What do equal tokens, equal FLOPs and equal time give the core baselines, and how do they rank?
 
-    OMP_NUM_THREADS=1 python benchmarks/protocols.py --home FOLDER [--task bytes] [--rung 0] [--seeds 1]
+    OMP_NUM_THREADS=1 python benchmarks/protocols.py --home FOLDER [--task bytes] [--rung 0] [--seeds 1] [--workers 1]
 
 Trains them under each protocol through the sandbox, as `netwright baselines --protocol ...` does, with more patience
 than that has on a busy machine. CPU seconds are those of the training processes, seen from outside. What the memory in
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--task", default="bytes")
     parser.add_argument("--rung", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="trainings at once")
     options = parser.parse_args()
     print(f"{machine_name('cpu')}; {options.task}, rung {options.rung}, seeds 0 to {options.seeds - 1}")
     for protocol in PROTOCOLS:
@@ -56,7 +57,7 @@ def main() -> None:
             chosen="core",
             seeds=options.seeds,
             rung=options.rung,
-            workers=1,
+            workers=options.workers,
             on_progress=lambda done, jobs, title: None,
         )
         print(f"\n{PROTOCOL_NAMES[spec.protocol]} ({spec.id}); 1-minute load {os.getloadavg()[0]:.1f}")
