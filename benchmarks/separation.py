@@ -4,7 +4,8 @@
         [--csv benchmarks/results/separation-recall.csv]
 
 Trains every baseline in this process with the ordinary training loop (no sandbox: baselines are trusted) and
-scores it on the validation rows of a fixed key. CPU seconds are those of the training alone, on one thread.
+scores it on the validation rows of a fixed key. The interval is a 95% t interval of the mean over seeds; CPU seconds are
+those of the training alone, on one thread.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from netwright.evaluator.backbone import build_network
 from netwright.evaluator.baselines import MIXERS
 from netwright.evaluator.budget import batch_rows, step_count
+from netwright.evaluator.statistics import mean_interval
 from netwright.evaluator.tasks import Task, load_task, training_batches
 from netwright.evaluator.training import batch_loss, train
 from netwright.types import Split
@@ -50,7 +52,7 @@ def measure(task: Task, name: str, *, seed: int, rung: int) -> tuple[float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["recall", "bytes"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="two at least")
     parser.add_argument("--rung", type=int, default=0)
     parser.add_argument("--csv", type=Path, help="also write the figures there")
     options = parser.parse_args()
@@ -60,16 +62,33 @@ def main() -> None:
         for name in MIXERS:
             runs = [measure(task, name, seed=seed, rung=options.rung) for seed in range(options.seeds)]
             losses, seconds = zip(*runs, strict=True)
-            spread = statistics.stdev(losses) if len(losses) > 1 else float("nan")
-            mean, cpu_seconds = statistics.fmean(losses), statistics.fmean(seconds)
-            rows.append((task.spec.id, name, options.rung, len(losses), round(mean, 4), round(spread, 4), cpu_seconds))
-            print(f"{task.spec.id:16} {name:30} {mean:7.4f} nats  SD {spread:6.4f}  {cpu_seconds:5.1f} s", flush=True)
+            mean, interval = mean_interval(losses)
+            spread, cpu_seconds = statistics.stdev(losses), statistics.fmean(seconds)
+            figures = [round(value, 4) for value in (mean, interval.low, interval.high, spread)]
+            rows.append((task.spec.id, name, options.rung, len(losses), *figures, round(cpu_seconds, 1)))
+            print(
+                f"{task.spec.id:16} {name:30} {mean:7.4f} nats [{interval.low:7.4f}, {interval.high:7.4f}]  "
+                f"SD {spread:6.4f}  {cpu_seconds:5.1f} s",
+                flush=True,
+            )
     if options.csv:
         options.csv.parent.mkdir(parents=True, exist_ok=True)
         with options.csv.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(("task", "baseline", "rung", "seeds", "mean_nats", "seed_sd_nats", "cpu_seconds"))
-            writer.writerows((*row[:-1], round(row[-1], 1)) for row in rows)
+            writer.writerow(
+                (
+                    "task",
+                    "baseline",
+                    "rung",
+                    "seeds",
+                    "mean_nats",
+                    "low_nats",
+                    "high_nats",
+                    "seed_sd_nats",
+                    "cpu_seconds",
+                )
+            )
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":
