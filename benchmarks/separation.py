@@ -4,8 +4,8 @@
         [--csv benchmarks/results/separation-recall.csv]
 
 Trains every baseline in this process with the ordinary training loop (no sandbox: baselines are trusted) and
-scores it on the validation rows of a fixed key. The interval is a 95% t interval of the mean over seeds; CPU seconds are
-those of the training alone, on one thread.
+scores it on the validation rows of a fixed key. The interval is a 95% t interval of the mean over seeds; CPU seconds
+are those of the training alone, on one thread.
 """
 
 from __future__ import annotations
