@@ -138,16 +138,19 @@ class Figures:
         return score(losses, float(means[self._reference]), scale or spread_of(means[self._baselines]))
 
     def suite(self, members: Mapping[int, float]) -> tuple[Values, Values]:
-        """Return the scores (architectures, seeds) at both rungs of a suite of tasks (places) with scales in nats."""
+        """Return the losses (architectures, seeds) at both rungs of a suite of tasks (places) with scales in nats."""
         short, long = (
-            np.stack([self.scores(rung, task, scale) for task, scale in members.items()]).mean(0)
+            -np.stack([self.scores(rung, task, scale) for task, scale in members.items()]).mean(0)
             for rung in (SHORT, LONG)
         )
         return short, long
 
 
 def report(figures: Figures, names: Sequence[str]) -> None:
-    print(f"\n{'task':20}  n  {'rho (95%)':>20}  {'tau (95%)':>20}  between seeds  ceiling  seeds  core-s/architecture")
+    print(
+        f"\n{'task':20}  n  {'rho (95%)':>20}  {'tau (95%)':>20}  {'kept':10}  between seeds  ceiling  seeds  "
+        "core-s/architecture"
+    )
     for task, name in enumerate(names):
         found = agreement(figures.losses[SHORT, task], figures.losses[LONG, task])
         _tell(name, found, figures.cost(SHORT, task), figures.cost(LONG, task))
@@ -155,7 +158,7 @@ def report(figures: Figures, names: Sequence[str]) -> None:
     if whole:
         short, long = (np.stack([figures.scores(rung, task) for task in whole]) for rung in (SHORT, LONG))
         costs = [[figures.cost(rung, task) for task in whole] for rung in (SHORT, LONG)]
-        _tell(f"mixture of {len(whole)}", agreement(short.mean(0), long.mean(0)), sum(costs[SHORT]), sum(costs[LONG]))
+        _tell(f"mixture of {len(whole)}", agreement(-short.mean(0), -long.mean(0)), sum(costs[SHORT]), sum(costs[LONG]))
     for name, (_, members) in SUITES.items():
         scales = {names.index(each.name): each.scale_nats for each in members if each.name in names}
         if len(scales) == len(members) and set(scales) <= set(whole):
@@ -164,6 +167,7 @@ def report(figures: Figures, names: Sequence[str]) -> None:
     if left := [name for task, name in enumerate(names) if task not in whole]:
         print(f"not in the mixture, as not every architecture has both rungs or {REFERENCE} failed: {', '.join(left)}")
     print(
+        "kept: of the long rung's best third, the share in rung 0's best third, and in its best half\n"
         "between seeds: mean rho of two seeds at rung 0, long rung; ceiling: rho if the rungs differed by seeds alone"
     )
     print(f"a mixture ranks by the mean of tanh((loss of {REFERENCE} - loss) / SD between baselines) over its tasks")
@@ -182,7 +186,8 @@ def _tell(name: str, found: Agreement | None, short_seconds: float, long_seconds
     ceiling = "none" if found.ceiling is None else f"{found.ceiling:.2f}"
     share = "none" if found.share_of_seeds is None else f"{found.share_of_seeds:.0%}"
     print(
-        f"{name:20} {found.architectures:2}  {_interval(found.rho)}  {_interval(found.tau)}  {first}, {second}  "
+        f"{name:20} {found.architectures:2}  {_interval(found.rho)}  {_interval(found.tau)}  "
+        f"{found.kept[0]:4.0%}, {found.kept[1]:4.0%}  {first}, {second}  "
         f" {ceiling:>7}  {share:>5}  {short_seconds:7.1f}, {long_seconds:7.1f}"
     )
 

@@ -36,13 +36,16 @@ class Estimate:
 class Agreement:
     """How the short rung ranks architectures as the long one does, and how much of the rest is the noise of seeds.
 
-    `between_seeds` are the mean rho between two seeds at the short and the long rung, None with a single seed.
+    `kept` are the shares of the long rung's best third that are in the short rung's best third, and best half: what
+    successive halving by the short rung would keep of the best. `between_seeds` are the mean rho between two seeds at
+    the short and the long rung, None with a single seed.
     `ceiling` is the rho that two rungs would have which agree but for the seeds.
     """
 
     architectures: int
     rho: Estimate
     tau: Estimate
+    kept: tuple[float, float]
     between_seeds: tuple[float | None, float | None]
     ceiling: float | None
 
@@ -73,6 +76,13 @@ def kendall(x: Values, y: Values) -> float:
     """Return tau-b; 0 where either ranks nothing. Source: Kendall (1945), Biometrika 33:239."""
     a, b = stats.rankdata(x), stats.rankdata(y)
     return 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else float(stats.kendalltau(a, b).statistic)
+
+
+def kept(short: Values, long: Values, share: float) -> float:
+    """Return what part of the best third by `long` is in the best `share` by `short`; losses (A,), lower is better."""
+    best = np.argsort(long, kind="stable")[: max(1, round(len(long) / 3))]
+    chosen = np.argsort(short, kind="stable")[: max(1, round(len(short) * share))]
+    return len(set(best.tolist()) & set(chosen.tolist())) / len(best)
 
 
 def estimate(statistic: Callable[[Values, Values], float], x: Values, y: Values) -> Estimate:
@@ -140,7 +150,7 @@ def ceiling(short: Values, long: Values) -> float | None:
 
 
 def agreement(short: Values, long: Values) -> Agreement | None:
-    """Compare values (A, S) of both rungs, losses or scores; None where too few have been trained at both."""
+    """Compare losses (A, S) of both rungs; None where too few have been trained at both."""
     x, y = seed_mean(short), seed_mean(long)
     both = ~(np.isnan(x) | np.isnan(y))
     if both.sum() < FEWEST:
@@ -150,6 +160,7 @@ def agreement(short: Values, long: Values) -> Agreement | None:
         architectures=int(both.sum()),
         rho=estimate(spearman, x, y),
         tau=estimate(kendall, x, y),
+        kept=(kept(x, y, 1 / 3), kept(x, y, 1 / 2)),
         between_seeds=(between_seeds(short), between_seeds(long)),
         ceiling=ceiling(short, long),
     )
