@@ -48,8 +48,8 @@ class Member:
 RUNG_TOKENS = (160_000, 480_000, 1_600_000)
 SUITES: Mapping[str, tuple[str, tuple[Member, ...]]] = {
     "suite": (
-        "bytes, mqar-8 and s3 together, one score: prose, recall, state",
-        (Member("bytes", 0.15, RUNG_TOKENS), Member("mqar-8", 0.5, RUNG_TOKENS), Member("s3", 0.3, RUNG_TOKENS)),
+        "bytes and fuzzy-recall together, one score: neighbours in text, and what was said earlier",
+        (Member("bytes", 0.05, RUNG_TOKENS), Member("fuzzy-recall", 1.0, RUNG_TOKENS)),
     ),
 }
 """Suites that ship with netwright, by name: what they are, and their tasks."""
