@@ -109,10 +109,21 @@ def test_only_architectures_with_both_rungs_are_compared(statistics: ModuleType)
 
 def test_seeds_explain_a_share_of_what_is_missing(statistics: ModuleType) -> None:
     rho = statistics.Estimate(0.6, 0.4, 0.8)
-    found = statistics.Agreement(architectures=9, rho=rho, tau=rho, between_seeds=(0.8, 0.8), ceiling=0.8)
+    found = statistics.Agreement(
+        architectures=9, rho=rho, tau=rho, kept=(0.5, 1.0), between_seeds=(0.8, 0.8), ceiling=0.8
+    )
 
     assert found.share_of_seeds == pytest.approx(0.5)
     assert replace(found, ceiling=0.5).share_of_seeds == 1
+
+
+def test_kept_is_what_halving_by_the_short_rung_keeps_of_the_best_third(statistics: ModuleType) -> None:
+    long = array(1, 2, 3, 4, 5, 6)
+    turned = array(6, 1, 2, 3, 4, 5)
+
+    assert statistics.kept(long, long, 1 / 3) == 1.0
+    assert statistics.kept(turned, long, 1 / 3) == 0.5
+    assert statistics.kept(-long, long, 1 / 2) == 0.0
 
 
 def test_the_frontier_keeps_what_no_cheaper_mixture_equals(statistics: ModuleType) -> None:

@@ -12,11 +12,12 @@ import pytest
 from netwright.errors import ConfigError, DataError
 from netwright.evaluator.tasks import TASKS, UNSCORED, load_task, training_batches
 from netwright.evaluator.tasks.base import keyed_generator
+from netwright.evaluator.tasks.suite import SUITES
 from netwright.types import Split
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
 WIDTH = 129
-SEQUENCES = [name for name in TASKS if name != "tokens" and load_task(name).spec.inputs == "tokens"]
+SEQUENCES = [name for name in TASKS if name not in ("tokens", *SUITES) and load_task(name).spec.inputs == "tokens"]
 
 
 def prose(seed, size_bytes):
