@@ -163,7 +163,7 @@ def report(figures: Figures, names: Sequence[str]) -> None:
         scales = {names.index(each.name): each.scale_nats for each in members if each.name in names}
         if len(scales) == len(members) and set(scales) <= set(whole):
             costs_of = [sum(figures.cost(rung, task) for task in scales) for rung in (SHORT, LONG)]
-            _tell(f"{name}, as it ships", agreement(*figures.suite(scales)), *costs_of)
+            _tell(f"{name} (scales of)", agreement(*figures.suite(scales)), *costs_of)
     if left := [name for task, name in enumerate(names) if task not in whole]:
         print(f"not in the mixture, as not every architecture has both rungs or {REFERENCE} failed: {', '.join(left)}")
     print(

@@ -45,7 +45,7 @@ class Member:
     rung_tokens: tuple[int, ...] = ()
 
 
-RUNG_TOKENS = (160_000, 480_000, 1_600_000)
+RUNG_TOKENS = (240_000, 720_000, 2_400_000)
 SUITES: Mapping[str, tuple[str, tuple[Member, ...]]] = {
     "suite": (
         "bytes and fuzzy-recall together, one score: neighbours in text, and what was said earlier",
