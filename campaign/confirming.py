@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.campaign.locked import Say, earlier_looks, open_locked, opened_designs
-from netwright.campaign.opening import exclusive
+from netwright.campaign.opening import exclusive, task_of
 from netwright.campaign.rounds import Cost, Rounds, of
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated
 from netwright.config import CampaignConfig
@@ -29,7 +29,6 @@ from netwright.evaluator.rates import ChosenRate
 from netwright.evaluator.repetition import ELSEWHERE_NATS, Repetition, repetitions
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import mean_interval
-from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, Experiment
 from netwright.memory.store import Memory
 from netwright.types import Candidate, Interval, Outcome, Trial, TrialStatus
@@ -173,7 +172,7 @@ def confirm_candidates(
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
         contained, settings = laid_over(config.sandbox, sandbox_flags), confirm_settings(config.confirm, flags)
-        task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
+        task = task_of(config)
         if task.spec.id != row.task.id:
             raise ConfigError(
                 f"the data of task {config.task!r} changed since campaign {row.name!r} ({row.task.id}, now "

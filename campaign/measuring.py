@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.campaign.laboratories import open_laboratory
-from netwright.campaign.opening import open_sandbox
+from netwright.campaign.opening import open_sandbox, task_of
 from netwright.campaign.single import read_candidate
 from netwright.config import CampaignConfig, SandboxConfig
 from netwright.config_file import laid_over
@@ -92,12 +92,7 @@ def _place(
         return _Place(task, laid_over(SandboxConfig(), flags), None)
     row = memory.campaign(campaign_name)
     config = CampaignConfig.model_validate(row.config)
-    task = load_task(
-        config.task,
-        data=config.data if data is None else data,
-        rung_tokens=config.rung_tokens,
-        protocol=config.protocol,
-    )
+    task = task_of(config, data)
     if task.spec.id != row.task.id:
         raise ConfigError(
             f"campaign {row.name!r} is on {row.task.id}, and its data make {task.spec.id} now: restore them, or name a "

@@ -15,7 +15,7 @@ from netwright.config import CampaignConfig, LlmConfig, SandboxConfig
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.laboratory import Laboratory
-from netwright.evaluator.tasks import AnyTask
+from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
 from netwright.sandbox.container import Container
@@ -99,6 +99,14 @@ def _locked(handle: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def task_of(config: CampaignConfig, data: Path | None = None) -> AnyTask:
+    """The task or suite that a campaign is on, with its budgets; `data` is where its data lies now, if elsewhere.
+
+    Raises: ConfigError, DataError as `load_task` does.
+    """
+    return load_task(config.task, data=data or config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
 
 
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:

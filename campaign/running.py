@@ -21,6 +21,7 @@ from netwright.campaign.opening import (
     make_agents,
     open_board,
     open_sandbox,
+    task_of,
 )
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.slots import Interrupted, Slots
@@ -28,7 +29,6 @@ from netwright.config import CampaignConfig
 from netwright.errors import NetwrightError
 from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.suite import AnyLaboratory
-from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
 from netwright.search.policy import Policy, make_policy
@@ -44,7 +44,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
+    task = task_of(config)
     check_planner(config, task.spec)
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)

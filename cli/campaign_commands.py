@@ -114,13 +114,12 @@ def _run(home: Path, config: CampaignConfig, json: bool) -> int:
 
 
 def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
-    from netwright.campaign.opening import check_planner
+    from netwright.campaign.opening import check_planner, task_of
     from netwright.cli.results import plan_of, print_plan
-    from netwright.evaluator.tasks import load_task
     from netwright.search.policy import make_policy
 
     make_policy(config.search.policy, seed=config.seed, rungs=1)
-    task = load_task(config.task, data=config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
+    task = task_of(config)
     check_planner(config, task.spec)
     config.sandbox.limits_for(task.spec.rungs[0].tokens)
     print_plan(plan_of(home, config, task), json=json)

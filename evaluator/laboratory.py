@@ -232,8 +232,10 @@ class Laboratory:
         size = AT_ONCE_MAX if self.trains_at_once(candidate, split, repeat) else 1
         for first in range(0, len(seeds), size):
             group = seeds[first : first + size]
-            runs = [self._run(candidate, rung, seed, split, repeat, rate, cancel) for seed in group]
-            trained = _trained_at_once(runs, on_progress) if len(runs) > 1 else {}
+            trained: Mapping[int, Part] = {}
+            if len(group) > 1:
+                runs = [self._run(candidate, rung, seed, split, repeat, rate, cancel) for seed in group]
+                trained = _trained_at_once(runs, on_progress)
             for seed in group:
                 yield self.trial(
                     candidate,
