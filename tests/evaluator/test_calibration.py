@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,6 @@ class Model(torch.nn.Module):
 BURN = "sum(i * i for i in range(300_000))"
 """Some 15 ms of Python."""
 PRODUCTS = "x = x + sum(x @ torch.eye(16) for _ in range(200)) * 0"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(
-        slots=1, entries=Laboratory.ENTRIES, warm_zygote=Laboratory.WARM_ZYGOTE, warm_child=Laboratory.WARM_CHILD
-    ) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

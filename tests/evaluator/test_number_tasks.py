@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
@@ -35,17 +34,6 @@ class Model(torch.nn.Module):
         return {answer}
 '''
 KEY = bytes(32)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(
-        slots=1,
-        entries=Laboratory.ENTRIES,
-        warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
-    ) as sandbox:
-        yield sandbox
 
 
 def laboratory(sandbox: Sandbox, name: str, rows: int) -> Laboratory:

@@ -13,7 +13,6 @@ from netwright.campaign.laboratories import TrialsInMemory
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baseline
 from netwright.evaluator.composite import suite_error, suite_loss, task_score
-from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.suite import SuiteLaboratory, laboratory_for
 from netwright.evaluator.tasks import Member, Suite, Task, load_suite, load_task
 from netwright.evaluator.tasks.suite import suite_of
@@ -55,17 +54,6 @@ def small(name: str) -> Task:
 @pytest.fixture(scope="module")
 def suite() -> Suite:
     return suite_of("pair", "two small tasks", [small("recall"), small("s3")], [0.5, 0.3])
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(
-        slots=1,
-        entries=Laboratory.ENTRIES,
-        warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
-    ) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
@@ -49,17 +48,6 @@ def task() -> Task:
         "test_rows": 32,
     }
     return dataclasses.replace(recall, spec=recall.spec.model_copy(update=changes))  # type: ignore[type-var]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(
-        slots=1,
-        entries=Laboratory.ENTRIES,
-        warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
-    ) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")
