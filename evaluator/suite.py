@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict, Unpack
 
 from netwright.evaluator.baselines import baseline
 from netwright.evaluator.calibration import ShareStore
@@ -41,6 +41,17 @@ class TrialKey(NamedTuple):
     split: Split = Split.VALIDATION
     repeat: int = 0
     rate: float = 1.0
+
+
+class TrialOptions(TypedDict, total=False):
+    """What may be said of a trial beyond candidate, rung and seed; see `Laboratory.trial`."""
+
+    split: Split
+    on_progress: Callable[[Progress], None] | None
+    repeat: int
+    rate: float
+    cancel: threading.Event | None
+    store_weights: Callable[[bytes], str] | None
 
 
 class KnownTrials(Protocol):
@@ -125,26 +136,11 @@ class SuiteLaboratory:
         *,
         rung: int,
         seeds: Sequence[int],
-        split: Split = Split.VALIDATION,
-        on_progress: Callable[[Progress], None] | None = None,
-        repeat: int = 0,
-        rate: float = 1.0,
-        cancel: threading.Event | None = None,
-        store_weights: Callable[[bytes], str] | None = None,
+        **options: Unpack[TrialOptions],
     ) -> Iterator[Trial]:
         """Yield the trial of each seed as it ends."""
         for seed in seeds:
-            yield self.trial(
-                candidate,
-                rung=rung,
-                seed=seed,
-                split=split,
-                on_progress=on_progress,
-                repeat=repeat,
-                rate=rate,
-                cancel=cancel,
-                store_weights=store_weights,
-            )
+            yield self.trial(candidate, rung=rung, seed=seed, **options)
 
     def measure(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Measures:
         """Measure the candidate in the network of the first task, for the suite; see `Laboratory.measure`."""
