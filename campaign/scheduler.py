@@ -21,7 +21,7 @@ from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.slots import Interrupted, Slots
-from netwright.errors import ProviderError, SandboxError, StoreError
+from netwright.errors import ProviderError, SandboxError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.statistics import noise_floor, score_of
 from netwright.memory.records import Campaign, ExperimentRecord
@@ -141,24 +141,19 @@ class Scheduler:
             action = logged.action
             while self._inbox.told < action.told and (earlier := self._inbox.take()):
                 self._tell(earlier)
-            self._replay_choice(action)
+            self._resume_choice(action)
             self._asked = action.index + 1
             self._expanding += action.kind == "expand"
             if action.index not in done:
                 self._start(action)
 
-    def _replay_choice(self, action: Action) -> None:
+    def _resume_choice(self, action: Action) -> None:
         if action.closing:
             self._closing.add(action.parents[0])
             self._round = (action.parents[0] < 0, action.told)
             return
         self._round = None
-        chosen = self._parts.policy.ask(action.index).model_copy(update={"told": action.told})
-        if chosen != action:
-            raise StoreError(
-                f"campaign {self._parts.row.name!r} cannot be continued: its search chose {chosen} where the log has "
-                f"{action}; it was begun by another version of netwright: start a new one with --name"
-            )
+        self._parts.policy.resume(action)
 
     def _know_designs(self, record: ExperimentRecord) -> None:
         ids = [attempt.candidate_id for attempt in record.attempts]

@@ -393,7 +393,8 @@ class Action(Frozen):
     `expand` makes a new candidate from `parents`; `promote` trains node
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
     -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
-    that the choice can be replayed; `closing` marks the promotions that end a campaign.
+    that the choice can be replayed; `draw` is which of the planner's sketches for this action was chosen; `closing`
+    marks the promotions that end a campaign.
     """
 
     index: int
@@ -402,7 +403,21 @@ class Action(Frozen):
     parents: tuple[int, ...] = ()
     rung: int = 0
     told: int = 0
+    draw: int = 0
     closing: bool = False
+
+
+class Structure(Frozen):
+    """What a design is made of, read from its source without running it: what a model predicts its score from.
+
+    `choices` are decisions by place (`even.body.kind` is `attention`), empty where a design was not made by decisions;
+    `counts` say how often an operation, a run of operations or a neighbourhood in its graph occurs (never 0 or less);
+    `numbers` are quantities such as depth, log10 of the parameters or of the learning rate.
+    """
+
+    choices: dict[str, str] = {}
+    counts: dict[str, float] = {}
+    numbers: dict[str, float] = {}
 
 
 class Remembered(Frozen):
@@ -419,7 +434,7 @@ class Context(Frozen):
     """What a planner is told: the task, the operator, the parents, and what was learned so far.
 
     `seed` is the only source of randomness a planner may use. `attempt` counts from 0 and changes when an earlier
-    proposal for the same action was a duplicate.
+    proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action.
     """
 
     task: TaskSpec
@@ -431,6 +446,7 @@ class Context(Frozen):
     lessons: tuple[str, ...] = ()
     seed: int
     attempt: int = 0
+    draw: int = 0
     action: int = 0
     mixer_parameters: int | None = None
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from netwright.search.policy import NodeStatistics, Observation
+from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.random_search import statistics_of
 from netwright.search.tree_state import TreeState
-from netwright.types import Action, Operator
+from netwright.types import Action, Operator, Structure
 
 _VARIATION = {Operator.REFINE: 0.7, Operator.COMBINE: 0.2, Operator.SIMPLIFY: 0.1}
 
@@ -32,10 +32,13 @@ class EvolutionPolicy:
         self._population = population
         self._sample = sample
 
-    def ask(self, index: int) -> Action:
+    def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action = self._rule.choose(self._state, index) or self._expand(index)
         self._state.record_ask(action)
         return action
+
+    def resume(self, action: Action, structure: Structure | None = None) -> None:
+        self._state.record_ask(action)
 
     def tell(self, observation: Observation) -> None:
         self._state.record_tell(observation)

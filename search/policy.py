@@ -1,8 +1,11 @@
 """The one small interface between a campaign and whatever chooses the next design.
 
-    action = policy.ask(index)           # several asks may be unanswered at once
+    action = policy.ask(index, sketch)   # several asks may be unanswered at once
     ... somebody proposes, trains, scores ...
-    policy.tell(Observation(action=action, node=..., value=-loss_nats, standard_error=..., rung=...))
+    policy.tell(Observation(action=action, node=..., value=-loss_nats, standard_error=..., rung=..., structure=...))
+
+`sketch(action, count)` shows what designs an action could become, before any is trained: a policy with a model of
+scores looks at many and picks one (`Action.draw`). A planner that cannot sketch, such as an LLM, shows none.
 
 Node ids: an expand action's index names the node it makes; baselines are -1, -2, ..., children of an
 invisible root; a promote action makes no node, its observation belongs to `parents[0]` at the action's rung.
@@ -11,12 +14,29 @@ invisible root; a promote action makes no node, its observation belongs to `pare
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from netwright.errors import ConfigError
-from netwright.types import Action
+from netwright.types import Action, Structure
+
+
+class Sketch(NamedTuple):
+    """One design that an action could become, new to the campaign. `draw` names it among the action's sketches."""
+
+    draw: int
+    structure: Structure
+
+
+Sketcher = Callable[[Action, int], Sequence[Sketch]]
+"""At most so many sketches of what an action could become; the same for the same action, fewer or none if there are no
+more, or the planner cannot tell before it has written the whole design."""
+
+
+def no_sketches(action: Action, count: int) -> Sequence[Sketch]:
+    """The sketcher of a planner that cannot sketch."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +44,8 @@ class Observation:
     """What came of an action (or of a baseline, where `action` is None).
 
     `value` is higher-better (minus the loss in nats), None where there is no result: a failed gate, a crash,
-    a duplicate. `repairable` is False where a failure leaves nothing to mend, as for a duplicate.
+    a duplicate. `repairable` is False where a failure leaves nothing to mend, as for a duplicate. `structure` is that
+    of the design which was trained, None where it is not known.
 
     Raises:
         ValueError: a value or standard error that is not finite, or a negative standard error or rung.
@@ -36,6 +57,7 @@ class Observation:
     standard_error: float = 0.0
     rung: int = 0
     repairable: bool = True
+    structure: Structure | None = None
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
@@ -59,10 +81,14 @@ class NodeStatistics:
 
 
 class Policy(Protocol):
-    """Chooses actions. The same interleaving of asks and tells always rebuilds exactly the same state."""
+    """Chooses actions. The same interleaving of asks (or resumed actions) and tells rebuilds exactly the same state."""
 
-    def ask(self, index: int) -> Action:
+    def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         """Return action number `index` (each index once). Randomness comes from (seed, index) alone."""
+        ...
+
+    def resume(self, action: Action, structure: Structure | None = None) -> None:
+        """Note as in flight an action that an earlier run of this search asked for; `structure` of its sketch."""
         ...
 
     def tell(self, observation: Observation) -> None:

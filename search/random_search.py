@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netwright.search.policy import NodeStatistics, Observation
+from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.tree_state import TreeState
-from netwright.types import Action, Operator
+from netwright.types import Action, Operator, Structure
 
 
 class RandomPolicy:
@@ -21,12 +21,15 @@ class RandomPolicy:
         self._state = TreeState(rungs)
         self._rule = PromotionRule(share=promotions)
 
-    def ask(self, index: int) -> Action:
+    def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action = self._rule.choose(self._state, index)
         if action is None:
             action = Action(index=index, kind="expand", operator=Operator.DRAFT)
         self._state.record_ask(action)
         return action
+
+    def resume(self, action: Action, structure: Structure | None = None) -> None:
+        self._state.record_ask(action)
 
     def tell(self, observation: Observation) -> None:
         self._state.record_tell(observation)

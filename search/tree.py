@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.search.operators import OperatorBandit, improvement
-from netwright.search.policy import NodeStatistics, Observation
+from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.standings import Floats
 from netwright.search.tree_state import Node, Subtrees, TreeState
-from netwright.types import Action, Operator
+from netwright.types import Action, Operator, Structure
 
 Bools = NDArray[np.bool_]
 
@@ -53,10 +53,13 @@ class TreePolicy:
         self._rule = PromotionRule(share=promotions)
         self._bandit = OperatorBandit()
 
-    def ask(self, index: int) -> Action:
+    def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action = self._rule.choose(self._state, index) or self._expand(index)
         self._state.record_ask(action)
         return action
+
+    def resume(self, action: Action, structure: Structure | None = None) -> None:
+        self._state.record_ask(action)
 
     def tell(self, observation: Observation) -> None:
         self._state.check(observation)
