@@ -5,13 +5,13 @@ Each role has real implementations that need no LLM; the campaign knows these pr
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
 
 
 class Planner(Protocol):
-    """Turns a context into a proposal. All randomness comes from `context.seed` and `context.attempt`."""
+    """Turns a context into a proposal. All randomness comes from the context's `seed`, `attempt` and `draw`."""
 
     name: str
 
@@ -30,6 +30,26 @@ class Planner(Protocol):
         Raises:
             ProviderError: no answer could be had.
         """
+        ...
+
+
+class Sketch(Protocol):
+    """A design decided on but not yet written; `genotype` is its key and its decisions as JSON."""
+
+    @property
+    def genotype(self) -> str: ...
+
+    def proposal(self) -> Proposal:
+        """Write it out."""
+        ...
+
+
+@runtime_checkable
+class SketchingPlanner(Planner, Protocol):
+    """A planner that can say at once, and at next to no cost, what it would propose."""
+
+    def sketch(self, context: Context) -> Sketch:
+        """Decide what `propose` would write for the same context."""
         ...
 
 

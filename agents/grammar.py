@@ -1,13 +1,14 @@
 """Sampling sentences of the grammar: one production after the other, each with its own probabilities.
 
-The probabilities are data, so that they can be learned. The defaults favour what short trainings reward (decays
-read from the data, the delta rule, short convolutions, attention beside something cheaper) and leave nothing out.
+The probabilities are data, and preferences learned from results multiply them. The defaults favour what short
+trainings reward (decays read from the data, the delta rule, short convolutions, attention beside something cheaper)
+and leave nothing out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,8 +39,10 @@ from netwright.agents.genotype import (
     ShortFilter,
     with_genes,
 )
+from netwright.agents.sites import pick, weighted
 from netwright.agents.size import parameters, relative_cost
-from netwright.types import Scope
+from netwright.choices import decisions, option, role
+from netwright.types import Frozen, Scope
 
 Productions = Mapping[str, Mapping[Any, float]]
 
@@ -76,7 +79,7 @@ PRODUCTIONS: Productions = {
     },
     "hebbian.normaliser": {False: 0.5, True: 0.5},
     "hebbian.decay": {"none": 0.15, "fixed": 0.2, "head": 0.35, "channel": 0.3},
-    "hebbian.rotary": {False: 0.7, True: 0.3},
+    "hebbian.position": {"none": 0.7, "rotary": 0.3},
     "memory.qk_norm": {"none": 0.5, "l2": 0.25, "rms": 0.25},
     "memory.norm": {"rms": 0.75, "none": 0.25},
     "horizon": {8: 0.15, 32: 0.35, 128: 0.35, 512: 0.15},
@@ -112,17 +115,64 @@ class Allowance:
         return self.size(genotype) <= self.parameters and relative_cost(genotype) <= self.cost
 
 
+# The decision that an option stands for, where it is not the option itself at the place of the choice.
+_DECIDES: Mapping[str, Mapping[Any, tuple[str, Any]]] = {
+    "alternate": {False: ("", None)},
+    "body": {"parallel": (".kind", "parallel")},
+    "local": {
+        "none": ("", None),
+        "shift": (".kind", "shift"),
+        "input": (".place", "input"),
+        "projected": (".place", "projected"),
+    },
+    "gate": {"none": ("", None), "silu": (".activation", "silu"), "sigmoid": (".activation", "sigmoid")},
+    **dict.fromkeys(
+        ("delta.decay", "hebbian.decay"),
+        {"none": ("", None), "fixed": (".kind", "fixed"), "head": (".per", "head"), "channel": (".per", "channel")},
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Grammar:
-    """The typed grammar with its production probabilities; every sample is legal by construction."""
+    """The typed grammar with its production probabilities; every sample is legal by construction.
+
+    `preferences` are factors on the probabilities, by place and option as `netwright.choices` writes them. A place may
+    be named in full (`odd.body.rule.kind`) or by what it decides wherever it stands (`rule.kind`).
+    """
 
     productions: Productions = field(default_factory=lambda: PRODUCTIONS)
+    preferences: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def choose(self, rng: np.random.Generator, production: str) -> Any:
-        """Draw one alternative of `production`."""
+    def choose(self, rng: np.random.Generator, production: str, place: str) -> Any:
+        """Draw one alternative of `production`, which decides `place`."""
         alternatives = self.productions[production]
-        weights = np.array(list(alternatives.values()), dtype=float)
-        return list(alternatives)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        if not self.preferences:
+            return weighted(rng, list(alternatives), list(alternatives.values()))
+        decides = _DECIDES.get(production, {})
+        weights = []
+        for alternative, weight in alternatives.items():
+            suffix, value = decides.get(alternative, ("", alternative))
+            weights.append(weight * self._preference(f"{place}{suffix}", option(value)))
+        return weighted(rng, list(alternatives), weights)
+
+    def pick(self, rng: np.random.Generator, place: str, values: Sequence[Any]) -> Any:
+        """Draw one of the genes `values` for `place`: equally probable but for the preferences."""
+        if not self.preferences:
+            return pick(rng, values)
+        return weighted(rng, values, [self.liking(place, value) for value in values])
+
+    def liking(self, place: str, value: Any) -> float:
+        """Return the geometric mean of the preferences for all that `value` decides at `place`."""
+        plain = value.model_dump(mode="json") if isinstance(value, Frozen) else value
+        likings = [self._preference(where, choice) for where, choice in decisions(plain, place)]
+        return math.prod(likings) ** (1 / max(1, len(likings)))
+
+    def _preference(self, place: str, choice: str) -> float:
+        for where in (place, role(place)):
+            if choice in (options := self.preferences.get(where, {})):
+                return options[choice]
+        return 1.0
 
     def fitting(self, rng: np.random.Generator, allowance: Allowance) -> Genotype:
         """Sample until the allowance admits it; the smallest of what was drawn if it never does."""
@@ -138,106 +188,117 @@ class Grammar:
 
     def genotype(self, rng: np.random.Generator) -> Genotype:
         """Sample a whole mixer."""
-        even = self.layer(rng)
-        odd = self.layer(rng) if self.choose(rng, "alternate") else None
+        even = self.layer(rng, "even")
+        odd = self.layer(rng, "odd") if self.choose(rng, "alternate", "odd") else None
         return Genotype(even=even, odd=odd)
 
-    def layer(self, rng: np.random.Generator) -> Layer:
-        leaf = self.leaf(rng)
-        body: Leaf | Parallel = leaf
-        if self.choose(rng, "body") == "parallel":
-            body = Parallel(left=leaf, right=self.other_leaf(rng, leaf), merge=self.choose(rng, "merge"))
-        return Layer(body=body, skip=self.choose(rng, "skip"))
+    def layer(self, rng: np.random.Generator, place: str) -> Layer:
+        if self.choose(rng, "body", f"{place}.body") == "leaf":
+            return Layer(body=self.leaf(rng, f"{place}.body"), skip=self.choose(rng, "skip", f"{place}.skip"))
+        left = self.leaf(rng, f"{place}.body.left")
+        right = self.other_leaf(rng, left, f"{place}.body.right")
+        merge = self.choose(rng, "merge", f"{place}.body.merge")
+        body = Parallel(left=left, right=right, merge=merge)
+        return Layer(body=body, skip=self.choose(rng, "skip", f"{place}.skip"))
 
-    def other_leaf(self, rng: np.random.Generator, leaf: Leaf) -> Leaf:
+    def other_leaf(self, rng: np.random.Generator, leaf: Leaf, place: str) -> Leaf:
         """Sample a leaf that differs from `leaf` in more than a detail where that can be had."""
-        other = self.leaf(rng)
+        other = self.leaf(rng, place)
         for _ in range(10):
             if type(other) is not type(leaf):
                 break
-            other = self.leaf(rng)
+            other = self.leaf(rng, place)
         return other
 
-    def leaf(self, rng: np.random.Generator) -> Leaf:
+    def leaf(self, rng: np.random.Generator, place: str) -> Leaf:
         """Sample one mixer without branches."""
-        kind = self.choose(rng, "leaf")
-        if kind == "attention":
-            return self._attention(rng)
-        if kind == "memory":
-            return self._memory(rng)
-        return self._convolution(rng) if kind == "convolution" else self._recurrence(rng)
+        kind = self.choose(rng, "leaf", f"{place}.kind")
+        sample: dict[str, Callable[[np.random.Generator, str], Leaf]] = {
+            "attention": self._attention,
+            "memory": self._memory,
+            "convolution": self._convolution,
+            "recurrence": self._recurrence,
+        }
+        return sample[kind](rng, place)
 
-    def _attention(self, rng: np.random.Generator) -> Attention:
+    def _attention(self, rng: np.random.Generator, place: str) -> Attention:
         return Attention(
-            projection=self.choose(rng, "projection"),
-            local=self.local(rng),
-            window=self.choose(rng, "window"),
-            position=self.choose(rng, "position"),
-            qk_norm=self.choose(rng, "attention.qk_norm"),
-            talking=self.choose(rng, "talking"),
-            norm=self.choose(rng, "attention.norm"),
-            gate=self.gate(rng),
+            projection=self.choose(rng, "projection", f"{place}.projection"),
+            local=self.local(rng, f"{place}.local"),
+            window=self.choose(rng, "window", f"{place}.window"),
+            position=self.choose(rng, "position", f"{place}.position"),
+            qk_norm=self.choose(rng, "attention.qk_norm", f"{place}.qk_norm"),
+            talking=self.choose(rng, "talking", f"{place}.talking"),
+            norm=self.choose(rng, "attention.norm", f"{place}.norm"),
+            gate=self.gate(rng, f"{place}.gate"),
         )
 
-    def _memory(self, rng: np.random.Generator) -> Memory:
-        rule = self.rule(rng)
-        rotary = isinstance(rule, Hebbian) and self.choose(rng, "hebbian.rotary")
+    def _memory(self, rng: np.random.Generator, place: str) -> Memory:
+        rule = self.rule(rng, f"{place}.rule")
+        plain = isinstance(rule, Hebbian) and rule.feature == "identity"
         return with_genes(
             Memory(),
-            projection=self.choose(rng, "projection"),
-            local=self.local(rng),
+            projection=self.choose(rng, "projection", f"{place}.projection"),
+            local=self.local(rng, f"{place}.local"),
             rule=rule,
-            decay=self.decay(rng, rule),
-            key_width=self.choose(rng, "key_width"),
-            position="rotary" if rotary and rule.feature == "identity" else "none",
-            qk_norm=self.choose(rng, "memory.qk_norm"),
-            talking=self.choose(rng, "talking"),
-            norm=self.choose(rng, "memory.norm"),
-            gate=self.gate(rng),
+            decay=self.decay(rng, rule, f"{place}.decay"),
+            key_width=self.choose(rng, "key_width", f"{place}.key_width"),
+            position=self.choose(rng, "hebbian.position", f"{place}.position") if plain else "none",
+            qk_norm=self.choose(rng, "memory.qk_norm", f"{place}.qk_norm"),
+            talking=self.choose(rng, "talking", f"{place}.talking"),
+            norm=self.choose(rng, "memory.norm", f"{place}.norm"),
+            gate=self.gate(rng, f"{place}.gate"),
         )
 
-    def _convolution(self, rng: np.random.Generator) -> Convolution:
-        return Convolution(filter=self.filter(rng), gates=self.choose(rng, "gates"))
+    def _convolution(self, rng: np.random.Generator, place: str) -> Convolution:
+        return Convolution(
+            filter=self.filter(rng, f"{place}.filter"), gates=self.choose(rng, "gates", f"{place}.gates")
+        )
 
-    def _recurrence(self, rng: np.random.Generator) -> Recurrence:
+    def _recurrence(self, rng: np.random.Generator, place: str) -> Recurrence:
         return Recurrence(
-            local=self.local(rng),
-            horizon=self.choose(rng, "horizon"),
-            rank=self.choose(rng, "recurrence.rank"),
-            norm=self.choose(rng, "recurrence.norm"),
-            gate=self.gate(rng),
+            local=self.local(rng, f"{place}.local"),
+            horizon=self.choose(rng, "horizon", f"{place}.horizon"),
+            rank=self.choose(rng, "recurrence.rank", f"{place}.rank"),
+            norm=self.choose(rng, "recurrence.norm", f"{place}.norm"),
+            gate=self.gate(rng, f"{place}.gate"),
         )
 
-    def local(self, rng: np.random.Generator) -> Local:
-        kind = self.choose(rng, "local")
+    def local(self, rng: np.random.Generator, place: str) -> Local:
+        kind = self.choose(rng, "local", place)
         if kind == "none":
             return None
         if kind == "shift":
             return Shift()
-        return ShortConvolution(place=kind, kernel=self.choose(rng, "kernel"))
+        return ShortConvolution(place=kind, kernel=self.choose(rng, "kernel", f"{place}.kernel"))
 
-    def gate(self, rng: np.random.Generator) -> Gate | None:
-        activation = self.choose(rng, "gate")
-        return None if activation == "none" else Gate(activation=activation, rank=self.choose(rng, "gate.rank"))
+    def gate(self, rng: np.random.Generator, place: str) -> Gate | None:
+        activation = self.choose(rng, "gate", place)
+        if activation == "none":
+            return None
+        return Gate(activation=activation, rank=self.choose(rng, "gate.rank", f"{place}.rank"))
 
-    def filter(self, rng: np.random.Generator) -> Filter:
-        if self.choose(rng, "filter") == "long":
-            return LongFilter(modes=self.choose(rng, "modes"))
-        return ShortFilter(kernel=self.choose(rng, "kernel"))
+    def filter(self, rng: np.random.Generator, place: str) -> Filter:
+        if self.choose(rng, "filter", f"{place}.kind") == "long":
+            return LongFilter(modes=self.choose(rng, "modes", f"{place}.modes"))
+        return ShortFilter(kernel=self.choose(rng, "kernel", f"{place}.kernel"))
 
-    def rule(self, rng: np.random.Generator) -> Rule:
-        if self.choose(rng, "rule") == "delta":
-            return Delta(feature=self.choose(rng, "delta.feature"), strength=self.choose(rng, "delta.strength"))
-        feature = self.choose(rng, "hebbian.feature")
-        normaliser = feature in POSITIVE_FEATURES and self.choose(rng, "hebbian.normaliser")
+    def rule(self, rng: np.random.Generator, place: str) -> Rule:
+        if self.choose(rng, "rule", f"{place}.kind") == "delta":
+            return Delta(
+                feature=self.choose(rng, "delta.feature", f"{place}.feature"),
+                strength=self.choose(rng, "delta.strength", f"{place}.strength"),
+            )
+        feature = self.choose(rng, "hebbian.feature", f"{place}.feature")
+        normaliser = feature in POSITIVE_FEATURES and self.choose(rng, "hebbian.normaliser", f"{place}.normaliser")
         return Hebbian(feature=feature, normaliser=normaliser)
 
-    def decay(self, rng: np.random.Generator, rule: Rule) -> Decay:
-        kind = self.choose(rng, f"{rule.kind}.decay")
+    def decay(self, rng: np.random.Generator, rule: Rule, place: str) -> Decay:
+        kind = self.choose(rng, f"{rule.kind}.decay", place)
         if kind == "none":
             return None
-        horizon = self.choose(rng, "horizon")
+        horizon = self.choose(rng, "horizon", f"{place}.horizon")
         if kind == "fixed":
             return FixedDecay(horizon=horizon)
-        coupled = isinstance(rule, Hebbian) and self.choose(rng, "coupled")
+        coupled = isinstance(rule, Hebbian) and self.choose(rng, "coupled", f"{place}.coupled")
         return DataDecay(per=kind, horizon=horizon, coupled=coupled)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from netwright.agents.genotype import Genotype
 from netwright.agents.grammar import Allowance, Grammar
 from netwright.agents.mutation import combine, mutate, stabilise, tune
 from netwright.agents.simplify import fit, lighten, simplifications
+from netwright.agents.sites import pick
 from netwright.agents.size import relative_cost
 from netwright.agents.words import hypothesis, title
 from netwright.types import Candidate, Context, Operator, Proposal, Scope
@@ -44,8 +46,12 @@ class GrammarPlanner:
         Raises:
             ConfigError: the task wants whole models.
         """
-        genotype, changed = _Draftsman(self._grammar, context).work()
-        return _proposal(genotype, changed, context)
+        return self.sketch(context).proposal()
+
+    def sketch(self, context: Context) -> Sketch:
+        """Decide what `propose` would write for the same context, without writing it."""
+        grammar = replace(self._grammar, preferences=context.preferences)
+        return _Draftsman(grammar, context).sketch()
 
     async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
         """Calm, lighten or shrink `failed` if the failure sounds like it could help; None otherwise."""
@@ -55,7 +61,41 @@ class GrammarPlanner:
         mended = _mended(genotype, failure.lower(), context)
         if mended is None or mended == genotype:
             return None
-        return _proposal(mended, f"repaired: {difference(genotype, mended)}", context)
+        return Sketch(mended, context, f"repaired: {difference(genotype, mended)}").proposal()
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A design decided on but not yet written: a campaign can look at many and have one written.
+
+    `parent` is what the design was changed from, None for a draft; `remark` is said before the difference.
+    """
+
+    design: Genotype
+    context: Context
+    remark: str = ""
+    parent: Genotype | None = None
+
+    @property
+    def genotype(self) -> str:
+        """The design as JSON; equal designs have equal texts. See `netwright.choices` for its decisions."""
+        return self.design.text()
+
+    def proposal(self) -> Proposal:
+        """Write the design out.
+
+        Raises:
+            ConfigError: the task wants whole models.
+        """
+        parts = (self.remark, "" if self.parent is None else difference(self.parent, self.design))
+        return Proposal(
+            title=title(self.design),
+            hypothesis=hypothesis(self.design),
+            source=emit(self.design, self.context.task.scope),
+            origin=ORIGIN,
+            genotype=self.genotype,
+            changed=": ".join(filter(None, parts)),
+        )
 
 
 class _Draftsman:
@@ -64,15 +104,14 @@ class _Draftsman:
     def __init__(self, grammar: Grammar, context: Context) -> None:
         self.grammar = grammar
         self.context = context
-        self.rng = np.random.default_rng([context.seed, context.attempt])
+        self.rng = np.random.default_rng([context.seed, context.attempt, context.draw])
         self.allowance = _allowance(context)
         remembered = (*context.parents, *context.best, *context.baselines, *context.failures)
         genotypes = (genotype_of(item.candidate) for item in remembered)
         self.known = {genotype for genotype in genotypes if genotype is not None}
         self.parents = [genotype_of(item.candidate) for item in context.parents]
 
-    def work(self) -> tuple[Genotype, str]:
-        """Return the genotype and in words what it changed."""
+    def sketch(self) -> Sketch:
         operator = self.context.operator
         if operator in (Operator.DRAFT, Operator.BASELINE):
             return self._draft("a new draft")
@@ -95,27 +134,26 @@ class _Draftsman:
             return f"no parent was given to {self.context.operator}"
         return f"the grammar cannot read its parent '{self.context.parents[0].candidate.title}'"
 
-    def _draft(self, changed: str) -> tuple[Genotype, str]:
+    def _draft(self, remark: str) -> Sketch:
         genotype = self.grammar.fitting(self.rng, self.allowance)
         for _ in range(TRIES):
             if genotype not in self.known:
                 break
             genotype = self.grammar.fitting(self.rng, self.allowance)
-        return genotype, changed
+        return Sketch(genotype, self.context, remark)
 
-    def _refine(self, parent: Genotype) -> tuple[Genotype, str]:
+    def _refine(self, parent: Genotype, remark: str = "") -> Sketch:
         changes = 1 + int(self.rng.random() < 0.25) + self.context.attempt
-        return self._child(parent, lambda: self._mutated(parent, changes))
+        return self._child(parent, lambda: self._mutated(parent, changes), remark)
 
     def _mutated(self, genotype: Genotype, changes: int) -> Genotype:
         for _ in range(changes):
             genotype = mutate(self.rng, genotype, self.grammar)
         return genotype
 
-    def _simplify(self, parent: Genotype) -> tuple[Genotype, str]:
+    def _simplify(self, parent: Genotype) -> Sketch:
         if not simplifications(parent):
-            genotype, changed = self._refine(parent)
-            return genotype, f"nothing is left to remove, so refined instead: {changed}"
+            return self._refine(parent, "nothing is left to remove, so refined instead")
         return self._child(parent, lambda: self._simplified(parent))
 
     def _simplified(self, genotype: Genotype) -> Genotype:
@@ -123,39 +161,38 @@ class _Draftsman:
         for _ in range(1 + min(1, self.context.attempt)):
             smaller = simplifications(genotype)
             if smaller:
-                genotype = smaller[int(self.rng.integers(len(smaller)))]
+                genotype = pick(self.rng, smaller)
         return self._mutated(genotype, max(0, self.context.attempt - 1))
 
-    def _repair(self, parent: Genotype) -> tuple[Genotype, str]:
+    def _repair(self, parent: Genotype) -> Sketch:
         failure = self.context.parents[0].failure.lower()
         mended = _mended(parent, failure, self.context) or stabilise(parent, self.context.task.recipe)
-        if self.context.attempt == 0 and mended != parent and self._fits(mended, parent):
-            return mended, difference(parent, mended)
+        first = self.context.attempt == self.context.draw == 0
+        if first and mended != parent and self._fits(mended, parent):
+            return Sketch(mended, self.context, parent=parent)
         return self._refine(parent)
 
-    def _combine(self, first: Genotype) -> tuple[Genotype, str]:
+    def _combine(self, first: Genotype) -> Sketch:
         others = [genotype for genotype in self.parents[1:] if genotype is not None and genotype != first]
         if not others:
-            genotype, changed = self._refine(first)
-            return genotype, f"only one parent could be read, so refined instead: {changed}"
+            return self._refine(first, "only one parent could be read, so refined instead")
         second = others[0]
 
         def cross() -> Genotype:
             return self._mutated(combine(self.rng, first, second, self.grammar), self.context.attempt)
 
-        genotype, changed = self._child(first, cross)
-        return genotype, f"crossed with '{title(second)}': {changed}"
+        return self._child(first, cross, f"crossed with '{title(second)}'")
 
-    def _child(self, parent: Genotype, make: Callable[[], Genotype]) -> tuple[Genotype, str]:
+    def _child(self, parent: Genotype, make: Callable[[], Genotype], remark: str = "") -> Sketch:
         """Make children until one is new and fits; shrink the last if none does, and draft if that fails too."""
         child = parent
         for _ in range(TRIES):
             child = make()
             if self._is_new(child) and self._fits(child, parent):
-                return child, difference(parent, child)
+                return Sketch(child, self.context, remark, parent)
         smaller = fit(child, self.allowance)
         if smaller is not None and self._is_new(smaller):
-            return smaller, difference(parent, smaller)
+            return Sketch(smaller, self.context, remark, parent)
         return self._draft("a new draft: no child of the parent was new and within the size allowance")
 
     def _is_new(self, genotype: Genotype) -> bool:
@@ -175,6 +212,7 @@ def genotype_of(candidate: Candidate) -> Genotype | None:
     return baseline_genotype(candidate.title) if candidate.origin == "baseline" else None
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str | None) -> Genotype | None:
     if text is None:
         return None
@@ -203,14 +241,3 @@ def _mended(genotype: Genotype, failure: str, context: Context) -> Genotype | No
         tighter = replace(allowance, parameters=min(allowance.parameters, int(0.8 * allowance.size(genotype))))
         return fit(genotype, tighter)
     return None
-
-
-def _proposal(genotype: Genotype, changed: str, context: Context) -> Proposal:
-    return Proposal(
-        title=title(genotype),
-        hypothesis=hypothesis(genotype),
-        source=emit(genotype, context.task.scope),
-        origin=ORIGIN,
-        genotype=genotype.text(),
-        changed=changed,
-    )

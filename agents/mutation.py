@@ -35,7 +35,7 @@ from netwright.agents.genotype import (
     with_genes,
 )
 from netwright.agents.grammar import Grammar
-from netwright.agents.sites import leaf_at, leaf_sites, pick, with_layer, with_leaf
+from netwright.agents.sites import layer_place, leaf_at, leaf_sites, pick, place_of, weighted, with_layer, with_leaf
 from netwright.types import Frozen, Recipe
 
 LOCALS = (None, Shift(), *(ShortConvolution(place=p, kernel=k) for p in ("input", "projected") for k in (2, 4, 8)))
@@ -87,15 +87,11 @@ ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
 }
 
 
-def gene_variants(leaf: Leaf) -> dict[str, list[Leaf]]:
-    """All leaves one gene away from `leaf`, by gene; a gene that another one must follow takes it along."""
-    variants: dict[str, list[Leaf]] = {}
-    for gene, values in ALTERNATIVES[type(leaf)].items():
-        others = [with_genes(leaf, **{gene: value}) for value in values if value != getattr(leaf, gene)]
-        kept = [other for other in dict.fromkeys(others) if getattr(other, gene) != getattr(leaf, gene)]
-        if kept:
-            variants[gene] = kept
-    return variants
+def gene_variants(leaf: Leaf, gene: str) -> list[Leaf]:
+    """All leaves that differ from `leaf` in `gene`; what must follow the gene is taken along."""
+    old = getattr(leaf, gene)
+    others = [with_genes(leaf, **{gene: value}) for value in ALTERNATIVES[type(leaf)][gene] if value != old]
+    return [other for other in dict.fromkeys(others) if getattr(other, gene) != old]
 
 
 def mutate(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
@@ -107,62 +103,65 @@ def mutate(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Ge
         _mutate_schedule: 0.08,
         _mutate_skip: 0.06,
     }
-    weights = np.array(list(moves.values()))
-    move = list(moves)[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    return move(rng, genotype, grammar)
+    return weighted(rng, list(moves), list(moves.values()))(rng, genotype, grammar)
 
 
 def _mutate_gene(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
     site = pick(rng, leaf_sites(genotype))
-    variants = gene_variants(leaf_at(genotype, site))
-    gene = pick(rng, list(variants))
-    return with_leaf(genotype, site, pick(rng, variants[gene]))
+    leaf = leaf_at(genotype, site)
+    genes = list(ALTERNATIVES[type(leaf)])
+    for index in rng.permutation(len(genes)):
+        if variants := gene_variants(leaf, genes[index]):
+            place = f"{place_of(site)}.{genes[index]}"
+            likings = [grammar.liking(place, getattr(variant, genes[index])) for variant in variants]
+            return with_leaf(genotype, site, weighted(rng, variants, likings))
+    return genotype
 
 
 def _replace_leaf(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
     site = pick(rng, leaf_sites(genotype))
-    return with_leaf(genotype, site, grammar.other_leaf(rng, leaf_at(genotype, site)))
+    return with_leaf(genotype, site, grammar.other_leaf(rng, leaf_at(genotype, site), place_of(site)))
 
 
 def _mutate_branches(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
     index = int(rng.integers(len(genotype.layers)))
-    layer = genotype.layers[index]
+    layer, place = genotype.layers[index], f"{layer_place(index)}.body"
     if isinstance(layer.body, Parallel):
         merges = [merge for merge in ("sum", "gated", "heads") if merge != layer.body.merge]
-        body = with_genes(layer.body, merge=pick(rng, merges))
+        body = with_genes(layer.body, merge=grammar.pick(rng, f"{place}.merge", merges))
     else:
-        other = grammar.other_leaf(rng, layer.body)
-        body = Parallel(left=layer.body, right=other, merge=grammar.choose(rng, "merge"))
+        other = grammar.other_leaf(rng, layer.body, f"{place}.right")
+        body = Parallel(left=layer.body, right=other, merge=grammar.choose(rng, "merge", f"{place}.merge"))
     return with_layer(genotype, index, with_genes(layer, body=body))
 
 
 def _mutate_schedule(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
     if genotype.odd is not None:
         return with_genes(genotype, even=genotype.odd, odd=genotype.even)
-    new = Layer(body=grammar.other_leaf(rng, layer_leaves(genotype.even)[0]))
-    if rng.random() < 0.5:
-        return with_genes(genotype, odd=new)
-    return with_genes(genotype, even=new, odd=genotype.even)
+    first = rng.random() < 0.5
+    new = Layer(body=grammar.other_leaf(rng, layer_leaves(genotype.even)[0], "even.body" if first else "odd.body"))
+    if first:
+        return with_genes(genotype, even=new, odd=genotype.even)
+    return with_genes(genotype, odd=new)
 
 
 def _mutate_skip(rng: np.random.Generator, genotype: Genotype, grammar: Grammar) -> Genotype:
     index = int(rng.integers(len(genotype.layers)))
     layer = genotype.layers[index]
     skips = [skip for skip in ("none", "scaled", "gated") if skip != layer.skip]
-    return with_layer(genotype, index, with_genes(layer, skip=pick(rng, skips)))
+    skip = grammar.pick(rng, f"{layer_place(index)}.skip", skips)
+    return with_layer(genotype, index, with_genes(layer, skip=skip))
 
 
 def combine(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
     """Cross two parents: side by side, in alternate layers, the genes of both in one leaf, or a leaf exchanged."""
     moves = {_side_by_side: 0.3, _alternating: 0.3, _mixed_genes: 0.25, _exchanged: 0.15}
-    weights = np.array(list(moves.values()))
-    move = list(moves)[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    return move(rng, first, second, grammar)
+    return weighted(rng, list(moves), list(moves.values()))(rng, first, second, grammar)
 
 
 def _side_by_side(rng: np.random.Generator, first: Genotype, second: Genotype, grammar: Grammar) -> Genotype:
     left, right = pick(rng, list(first.leaves)), pick(rng, list(second.leaves))
-    body = Parallel(left=left, right=right, merge=grammar.choose(rng, "merge"))
+    body = Parallel(left=left, right=right, merge=grammar.choose(rng, "merge", "even.body.merge"))
     return Genotype(even=Layer(body=body), recipe=first.recipe)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from netwright.agents.genotype import (
@@ -36,12 +37,13 @@ SIMPLER: dict[str, Any] = {
 }
 
 
-def simplifications(genotype: Genotype) -> list[Genotype]:
+@lru_cache(maxsize=1024)
+def simplifications(genotype: Genotype) -> tuple[Genotype, ...]:
     """All genotypes with one part less, the largest parts first."""
     found = [*_without_schedule(genotype), *_without_branches(genotype), *_without_genes(genotype)]
     if genotype.recipe is not None:
         found.append(with_genes(genotype, recipe=None))
-    return [other for other in dict.fromkeys(found) if other != genotype]
+    return tuple(other for other in dict.fromkeys(found) if other != genotype)
 
 
 def _without_schedule(genotype: Genotype) -> Iterator[Genotype]:

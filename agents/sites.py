@@ -36,9 +36,29 @@ def with_leaf(genotype: Genotype, site: Site, leaf: Leaf) -> Genotype:
 
 
 def with_layer(genotype: Genotype, index: int, layer: Layer) -> Genotype:
-    return with_genes(genotype, **{"even" if index == 0 else "odd": layer})
+    return with_genes(genotype, **{layer_place(index): layer})
+
+
+def place_of(site: Site) -> str:
+    """Name a site as `netwright.choices` does: `odd.body.left`."""
+    body = f"{layer_place(site[0])}.body"
+    return body if site[1] is None else f"{body}.{site[1]}"
+
+
+def layer_place(index: int) -> str:
+    return "even" if index == 0 else "odd"
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     """Draw one of `options`, each with the same probability."""
     return options[int(rng.integers(len(options)))]
+
+
+def weighted(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float]) -> T:
+    """Draw one of `options` with probabilities in proportion to `weights`."""
+    left = rng.random() * sum(weights)
+    for option, weight in zip(options, weights, strict=True):
+        left -= weight
+        if left < 0:
+            return option
+    return options[-1]

@@ -28,7 +28,7 @@ def flattened(genotype_json: str) -> dict[str, str]:
         return {}
     if not isinstance(genotype, dict):
         return {}
-    return dict(_decisions({key: value for key, value in genotype.items() if key != "version"}, ""))
+    return dict(decisions({key: value for key, value in genotype.items() if key != "version"}, ""))
 
 
 def role(place: str) -> str:
@@ -36,14 +36,20 @@ def role(place: str) -> str:
     return ".".join(key for key in place.split(".") if key not in _WHERE)
 
 
-def _decisions(value: Any, place: str) -> Iterator[tuple[str, str]]:
+def decisions(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """List what a JSON value decides that stands at `place`."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _decisions(part, f"{place}.{key}" if place else key)
+            yield from decisions(part, f"{place}.{key}" if place else key)
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            yield from _decisions(part, f"{place}.{index}")
-    elif value is None:
-        yield place, "none"
+            yield from decisions(part, f"{place}.{index}")
     else:
-        yield place, value if isinstance(value, str) else json.dumps(value)
+        yield place, option(value)
+
+
+def option(value: Any) -> str:
+    """Write one decided value: a string as it is, null as `none`, others as in JSON."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -434,7 +434,9 @@ class Context(Frozen):
     """What a planner is told: the task, the operator, the parents, and what was learned so far.
 
     `seed` is the only source of randomness a planner may use. `attempt` counts from 0 and changes when an earlier
-    proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action.
+    proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action. `preferences` are
+    factors on how probable each option of a decision is, by place (`rule.kind`: {`delta`: 1.4}); what is not named
+    keeps the planner's own probability.
     """
 
     task: TaskSpec
@@ -449,6 +451,7 @@ class Context(Frozen):
     draw: int = 0
     action: int = 0
     mixer_parameters: int | None = None
+    preferences: dict[str, dict[str, float]] = {}
 
 
 class Proposal(Frozen):

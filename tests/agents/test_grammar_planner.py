@@ -1,6 +1,7 @@
 """The planner without an LLM: deterministic, never idle, honest about what it changed."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -68,6 +69,41 @@ def test_a_child_is_new_fits_and_passes_the_static_gates(operator: Operator, dra
         assert parameters(genotype, Scope.MIXER, 64, 4, layers=2) <= 2 * ALLOWANCE
         assert child.changed and child.title and child.origin == "grammar"
         assert [gate for gate in inspect_source(child.source, Scope.MIXER) if gate.rejects] == []
+
+
+@pytest.mark.parametrize("operator", [Operator.DRAFT, *CHILD_OPERATORS])
+def test_a_sketch_is_what_would_be_proposed(operator: Operator, drafts: list[Proposal]) -> None:
+    parents = (remembered(drafts[0]), remembered(drafts[20]))
+    context = Context(task=task(), operator=operator, parents=parents, seed=4, draw=3, mixer_parameters=ALLOWANCE)
+
+    sketch = PLANNER.sketch(context)
+
+    proposal = asyncio.run(PLANNER.propose(context))
+    assert sketch.genotype == proposal.genotype
+    assert sketch.proposal() == proposal
+
+
+@pytest.mark.parametrize("operator", [Operator.DRAFT, *CHILD_OPERATORS])
+def test_sketches_of_one_action_differ(operator: Operator, drafts: list[Proposal]) -> None:
+    parents = (remembered(drafts[1]), remembered(drafts[20]))
+    context = Context(task=task(), operator=operator, parents=parents, seed=4, mixer_parameters=ALLOWANCE)
+
+    keys = {PLANNER.sketch(context.model_copy(update={"draw": draw})).genotype for draw in range(40)}
+
+    fewest = {Operator.DRAFT: 38, Operator.SIMPLIFY: 2, Operator.TUNE: 10}
+    assert len(keys) >= fewest.get(operator, 16)
+
+
+def test_a_sketch_is_cheap(drafts: list[Proposal]) -> None:
+    contexts = [
+        Context(task=task(), operator=Operator.DRAFT, seed=5, draw=draw, mixer_parameters=ALLOWANCE)
+        for draw in range(100)
+    ]
+    began = time.process_time()
+    for context in contexts:
+        PLANNER.sketch(context)
+
+    assert (time.process_time() - began) / len(contexts) < 0.01
 
 
 def test_title_hypothesis_and_recipe_are_read_back_from_the_file(drafts: list[Proposal]) -> None:
