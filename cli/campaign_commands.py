@@ -1,4 +1,4 @@
-"""Commands about campaigns: run, resume, status, confirm, report."""
+"""Commands about campaigns: run, resume, status, policies, confirm, report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ File = Annotated[Path | None, typer.Argument(metavar="[CAMPAIGN.toml]", help="A 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (run, resume, status, confirm, report):
+    for command in (run, resume, status, policies, confirm, report):
         app.command()(command)
 
 
@@ -44,7 +44,7 @@ def run(
     trials: Annotated[int | None, typer.Option(min=1, help="End after so many trained candidates.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
     workers: Workers = None,
-    policy: Annotated[str | None, typer.Option(help="Search policy: tree, random, evolution.")] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Search policy; see `netwright policies`.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The seed of the search.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
     llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
@@ -66,13 +66,13 @@ def run(
     config = load_config(
         file,
         {
-            "task": str(Path(task).resolve()) if task and task.endswith(".py") else task,
+            "task": _named(task),
             "data": str(data.resolve()) if data else None,
             "protocol": protocol,
             "budget.trials": trials,
             "budget.minutes": minutes,
             "workers": workers,
-            "search.policy": policy,
+            "search.policy": _named(policy),
             "search.early_stop": early_stop,
             "seed": seed,
             "name": name,
@@ -84,6 +84,11 @@ def run(
     if dry_run:
         return _show_plan(home, config, json)
     return _run(home, config, json)
+
+
+def _named(name: str | None) -> str | None:
+    """The name of what ships or is installed as it is, that of a file of the user's own in full."""
+    return str(Path(name).resolve()) if name and name.endswith(".py") else name
 
 
 def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> int:
@@ -131,6 +136,18 @@ def status(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     from netwright.cli.results import print_status
 
     print_status(home, name, json=json)
+
+
+def policies(json: Json = False) -> None:
+    """List the search policies: what decides which design to work on next."""
+    from netwright.cli.output import out, print_json, table
+    from netwright.search.plugins import listed_policies
+
+    known = listed_policies()
+    if json:
+        print_json([{"name": name, "summary": summary} for name, summary in known.items()])
+        return
+    out.print(table(("policy", "how it chooses~"), known.items()))
 
 
 @contained

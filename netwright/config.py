@@ -16,7 +16,7 @@ trials = 28               # trained candidates, baselines not counted
 minutes = 5.0             # wall clock over all sessions of the campaign
 
 [search]
-policy = "tree"           # tree, random, evolution
+policy = "tree"           # see `netwright policies`, or a file of your own (*.py)
 early_stop = true         # end trainings that are hopeless beside those of the baselines
 
 [llm]                     # without a url the grammar planner proposes

@@ -43,9 +43,10 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
     text = _read(path) if path else ""
     values = _parse(text, path)
     if path:
-        for key in ("data", "task"):
-            if isinstance(values.get(key), str) and (key == "data" or values[key].endswith(".py")):
-                values[key] = str((path.parent / values[key]).resolve())
+        for table, key in ((values, "data"), (values, "task"), (values.get("search"), "policy")):
+            if isinstance(table, dict) and isinstance(written := table.get(key), str):
+                if key == "data" or written.endswith(".py"):
+                    table[key] = str((path.parent / written).resolve())
     for dotted, value in overrides.items():
         if value is not None:
             _lay_over(values, dotted.split("."), value)

@@ -2,6 +2,7 @@
 
     NetwrightError
     ├── ConfigError        a flag, a campaign file or a path is wrong: the user can mend it (exit code 2)
+    │   └── PolicyError    a search policy of the user's own raised, or answered nonsense
     ├── DataError          the data of a task is missing, empty, too small or not what it should be (2)
     ├── BusyError          another process holds what is needed (1)
     ├── ProviderError      an LLM endpoint did not give an answer (1)
@@ -26,6 +27,10 @@ class ConfigError(NetwrightError):
     """A flag, a campaign file or a path given by the user is wrong."""
 
     exit_code = 2
+
+
+class PolicyError(ConfigError):
+    """A search policy of the user's own raised, or answered with what cannot be done."""
 
 
 class DataError(ConfigError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import NamedTuple, Protocol
 
 from netwright.errors import ConfigError
@@ -100,51 +101,38 @@ class Policy(Protocol):
         ...
 
 
-def _tree(seed: int, rungs: int, promotions: float) -> Policy:
-    from netwright.search.tree import TreePolicy
-
-    return TreePolicy(seed=seed, rungs=rungs, promotions=promotions)
-
-
-def _random(seed: int, rungs: int, promotions: float) -> Policy:
-    from netwright.search.random_search import RandomPolicy
-
-    return RandomPolicy(seed=seed, rungs=rungs, promotions=promotions)
-
-
-def _evolution(seed: int, rungs: int, promotions: float) -> Policy:
-    from netwright.search.evolution import EvolutionPolicy
-
-    return EvolutionPolicy(seed=seed, rungs=rungs, promotions=promotions)
-
-
-_FACTORIES: dict[str, Callable[[int, int, float], Policy]] = {
-    "tree": _tree,
-    "random": _random,
-    "evolution": _evolution,
+_SHIPPED: dict[str, tuple[str, str]] = {
+    "tree": (
+        "netwright.search.tree:TreePolicy",
+        "tree search over designs: widening, virtual loss, a bandit over operators (default)",
+    ),
+    "random": ("netwright.search.random_search:RandomPolicy", "a fresh design every time: the honest control"),
+    "greedy": ("netwright.search.greedy:GreedyPolicy", "a few drafts, then always grow the best that is known"),
+    "evolution": ("netwright.search.evolution:EvolutionPolicy", "aging evolution: a tournament among the youngest"),
 }
 
-POLICIES: Mapping[str, str] = {
-    "tree": "tree search over designs: widening, virtual loss, a bandit over operators (default)",
-    "random": "a fresh design every time: the honest control",
-    "evolution": "aging evolution: a tournament among the youngest",
-}
+POLICIES: Mapping[str, str] = {name: summary for name, (_, summary) in _SHIPPED.items()}
+"""The one-line summary of each policy that ships with netwright, by its name."""
 
 
 def make_policy(name: str = "tree", *, seed: int, rungs: int, promotions: float = 0.15) -> Policy:
-    """Make the policy called `name` for `rungs` fidelity levels.
+    """Make the policy called `name`, one of an installed package or of the file `name` (`*.py`), for so many rungs.
 
     At most the share `promotions` of its actions trains known nodes at a higher rung.
 
     Raises:
-        ConfigError: an unknown name, a negative seed, no rung, or a share outside [0, 0.9].
+        ConfigError: an unknown name, a negative seed, no rung, a share outside [0, 0.9], or a policy of the user's own
+            that cannot be loaded.
     """
-    if name not in _FACTORIES:
-        raise ConfigError(f"unknown search policy {name!r}: use one of {', '.join(_FACTORIES)}")
+    from netwright.search.plugins import load_plugin
+
+    # The modules of policies import this one.
+    factory = resolve_name(_SHIPPED[name][0]) if name in _SHIPPED else load_plugin(name)
     if seed < 0:
         raise ConfigError(f"the seed of a search must be at least 0, got {seed}")
     if rungs < 1:
         raise ConfigError(f"a search needs at least one rung, got {rungs}")
     if not 0.0 <= promotions <= 0.9:
         raise ConfigError(f"the share of promotions must lie between 0 and 0.9, got {promotions}")
-    return _FACTORIES[name](seed, rungs, promotions)
+    policy: Policy = factory(seed=seed, rungs=rungs, promotions=promotions)
+    return policy

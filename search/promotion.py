@@ -40,7 +40,7 @@ class PromotionRule:
         quota = len(table) // self.eta
         if quota == 0:
             return None
-        above = _reached(state, rung + 1)
+        above = reached(state, rung + 1)
         order = np.argsort(-table.values, kind="stable")
         waiting = [int(place) for place in order if table.nodes[place] not in above]
         if self._owes_baseline(above):
@@ -59,7 +59,7 @@ class PromotionRule:
         return designs and sum(node < 0 and good for node, good in above.items()) < self.baselines
 
 
-def _reached(state: TreeState, rung: int) -> dict[int, bool]:
+def reached(state: TreeState, rung: int) -> dict[int, bool]:
     """Nodes trained, failed or in training at `rung`; False for the failed."""
     reached = dict.fromkeys(state.failed[rung], False) | dict.fromkeys(state.tables[rung].nodes, True)
     for action in state.pending.values():

@@ -7,17 +7,15 @@ object: a task as `generated` makes it, or anything with the four members of `Ta
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from netwright.errors import ConfigError, NetwrightError
+from netwright.errors import ConfigError
 from netwright.evaluator.tasks import (
     automata,
     bytes_lm,
@@ -34,6 +32,7 @@ from netwright.evaluator.tasks import (
 )
 from netwright.evaluator.tasks.base import Task
 from netwright.evaluator.tasks.suite import Member, Suite
+from netwright.extensions import imported, installed, loaded
 from netwright.types import BudgetProtocol, JsonDict, Rung, TaskSpec
 
 ENTRY_POINTS = "netwright.tasks"
@@ -132,7 +131,7 @@ def explanation(name: str) -> str:
 
 def installed_tasks() -> dict[str, EntryPoint]:
     """Return the tasks that installed packages offer, by name."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    return installed(ENTRY_POINTS)
 
 
 def _load(name: str, data: Path | None) -> Task | Suite:
@@ -155,18 +154,7 @@ def _load(name: str, data: Path | None) -> Task | Suite:
 
 
 def _from_file(path: Path) -> Task | Suite:
-    if not path.is_file():
-        raise ConfigError(f"task file {path} does not exist; check the path")
-    return _checked(f"task file {path}", lambda: _task_in(_imported(path)))
-
-
-def _imported(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"netwright_task_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # a path that ends in .py has a loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses of the file look their module up
-    spec.loader.exec_module(module)
-    return module
+    return _checked(f"task file {path}", lambda: _task_in(imported("task", path)))
 
 
 def _task_in(module: ModuleType) -> Any:
@@ -177,12 +165,7 @@ def _task_in(module: ModuleType) -> Any:
 
 def _checked(whence: str, load: Callable[[], Any]) -> Task | Suite:
     """Return the task that `load` makes; whatever the user's code raises is told with where it comes from."""
-    try:
-        task = load()
-    except NetwrightError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{whence} cannot be loaded: {type(error).__name__}: {error}") from error
+    task = loaded(whence, load)
     if isinstance(task, Suite):
         return task
     if not isinstance(getattr(task, "spec", None), TaskSpec):

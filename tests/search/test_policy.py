@@ -5,6 +5,7 @@ import time
 import pytest
 
 from netwright.errors import ConfigError
+from netwright.search.guard import GuardedPolicy
 from netwright.search.policy import POLICIES, Observation, make_policy
 from netwright.types import Action, Operator
 
@@ -22,8 +23,8 @@ def fails(action: Action, *, repairable: bool = True) -> Observation:
 
 
 def test_an_unknown_policy_is_refused_by_naming_the_known_ones():
-    with pytest.raises(ConfigError, match="unknown search policy 'greedy': use one of tree, random, evolution"):
-        make_policy("greedy", seed=0, rungs=1)
+    with pytest.raises(ConfigError, match="unknown search policy 'hope': use one of tree, random, greedy, evolution"):
+        make_policy("hope", seed=0, rungs=1)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,30 @@ def test_many_asks_before_any_answer_are_served(name):
     actions = [policy.ask(index) for index in range(40)]
 
     assert {action.operator for action in actions} == {Operator.DRAFT}
+
+
+@every_policy
+@pytest.mark.parametrize("flight", [1, 4])
+def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, landscape):
+    policy = GuardedPolicy(make_policy(name, seed=8, rungs=3), name=name, rungs=3)
+
+    play(policy, landscape(seed=3, failures=lambda index: index % 5 == 2), 120, flight)
+
+    assert policy.node_statistics()
+
+
+@every_policy
+@pytest.mark.parametrize("flight", [1, 4])
+def test_a_search_resumed_from_its_log_goes_on_as_if_it_had_not_ended(name, flight, play, landscape):
+    policy = make_policy(name, seed=13, rungs=2)
+    played = play(policy, landscape(seed=4, failures=lambda index: index % 6 == 1), 90, flight)
+
+    again = make_policy(name, seed=13, rungs=2)
+    for event in played.log:
+        again.tell(event) if isinstance(event, Observation) else again.resume(event)
+
+    assert again.node_statistics() == policy.node_statistics()
+    assert [again.ask(index) for index in range(90, 100)] == [policy.ask(index) for index in range(90, 100)]
 
 
 @every_policy

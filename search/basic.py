@@ -1,0 +1,77 @@
+"""What most policies do alike: bookkeeping and promotions. One of them then only says how it expands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+
+from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
+from netwright.search.promotion import PromotionRule
+from netwright.search.tree_state import TreeState
+from netwright.types import Action, Operator, Structure
+
+VARIATION: Mapping[Operator, float] = {Operator.REFINE: 0.7, Operator.COMBINE: 0.2, Operator.SIMPLIFY: 0.1}
+"""How often each operator varies a design, for policies that do not learn it."""
+
+
+def draft(index: int) -> Action:
+    """Return the action of making a new design from nothing."""
+    return Action(index=index, kind="expand", operator=Operator.DRAFT)
+
+
+def expansion(index: int, operator: Operator, *parents: int) -> Action:
+    """Return the action of making a design from one parent, or two for `combine`."""
+    return Action(index=index, kind="expand", operator=operator, parents=parents)
+
+
+def variation(rng: np.random.Generator) -> Operator:
+    """Draw an operator with the probabilities of `VARIATION`."""
+    return list(VARIATION)[rng.choice(len(VARIATION), p=list(VARIATION.values()))]
+
+
+class BasicPolicy(ABC):
+    """A `Policy` whose choices are those of `expand`, and that promotes by the rule of all policies.
+
+    `state` holds what was asked and told. `structures` holds what the design of each node is made of, where it is
+    known; that of a node in flight is its sketch's.
+    """
+
+    def __init__(self, *, seed: int, rungs: int, promotions: float = 0.15) -> None:
+        self.state = TreeState(rungs)
+        self.structures: dict[int, Structure] = {}
+        self._seed = seed
+        self._rule = PromotionRule(share=promotions)
+
+    @abstractmethod
+    def expand(self, index: int, rng: np.random.Generator, sketch: Sketcher) -> Action:
+        """Return action `index`, which makes a new design: `draft`, or `expansion` of known nodes.
+
+        `rng` comes from (seed, index) alone. Where a sketch is chosen, the action names its `draw`, and the
+        sketch's structure goes to `structures[index]`.
+        """
+
+    def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
+        rng = np.random.default_rng([self._seed, index])
+        action = self._rule.choose(self.state, index) or self.expand(index, rng, sketch)
+        self.state.record_ask(action)
+        return action
+
+    def resume(self, action: Action, structure: Structure | None = None) -> None:
+        self.state.record_ask(action)
+        if structure is not None:
+            self.structures[action.index] = structure
+
+    def tell(self, observation: Observation) -> None:
+        self.state.record_tell(observation)
+        if observation.structure is not None:
+            self.structures[observation.node] = observation.structure
+
+    def node_statistics(self) -> Mapping[int, NodeStatistics]:
+        """Visits and own standing of every node."""
+        view = self.state.subtrees()
+        return {
+            node: NodeStatistics(visits=int(visits), value=float(standing))
+            for node, visits, standing in zip(self.state.order, view.visits, view.standing, strict=True)
+        }
