@@ -71,6 +71,19 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
         raise ValueError(str(finding)) from None
 
 
+def parsed(source: str) -> ast.Module | None:
+    """Return the syntax tree of the source, None where it does not parse."""
+    return _parse(source)[0]
+
+
+def merged_recipe(tree: ast.Module, default: Recipe) -> Recipe:
+    """Return `default` with what the file's RECIPE overrides; `default` itself where that is none that may be."""
+    try:
+        return _merge(_recipe_literal(tree), default)
+    except _Finding:
+        return default
+
+
 def scaled(recipe: Recipe, rate: float) -> Recipe:
     """Return `recipe` with `rate` times its learning rate.
 

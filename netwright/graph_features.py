@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 ROUNDS = 3
+_NEIGHBOURS_MAX = 64
+"""Distinct labels on one side of a node that runs of three are counted of: the most frequent ones."""
 
 
 def graph_counts(labels: Sequence[str], edges: Sequence[tuple[int, int]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -42,12 +44,15 @@ def _triples(labels: Sequence[str], sources: list[list[int]], targets: list[list
     """Count runs of three by their middle: a node with many on both sides costs its distinct neighbours only."""
     triples: Counter[str] = Counter()
     for node, label in enumerate(labels):
-        before = Counter(labels[source] for source in sources[node])
-        after = Counter(labels[target] for target in targets[node])
-        for first, n in before.items():
-            for last, m in after.items():
+        before, after = (_most_frequent(Counter(labels[each] for each in side[node])) for side in (sources, targets))
+        for first, n in before:
+            for last, m in after:
                 triples[f"{first}>{label}>{last}"] += n * m
     return triples
+
+
+def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NEIGHBOURS_MAX]
 
 
 def _relabelled(labels: Sequence[str], sources: list[list[int]], rounds: int) -> list[list[str]]:
