@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.search.acquisition import log_expected_improvement
+from netwright.search.calibration import Calibration
 from netwright.search.operators import OperatorBandit, improvement
-from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
+from netwright.search.policy import NodeStatistics, Observation, Sketch, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.standings import Floats
 from netwright.search.tree_state import Node, Subtrees, TreeState
+from netwright.search.value_model import ModelSettings, ValueModel
+from netwright.search.worth import Worths, worths
 from netwright.types import Action, Operator, Structure
 
 Bools = NDArray[np.bool_]
@@ -39,6 +43,11 @@ class TreeSettings:
     stagnation: int = 30
     tune_share: float = 0.08
     partners: int = 24
+    model: ModelSettings | None = ModelSettings()
+    informed: int = 8
+    looks: int = 8
+    sketches: int = 12
+    drafts: int = 40
 
 
 class TreePolicy:
@@ -52,14 +61,24 @@ class TreePolicy:
         self._state = TreeState(rungs)
         self._rule = PromotionRule(share=promotions)
         self._bandit = OperatorBandit()
+        self._model = ValueModel(self._settings.model)
+        self._calibration = Calibration()
+        self._structures: dict[int, Structure] = {}
+        self._pending: dict[int, Structure] = {}
+        self._worths = Worths({}, {})
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
-        action = self._rule.choose(self._state, index) or self._expand(index)
-        self._state.record_ask(action)
+        action = self._rule.choose(self._state, index)
+        structure = None
+        if action is None:
+            action, structure = self._expand(index, sketch)
+        self.resume(action, structure)
         return action
 
     def resume(self, action: Action, structure: Structure | None = None) -> None:
         self._state.record_ask(action)
+        if structure is not None and action.kind == "expand":
+            self._pending[action.index] = structure
 
     def tell(self, observation: Observation) -> None:
         self._state.check(observation)
@@ -68,6 +87,24 @@ class TreePolicy:
         self._state.record_tell(observation)
         if action is not None and action.kind == "expand" and action.operator is not None:
             self._bandit.update(action.operator, reward)
+        self._learn(observation)
+
+    def _learn(self, observation: Observation) -> None:
+        """Let the value model foretell the result, then take it in."""
+        if observation.action is not None:
+            self._pending.pop(observation.action.index, None)
+        node, structure = observation.node, observation.structure
+        if self._settings.model is None or observation.value is None:
+            return
+        foretold = None
+        if structure is not None and node not in self._structures and self._informed:
+            foretold = self._model.predict([structure])
+        if structure is not None:
+            self._structures.setdefault(node, structure)
+        self._worths = worths(self._state)
+        if foretold is not None:
+            self._calibration.note(foretold, self._model.noise, self._worths.value[node], self._worths.error[node])
+        self._model.learn(self._structures, self._worths.value, self._worths.error)
 
     def node_statistics(self) -> Mapping[int, NodeStatistics]:
         view = self._state.subtrees()
@@ -82,27 +119,62 @@ class TreePolicy:
         mean = view.total / (view.visits + view.flight)
         return np.asarray(s.own * view.standing + s.best * view.best + s.mean * mean)
 
-    def _expand(self, index: int) -> Action:
+    @property
+    def _informed(self) -> bool:
+        return len(self._model) >= self._settings.informed
+
+    def _expand(self, index: int, sketch: Sketcher) -> tuple[Action, Structure | None]:
         rng = np.random.default_rng([self._seed, index])
         view = self._state.subtrees()
-        scores, room = self._scores(view), self._has_room(view)
+        if self._informed and self._calibration.trusted:
+            seen = [(action, one) for action, count in self._looks(rng, index, view) for one in sketch(action, count)]
+            if seen:
+                return self._best(rng, seen)
+        action = self._look(rng, index, view, self._tried())
+        first = next(iter(sketch(action, 1)), None)
+        if first is None:
+            return action, None
+        return action.model_copy(update={"draw": first.draw}), first.structure
+
+    def _best(self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]]) -> tuple[Action, Structure]:
+        """Return the sketch of the greatest expected improvement."""
+        belief = self._model.predict([one.structure for _, one in seen], list(self._pending.values()))
+        gain = log_expected_improvement(belief, float(self._model.fitted.max()))
+        action, one = seen[_argmax(rng, gain)]
+        return action.model_copy(update={"draw": one.draw}), one.structure
+
+    def _looks(self, rng: np.random.Generator, index: int, view: Subtrees) -> list[tuple[Action, int]]:
+        """Return different actions with the number of sketches of each, drafts always among them."""
+        s = self._settings
+        tried = self._tried()
+        looks = {(Operator.DRAFT, ()): (Action(index=index, kind="expand", operator=Operator.DRAFT), s.drafts)}
+        for _ in range(s.looks):
+            action = self._look(rng, index, view, tried)
+            looks.setdefault((action.operator, action.parents), (action, s.sketches))
+            for parent in action.parents[:1]:
+                tried[self._state.place(parent)] += 1.0
+        return list(looks.values())
+
+    def _look(self, rng: np.random.Generator, index: int, view: Subtrees, tried: Floats) -> Action:
+        scores, room = self._scores(view, tried), self._has_room(view, tried)
         operator = self._operator(rng, room, view)
         parents = self._parents(rng, operator, scores, room, view)
         return Action(index=index, kind="expand", operator=operator, parents=parents)
 
-    def _scores(self, view: Subtrees) -> Floats:
+    def _tried(self) -> Floats:
+        """Children of each node, unanswered ones included, `(n,)`."""
+        return np.array([node.children + node.in_flight for node in self._state.in_order], dtype=float)
+
+    def _scores(self, view: Subtrees, tried: Floats) -> Floats:
         """Upper confidence bound on each node's worth, `(n,)`."""
-        tried = np.array([node.children + node.in_flight for node in self._state.in_order], dtype=float)
         bonus = np.sqrt(np.log1p(len(tried)) / (1.0 + tried))
         return np.asarray(self._worth(view) + self._settings.exploration * bonus)
 
-    def _has_room(self, view: Subtrees) -> Bools:
+    def _has_room(self, view: Subtrees, tried: Floats) -> Bools:
         """Alive, not closed by failures, and fewer children than progressive widening allows, `(n,)`."""
         s = self._settings
         limit = np.maximum(1.0, s.widening * (0.25 + view.standing) * view.visits**s.widening_power)
-        nodes = self._state.in_order
-        tried = np.array([node.children + node.in_flight for node in nodes], dtype=float)
-        able = np.array([node.alive and node.failures < s.patience for node in nodes], dtype=bool)
+        able = np.array([node.alive and node.failures < s.patience for node in self._state.in_order], dtype=bool)
         return np.asarray(able & (tried < np.floor(limit)))
 
     def _operator(self, rng: np.random.Generator, room: Bools, view: Subtrees) -> Operator:

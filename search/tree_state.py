@@ -191,6 +191,10 @@ class TreeState:
             flight=np.array(flight, dtype=np.int64),
         )
 
+    def place(self, node: int) -> int:
+        """Return the node's place in `order`."""
+        return self._position[node]
+
     def ancestry(self, node: int) -> frozenset[int]:
         """Return the node and all it descends from, through both parents of a combination."""
         seen: set[int] = set()

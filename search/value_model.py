@@ -1,0 +1,179 @@
+"""The value model: what worth a design may be expected to have, and how uncertain that is, from its structure alone.
+
+A Gaussian process over structures. Adding a design extends the Cholesky factor by a row; the kernel is tuned again
+each time the designs have grown by a quarter. Beyond `capacity` designs it keeps the best, the latest and an even
+sample of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from netwright.search.encoding import Bag, Encoder, Scale, distances, scale_of
+from netwright.search.kernel import Setting, covariance, factor, signal_variance, tuned
+from netwright.search.standings import Floats
+from netwright.types import Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """`capacity` bounds the designs used at once, `tuning` those the kernel is tuned on.
+
+    `growth`: tuned again when the designs have grown by this factor; `sweeps`: steps of that at most.
+    """
+
+    capacity: int = 600
+    tuning: int = 150
+    growth: float = 1.25
+    sweeps: int = 3
+
+
+class Belief(NamedTuple):
+    """Expected worth and its standard deviation, `(n,)` each."""
+
+    mean: Floats
+    deviation: Floats
+
+
+class ValueModel:
+    """Learns the worth of designs by their ids; all are given anew each time, since worth is relative."""
+
+    def __init__(self, settings: ModelSettings | None = None) -> None:
+        self._settings = settings or ModelSettings()
+        self._encoder = Encoder()
+        self._structures: dict[int, Structure] = {}
+        self._used: list[int] = []
+        self._setting = Setting()
+        self._tuned_at = 0
+        self._distances: Floats = np.zeros((3, 0, 0))
+        self._errors: Floats = np.zeros(0)
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def learn(
+        self, structures: Mapping[int, Structure], worth: Mapping[int, float], errors: Mapping[int, float]
+    ) -> None:
+        """Fit the worth of designs and its standard errors, by id. A design keeps its structure and its error."""
+        fresh = [node for node in structures if node not in self._structures]
+        for node in fresh:
+            self._structures[node] = structures[node]
+            self._encoder.learn(structures[node])
+        if not self._structures:
+            return
+        grown = len(self._structures) >= self._settings.growth * self._tuned_at
+        full = len(self._used) + len(fresh) > 1.2 * self._settings.capacity
+        if grown or full or not self._used:
+            self._choose(worth, errors, tune=grown)
+        else:
+            self._extend(fresh, errors)
+        self._aim(worth)
+
+    def predict(self, structures: Sequence[Structure], pending: Sequence[Structure] = ()) -> Belief:
+        """Return the belief about each structure, given that those `pending` will bring what is expected of them.
+
+        Source: kriging believer, Ginsbourger et al. (2010), Kriging is well-suited to parallelize optimization.
+        """
+        bag = self._encoder.rows(structures)
+        cross = covariance(distances(bag, self._bag, self._scale), self._setting)
+        half = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)
+        variance = 1.0 - (half**2).sum(axis=0)
+        if pending:
+            variance -= self._explained(bag, half, self._encoder.rows(pending))
+        mean = self._offset + cross @ self._weights
+        return Belief(mean, self._spread * np.sqrt(np.maximum(variance, 1e-9)))
+
+    @property
+    def fitted(self) -> Floats:
+        """Expected worth of the designs in use, `(n,)`: their results less what is taken for noise."""
+        noise = self._setting.noise_variance + self._errors
+        return np.asarray(self._target + self._offset - noise * self._weights)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a result around its design's worth, beside its known standard error."""
+        return float(self._spread * np.sqrt(self._setting.noise_variance))
+
+    def _explained(self, bag: Bag, half: Floats, pending: Bag) -> Floats:
+        """Return the share of each variance that the answers to `pending` will take away, `(n,)`."""
+        known = covariance(distances(pending, self._bag, self._scale), self._setting)
+        below = solve_triangular(self._lower, known.T, lower=True, check_finite=False)
+        among = covariance(distances(pending, pending, self._scale), self._setting)
+        noise = self._setting.noise_variance + 1e-6
+        rest = cholesky(among + noise * np.eye(len(among)) - below.T @ below, lower=True, check_finite=False)
+        cross = covariance(distances(pending, bag, self._scale), self._setting) - below.T @ half
+        return np.asarray((solve_triangular(rest, cross, lower=True, check_finite=False) ** 2).sum(axis=0))
+
+    def _choose(self, worth: Mapping[int, float], errors: Mapping[int, float], *, tune: bool) -> None:
+        """Start anew from the most informative designs."""
+        self._used = informative(list(self._structures), worth, self._settings.capacity)
+        self._bag = self._encoder.rows([self._structures[node] for node in self._used])
+        self._scale: Scale = scale_of(self._bag.numbers)
+        self._distances = distances(self._bag, self._bag, self._scale)
+        self._standardise(worth)
+        self._errors = np.array([(errors[node] / self._unit) ** 2 for node in self._used])
+        if tune:
+            self._tune(worth)
+            self._tuned_at = len(self._structures)
+        self._lower = factor(self._distances, self._setting, self._errors)
+
+    def _tune(self, worth: Mapping[int, float]) -> None:
+        chosen = informative(self._used, worth, self._settings.tuning)
+        places = np.flatnonzero(np.isin(self._used, chosen))
+        self._setting = tuned(
+            self._distances[:, places][:, :, places],
+            self._target[places] / self._unit,
+            self._errors[places],
+            self._setting,
+            self._settings.sweeps,
+        )
+
+    def _extend(self, fresh: Sequence[int], errors: Mapping[int, float]) -> None:
+        """Add rows to the Cholesky factor."""
+        for node in fresh:
+            self._used.append(node)
+            self._bag = self._encoder.rows([self._structures[known] for known in self._used])
+            last = Bag(*(part[-1:] for part in self._bag))
+            row = distances(last, self._bag, self._scale)
+            size = len(self._used)
+            grown = np.zeros((3, size, size))
+            grown[:, :-1, :-1] = self._distances
+            grown[:, -1:, :], grown[:, :, -1:] = row, row.transpose(0, 2, 1)
+            self._distances = grown
+            self._errors = np.append(self._errors, (errors[node] / self._unit) ** 2)
+            cross = covariance(row, self._setting)[0]
+            below = solve_triangular(self._lower, cross[:-1], lower=True, check_finite=False)
+            lower = np.zeros((size, size))
+            lower[:-1, :-1], lower[-1, :-1] = self._lower, below
+            rest = cross[-1] + self._setting.noise_variance + self._errors[-1] - below @ below
+            lower[-1, -1] = np.sqrt(max(rest, 1e-10))
+            self._lower = lower
+
+    def _standardise(self, worth: Mapping[int, float]) -> None:
+        values = np.array([worth[node] for node in self._used])
+        self._offset, self._unit = float(values.mean()), float(values.std()) or 1.0
+        self._target = values - self._offset
+
+    def _aim(self, worth: Mapping[int, float]) -> None:
+        """Point the model at the latest worth of the designs in use."""
+        self._standardise(worth)
+        white = solve_triangular(self._lower, self._target, lower=True, check_finite=False)
+        self._weights = solve_triangular(self._lower, white, lower=True, trans="T", check_finite=False)
+        self._spread = self._unit * np.sqrt(signal_variance(white / self._unit))
+
+
+def informative(nodes: Sequence[int], worth: Mapping[int, float], capacity: int) -> list[int]:
+    """Return at most `capacity` of the nodes, in their order: half the best, a quarter the latest, the rest spread."""
+    if len(nodes) <= capacity:
+        return list(nodes)
+    best = sorted(nodes, key=lambda node: -worth[node])[: capacity // 2]
+    chosen = set(best) | set(nodes[-(capacity // 4) :])
+    rest = [node for node in nodes if node not in chosen]
+    places = np.linspace(0, len(rest) - 1, capacity - len(chosen)).astype(int)
+    chosen |= {rest[place] for place in places}
+    return [node for node in nodes if node in chosen]

@@ -1,0 +1,48 @@
+"""What the value model learns: each design's worth among those trained so far.
+
+Scores have a long low tail: designs that do not learn at all. The tail is cut at `median - 2 (90% quantile - median)`,
+so that the top is resolved; the rest is measured in that unit, so that nats, bits or per cent give the same worth.
+Values of two rungs are never compared: see `standings.exchange_places`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from netwright.search.standings import Floats, exchange_places
+from netwright.search.tree_state import TreeState
+
+_REACH = 2.0
+
+
+class Worths(NamedTuple):
+    """Worth and its standard error by node."""
+
+    value: dict[int, float]
+    error: dict[int, float]
+
+
+def worths(state: TreeState) -> Worths:
+    """Return the worth of every node with a result."""
+    value: dict[int, float] = {}
+    error: dict[int, float] = {}
+    for table in state.tables:
+        if not len(table):
+            continue
+        centre, unit = measure(table.values)
+        cut = np.maximum((table.values - centre) / unit, -_REACH)
+        for node, worth, spread in zip(table.nodes, cut.tolist(), (table.errors / unit).tolist(), strict=True):
+            value.setdefault(node, worth)
+            error.setdefault(node, spread)
+    for rung in range(1, state.rungs):
+        exchange_places(value, state.tables[rung], state.failed[rung])
+    return Worths(value, error)
+
+
+def measure(values: Floats) -> tuple[float, float]:
+    """Return the median of values `(n,)` and how far the 90% quantile lies above it, or 1 where it does not."""
+    centre, high = np.quantile(values, (0.5, 0.9))
+    unit = float(high - centre)
+    return float(centre), unit if unit > 0.0 else 1.0
