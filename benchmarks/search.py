@@ -3,7 +3,7 @@
     python benchmarks/search.py --data DIR [--tables nb201-c10 ...] [--policies tree random evolution ...] [--seeds 200]
         [--flight 1 4 16] [--noisy] [--harness DIR] [--references gp-bo tpe ...] [--cache DIR] [--csv OUT]
 
-DIR holds the tables (see `benchmarks/tables.py`). The policies see them through the ask, tell and sketch of a campaign:
+DIR holds the tables (see `benchmarks/search_tables.py`). Policies see them through a campaign's ask, tell and sketch:
 draft is a random network, combine a uniform crossover, every other operator changes one decision. A query is the first
 look at a network; networks that compute the same function are duplicates and never sketched. Regret is in per cent of
 accuracy below the best of the table; `to 0.1` is the median query that came within 0.1 of it. `--noisy` tells one
@@ -26,9 +26,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from search_play import CHECKPOINTS, VARIANTS, Job, play
+from search_tables import READERS
 
-from players import CHECKPOINTS, VARIANTS, Job, play
-from tables import READERS
 from netwright.search.policy import POLICIES
 
 BLOCK = 10
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--flight", type=int, nargs="+", default=[1], help="asks unanswered at once")
     parser.add_argument("--noisy", action="store_true")
+    parser.add_argument("--aliases", action="store_true", help="let networks of the same function count as different")
     parser.add_argument("--harness", type=Path)
     parser.add_argument("--references", nargs="+", default=list(REFERENCES), help="with --harness")
     parser.add_argument("--cache", type=Path, help="folder in which finished searches are kept and found again")
@@ -186,6 +187,7 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
             policy=name,
             flight=flight,
             noisy=options.noisy,
+            aliases=options.aliases,
             queries=options.queries,
             first=first,
             count=min(BLOCK, last - first),

@@ -19,5 +19,5 @@ def log_expected_improvement(belief: Belief, best: float) -> Floats:
     density = -0.5 * z**2 - 0.5 * np.log(2.0 * np.pi)
     # phi(z) + z Phi(z) = phi(z) (1 + z Phi(z) / phi(z)); for very negative z the bracket is 1 / z^2.
     ratio = z * np.exp(np.minimum(log_ndtr(z) - density, 700.0))
-    bracket = np.where(z < -30.0, 1.0 / z**2, np.maximum(1.0 + ratio, 1e-12))
+    bracket = np.where(z < -30.0, 1.0 / np.maximum(z**2, 1.0), np.maximum(1.0 + ratio, 1e-12))
     return np.asarray(density + np.log(bracket) + np.log(belief.deviation))

@@ -10,7 +10,7 @@ Neural Networks 18:1093 (min-max kernel).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from netwright.search.standings import Floats
 from netwright.types import Structure
 
-GROUPS = ("choices", "counts", "numbers")
-# A count of c stands for every level that it reaches: 1, 2, 3, 4, 6, 8, 12, ...: differences of large counts weigh less.
+# A count of c stands for every level that it reaches (1, 2, 3, 4, 6, 8, 12, ...), so large counts differ less.
 _LEVELS = (0.0, 1.5, 2.5, 3.5, 5.5, 7.5, 11.5, 15.5, 23.5, 31.5, 47.5, 63.5, 95.5, 127.5)
 _REMEMBERED = 20_000
 
@@ -87,6 +86,22 @@ class Bag(NamedTuple):
     size: Floats
     numbers: Floats
 
+    def joined(self, other: Bag) -> Bag:
+        """Return both one after the other; `other`, encoded later, may have more columns."""
+        return Bag(
+            decisions=_stacked(self.decisions, other.decisions, 0.0),
+            places=_stacked(self.places, other.places, 0.0),
+            levels=_stacked(self.levels, other.levels, 0.0),
+            made=np.concatenate([self.made, other.made]),
+            size=np.concatenate([self.size, other.size]),
+            numbers=_stacked(self.numbers, other.numbers, np.nan),
+        )
+
+
+def _stacked(upper: NDArray[Any], lower: NDArray[Any], missing: float) -> NDArray[Any]:
+    columns = lower.shape[1] - upper.shape[1]
+    return np.concatenate([np.pad(upper, ((0, 0), (0, columns)), constant_values=missing), lower])
+
 
 class Encoder:
     """Turns structures into rows that can be compared. Its columns grow with the designs it has learned."""
@@ -113,9 +128,7 @@ class Encoder:
             levels=self._levels.indicators([one.levels for one in encoded]),
             made=np.array([len(one.decisions) for one in encoded], dtype=float),
             size=np.array([len(one.levels) for one in encoded], dtype=float),
-            numbers=self._quantities.quantities(
-                [one.quantities for one in encoded], [one.values for one in encoded]
-            ),
+            numbers=self._quantities.quantities([one.quantities for one in encoded], [one.values for one in encoded]),
         )
 
     def _encode(self, structure: Structure) -> _Encoded:
@@ -131,9 +144,7 @@ class Encoder:
         def ids(vocabulary: _Vocabulary, names: Sequence[tuple[str, ...]]) -> Ids:
             return np.array([vocabulary.number(name) for name in names], dtype=np.int64)
 
-        levels = [
-            (name, str(level)) for name, count in structure.counts.items() for level in _LEVELS if count > level
-        ]
+        levels = [(name, str(level)) for name, count in structure.counts.items() for level in _LEVELS if count > level]
         numbers = {name: value for name, value in structure.numbers.items() if np.isfinite(value)}
         return _Encoded(
             structure=structure,
@@ -177,6 +188,7 @@ def _differing(same: Floats, total: Floats) -> Floats:
 
 def _apart(left: Bag, right: Bag, scale: Scale) -> Floats:
     """Mean squared standardised difference; a quantity that one design lacks counts as average, and as a difference."""
+    # A quantity that came after the scale was taken waits for the next.
     used = np.flatnonzero(scale.spread > 0.0)
     if len(used) == 0:
         return np.zeros((len(left.size), len(right.size)))

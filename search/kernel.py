@@ -41,8 +41,9 @@ class Setting:
         for change in (-1, 1):
             for group, place in enumerate(self.rates):
                 if 0 <= place + change < len(_RATES):
-                    rates = tuple(p + change * (g == group) for g, p in enumerate(self.rates))
-                    yield replace(self, rates=rates)
+                    rates = [*self.rates]
+                    rates[group] += change
+                    yield replace(self, rates=(rates[0], rates[1], rates[2]))
             if 0 <= self.sums + change < len(_SUMS):
                 yield replace(self, sums=self.sums + change)
             if 0 <= self.noise + change < len(_NOISES):

@@ -136,9 +136,9 @@ class ValueModel:
     def _extend(self, fresh: Sequence[int], errors: Mapping[int, float]) -> None:
         """Add rows to the Cholesky factor."""
         for node in fresh:
+            last = self._encoder.rows([self._structures[node]])
             self._used.append(node)
-            self._bag = self._encoder.rows([self._structures[known] for known in self._used])
-            last = Bag(*(part[-1:] for part in self._bag))
+            self._bag = self._bag.joined(last)
             row = distances(last, self._bag, self._scale)
             size = len(self._used)
             grown = np.zeros((3, size, size))

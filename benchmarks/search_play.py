@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from search_tables import READERS, Network, Table
 
-from tables import READERS, Network, Table
 from netwright.search.policy import Observation, Policy, Sketch, make_policy
 from netwright.search.tree import TreePolicy, TreeSettings
 from netwright.types import Action, Operator
@@ -36,6 +36,7 @@ class Job:
     policy: str
     flight: int
     noisy: bool
+    aliases: bool
     queries: int
     first: int
     count: int
@@ -62,8 +63,9 @@ def policy_of(name: str, seed: int) -> Policy:
 class Game:
     """The planner and the laboratory of one search."""
 
-    def __init__(self, table: Table, seed: int, *, noisy: bool) -> None:
+    def __init__(self, table: Table, seed: int, *, noisy: bool, aliases: bool) -> None:
         self.table = table
+        self._function = {network: network for network in table.values} if aliases else table.function
         self._seed = seed
         self._noise = np.random.default_rng([20241, seed]) if noisy and table.runs else None
         self._seen: set[Network] = set()
@@ -88,7 +90,7 @@ class Game:
         network = self._shown.get((action.operator, action.parents, action.draw))
         self._shown.clear()
         if network is not None:
-            self._seen.add(self.table.function[network])
+            self._seen.add(self._function[network])
         return network
 
     def answer(self, action: Action, network: Network | None) -> Observation:
@@ -128,7 +130,7 @@ class Game:
     def _new(self, drawn: list[list[int]], count: int) -> list[Network]:
         found: dict[Network, Network] = {}
         for one in drawn:
-            function = self.table.function.get(tuple(one))
+            function = self._function.get(tuple(one))
             if function is not None and function not in self._seen:
                 found.setdefault(function, tuple(one))
                 if len(found) == count:
@@ -138,7 +140,7 @@ class Game:
 
 def _search(job: Job, seed: int) -> tuple[np.ndarray, np.ndarray]:
     table = table_of(job.data, job.table)
-    policy, game = policy_of(job.policy, seed), Game(table, seed, noisy=job.noisy)
+    policy, game = policy_of(job.policy, seed), Game(table, seed, noisy=job.noisy, aliases=job.aliases)
     told: list[float] = []
     regret: list[float] = []
     spent: list[float] = []
@@ -158,8 +160,10 @@ def _search(job: Job, seed: int) -> tuple[np.ndarray, np.ndarray]:
                 best = not told or observation.value > max(told)
                 told.append(observation.value)
                 regret.append(table.best - table.values[network] if best else regret[-1])
+                if regret[-1] <= 0.0 and not job.noisy:
+                    break
         spent.append(1e3 * seconds)
-    # A policy that finds nothing new any more keeps what it has.
+    # Nothing is better than the best; and a policy that finds nothing new any more keeps what it has.
     regret += [regret[-1]] * (job.queries - len(regret))
     return np.array(regret), np.array(spent)
 
