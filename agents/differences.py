@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from netwright.agents.genes import (
+from netwright.agents.genotype import (
     DataDecay,
     Delta,
     FixedDecay,
     Gate,
+    Genotype,
     Hebbian,
-    ImplicitFilter,
+    Layer,
+    Leaf,
     LongFilter,
-    OscillatingFilter,
-    Removal,
+    Parallel,
     Shift,
     ShortConvolution,
     ShortFilter,
 )
-from netwright.agents.genotype import Genotype, Layer, Parallel
-from netwright.agents.leaves import Leaf
 from netwright.agents.words import layer_title, leaf_title, recipe_words
 
 GENE_NAMES = {
@@ -38,13 +37,6 @@ GENE_NAMES = {
     "gates": "gates",
     "horizon": "longest half-life",
     "rank": "rank of the decay",
-    "values": "activation of values",
-    "direct": "own value",
-    "cell": "cell",
-    "longest": "longest n-gram",
-    "own": "projection of the token itself",
-    "depth": "maps",
-    "gated": "gates",
 }
 
 
@@ -54,16 +46,14 @@ def gene_words(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Hebbian | Delta | Removal):
+    if isinstance(value, Hebbian | Delta):
         return _rule_words(value)
     if isinstance(value, FixedDecay | DataDecay):
         return _decay_words(value)
     return _part_words(value)
 
 
-def _rule_words(rule: Hebbian | Delta | Removal) -> str:
-    if isinstance(rule, Removal):
-        return "removal under a key of its own"
+def _rule_words(rule: Hebbian | Delta) -> str:
     if isinstance(rule, Delta):
         return f"delta, {rule.feature} features, write strength up to {rule.strength}"
     return f"Hebbian, {rule.feature} features{', normalised' if rule.normaliser else ''}"
@@ -71,17 +61,15 @@ def _rule_words(rule: Hebbian | Delta | Removal) -> str:
 
 def _decay_words(decay: FixedDecay | DataDecay) -> str:
     if isinstance(decay, FixedDecay):
-        return f"fixed per head, spans from {decay.shortest} to {decay.horizon}"
-    curve = "" if decay.curve == ("softplus" if decay.per == "head" else "sigmoid") else f", {decay.curve}"
-    squeeze = ", tanh in the middle" if decay.squeeze == "tanh" else ""
+        return f"fixed per head, half-lives up to {decay.horizon}"
     coupled = ", writes coupled" if decay.coupled else ""
-    return f"data-dependent per {decay.per}{curve}{squeeze}, half-lives up to {decay.horizon}{coupled}"
+    return f"data-dependent per {decay.per}, half-lives up to {decay.horizon}{coupled}"
 
 
 def _part_words(value: Any) -> str:
     match value:
-        case Shift(separate=separate):
-            return "token shifts of their own" if separate else "token shift"
+        case Shift():
+            return "token shift"
         case ShortConvolution(place=place, kernel=kernel):
             return f"convolution of the {'input' if place == 'input' else 'projections'} over {kernel} tokens"
         case Gate(activation=activation, rank=rank):
@@ -90,10 +78,6 @@ def _part_words(value: Any) -> str:
             return f"{kernel} taps"
         case LongFilter(modes=modes):
             return f"{modes} decaying exponentials"
-        case OscillatingFilter(pairs=pairs):
-            return f"{pairs} decaying oscillations"
-        case ImplicitFilter(bands=bands):
-            return f"taps computed from {bands} bands of the position"
         case _:
             return str(value)
 

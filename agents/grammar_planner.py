@@ -11,16 +11,15 @@ import numpy as np
 from pydantic import ValidationError
 
 from netwright.agents.baseline_genotypes import baseline_genotype
-from netwright.agents.cost import relative_cost
 from netwright.agents.differences import difference
 from netwright.agents.emit import emit
 from netwright.agents.genotype import Genotype
 from netwright.agents.grammar import Allowance, Grammar
 from netwright.agents.mutation import combine, mutate, stabilise, tune
-from netwright.agents.reasons import hypothesis
 from netwright.agents.simplify import fit, lighten, simplifications
 from netwright.agents.sites import pick
-from netwright.agents.words import title
+from netwright.agents.size import relative_cost
+from netwright.agents.words import hypothesis, title
 from netwright.types import Candidate, Context, Operator, Proposal, Scope
 
 logger = logging.getLogger(__name__)
@@ -229,14 +228,7 @@ def _allowance(context: Context) -> Allowance:
     parameters = 6 * task.dim**2 if context.mixer_parameters is None else context.mixer_parameters
     if context.mixer_parameters is None and task.scope is Scope.BLOCK:
         parameters += 5 * task.dim**2
-    return Allowance(
-        parameters=parameters,
-        scope=task.scope,
-        dim=task.dim,
-        heads=task.heads,
-        layers=task.layers,
-        max_len=task.max_len,
-    )
+    return Allowance(parameters=parameters, scope=task.scope, dim=task.dim, heads=task.heads, layers=task.layers)
 
 
 def _mended(genotype: Genotype, failure: str, context: Context) -> Genotype | None:

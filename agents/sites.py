@@ -7,8 +7,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from netwright.agents.genotype import Genotype, Layer, Parallel, layer_leaves, with_genes
-from netwright.agents.leaves import Leaf
+from netwright.agents.genotype import Genotype, Layer, Leaf, Parallel, layer_leaves, with_genes
 
 Side = Literal["left", "right"]
 Site = tuple[int, Side | None]

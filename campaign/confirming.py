@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.campaign.locked import Say, earlier_looks, open_locked, opened_designs
-from netwright.campaign.opening import exclusive, task_of
+from netwright.campaign.opening import exclusive, executed_as, task_of
 from netwright.campaign.rounds import Cost, Rounds, of
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated
 from netwright.config import CampaignConfig
@@ -150,6 +150,7 @@ def confirm_candidates(
     ids: Sequence[str],
     *,
     sandbox_flags: Mapping[str, Any],
+    training_flags: Mapping[str, Any] = MappingProxyType({}),
     campaign_name: str | None,
     seeds: int,
     repeats: int = 1,
@@ -161,10 +162,10 @@ def confirm_candidates(
 ) -> Confirmation:
     """Confirm `ids` (default: the campaign's best design) against their parents and the campaign's baselines.
 
-    `sandbox_flags` are laid over the campaign's own sandbox settings, `flags` over its `[confirm]`. Of each winner's
-    `seeds` trials, `repeats` are run a second time. Trials that an earlier confirmation finished are taken from the
-    memory, so an interrupted one can be repeated, and nothing is opened for it again. `say` is told beforehand what is
-    confirmed, what it will cost, and whether the locked split was opened before.
+    `sandbox_flags` and `training_flags` are laid over the campaign's own settings, `flags` over its `[confirm]`. Of
+    each winner's `seeds` trials, `repeats` are run a second time. Trials that an earlier confirmation finished are
+    taken from the memory, so an interrupted one can be repeated, and nothing is opened for it again. `say` is told
+    beforehand what is confirmed, what it will cost, and whether the locked split was opened before.
 
     Raises: NotFound, ConfigError, BusyError; KeyboardInterrupt with everything finished remembered.
     """
@@ -172,7 +173,8 @@ def confirm_candidates(
         row = memory.campaign(campaign_name)
         config = CampaignConfig.model_validate(row.config)
         contained, settings = laid_over(config.sandbox, sandbox_flags), confirm_settings(config.confirm, flags)
-        task = task_of(config)
+        execution = executed_as(row, config.training, training_flags)
+        task = task_of(config, execution)
         if task.spec.id != row.task.id:
             raise ConfigError(
                 f"the data of task {config.task!r} changed since campaign {row.name!r} ({row.task.id}, now "
@@ -183,7 +185,7 @@ def confirm_candidates(
         baselines = baselines_for(task.spec, config.baselines)
         cast = _cast(memory, row, ids, baselines, say)
         fresh = tuple(range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + seeds))
-        rounds = Rounds(memory, row, task, config, contained, settings, level, workers, on_progress)
+        rounds = Rounds(memory, row, task, config, execution, contained, settings, level, workers, on_progress)
         everybody = [candidate for candidate, _ in cast]
         winners = [candidate for candidate, role in cast if role == "candidate"]
         with exclusive(home, row.name, doing="confirmed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.limits import AUDIT, AuditStrength, LaboratoryLimits
 from netwright.evaluator.suite import AnyLaboratory, TrialKey, laboratory_for
@@ -45,6 +46,7 @@ def open_laboratory(
     limits: LaboratoryLimits,
     audit: AuditStrength = AUDIT,
     seeds_at_once: SeedsAtOnce = "auto",
+    execution: Execution = ON_CPU,
 ) -> AnyLaboratory:
     """Return the laboratory of a task or a suite, with the memory's key and what the memory knows of single tasks.
 
@@ -59,5 +61,6 @@ def open_laboratory(
         limits=limits,
         audit=audit,
         seeds_at_once=seeds_at_once,
+        execution=execution,
         shelf=memory.artifacts,
     )

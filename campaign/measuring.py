@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from netwright.campaign.laboratories import open_laboratory
-from netwright.campaign.opening import open_sandbox, task_of
+from netwright.campaign.opening import executed_as, open_sandbox, task_of
 from netwright.campaign.single import read_candidate
-from netwright.config import CampaignConfig, SandboxConfig
-from netwright.config_file import laid_over
+from netwright.config import CampaignConfig, SandboxConfig, TrainingConfig
+from netwright.config_file import laid_over, training_settings
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baselines_for, named_baselines
+from netwright.evaluator.devices import Execution
 from netwright.evaluator.measurement import machine_name
 from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.measures import Measures
@@ -24,7 +26,6 @@ from netwright.types import Candidate
 Progress = Callable[[int, int, str], None]
 """Called with (finished, all, what is measured now)."""
 DEFAULT_TASK = "bytes"
-DEVICE = "cpu"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class _Place:
 
     task: AnyTask
     sandbox: SandboxConfig
+    execution: Execution
     campaign: str | None
 
 
@@ -52,6 +54,7 @@ def measure_candidates(
     data: Path | None,
     campaign_name: str | None,
     sandbox_flags: Mapping[str, Any],
+    training_flags: Mapping[str, Any] = MappingProxyType({}),
     again: bool,
     on_progress: Progress,
 ) -> tuple[Measured, ...]:
@@ -64,15 +67,17 @@ def measure_candidates(
     Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
     """
     with Memory.open(home) as memory:
-        place = _place(memory, task_name, data, campaign_name, sandbox_flags)
+        place = _place(memory, task_name, data, campaign_name, sandbox_flags, training_flags)
         candidates = [_find(memory, place.task, each) for each in wanted] or _finalists(memory, place)
-        machine, spec = machine_name(DEVICE), place.task.spec
+        machine, spec = machine_name(place.execution.name), place.task.spec
         before = [] if again else memory.measures(spec.id, machine=machine)
         known = {each.candidate_id: each for each in before if each.inference}
         if missing := [candidate for candidate in candidates if candidate.id not in known]:
             memory.put_task(spec)
-            with open_sandbox(place.sandbox, slots=1) as sandbox:
-                lab = open_laboratory(sandbox, place.task, memory, limits=place.sandbox.limits)
+            with open_sandbox(place.sandbox, slots=1, execution=place.execution) as sandbox:
+                lab = open_laboratory(
+                    sandbox, place.task, memory, limits=place.sandbox.limits, execution=place.execution
+                )
                 for number, candidate in enumerate(missing, start=1):
                     on_progress(-1, len(missing), candidate.title)
                     known[candidate.id] = lab.measure(candidate)
@@ -83,22 +88,29 @@ def measure_candidates(
 
 
 def _place(
-    memory: Memory, task_name: str | None, data: Path | None, campaign_name: str | None, flags: Mapping[str, Any]
+    memory: Memory,
+    task_name: str | None,
+    data: Path | None,
+    campaign_name: str | None,
+    flags: Mapping[str, Any],
+    training_flags: Mapping[str, Any],
 ) -> _Place:
     if task_name is not None and campaign_name is not None:
         raise ConfigError("--task and --campaign both say on which task to measure: give one of them")
     if task_name is not None or (campaign_name is None and not memory.campaigns()):
-        task = load_task(task_name or DEFAULT_TASK, data=data)
-        return _Place(task, laid_over(SandboxConfig(), flags), None)
+        execution = training_settings(TrainingConfig(), training_flags).execution()
+        task = load_task(task_name or DEFAULT_TASK, data=data, execution=execution)
+        return _Place(task, laid_over(SandboxConfig(), flags), execution, None)
     row = memory.campaign(campaign_name)
     config = CampaignConfig.model_validate(row.config)
-    task = task_of(config, data)
+    execution = executed_as(row, config.training, training_flags)
+    task = task_of(config, execution, data)
     if task.spec.id != row.task.id:
         raise ConfigError(
             f"campaign {row.name!r} is on {row.task.id}, and its data make {task.spec.id} now: restore them, or name a "
             "task with --task"
         )
-    return _Place(task, laid_over(config.sandbox, flags), row.name)
+    return _Place(task, laid_over(config.sandbox, flags), execution, row.name)
 
 
 def _find(memory: Memory, task: AnyTask, wanted: str) -> Candidate:

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board
-from netwright.config import CampaignConfig, LlmConfig, SandboxConfig
+from netwright.config import CampaignConfig, LlmConfig, SandboxConfig, TrainingConfig
+from netwright.config_file import training_settings
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.baselines import baselines_for
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import AnyTask, load_task
 from netwright.memory.records import Campaign
@@ -27,23 +29,26 @@ if TYPE_CHECKING:
     from netwright.agents.endpoint import Endpoint
 
 
-def open_sandbox(config: SandboxConfig, *, slots: int, one_job: bool = False) -> Sandbox:
+def open_sandbox(config: SandboxConfig, *, slots: int, one_job: bool = False, execution: Execution = ON_CPU) -> Sandbox:
     """A sandbox for a laboratory, to be entered with `with`; for `one_job` nothing is made ready for a second.
 
     Where no sandbox is accepted, a machine that cannot isolate runs candidates with resource limits only; one that
     can isolate still does, unless T0 is asked for by name.
     """
-    tier = config.tier
-    if tier is None and config.accept_no_sandbox and config.kind == "process" and probe().tier is Tier.T0:
+    tier, device = config.tier, execution.device
+    if tier is None and config.accept_no_sandbox and config.kind == "process" and probe(device).tier is Tier.T0:
         tier = Tier.T0
+    warm_child = Laboratory.WARM_CUDA_CHILD if device == "cuda" else Laboratory.WARM_CHILD
     container = None if config.kind == "process" else Container(config.kind, config.image, config.options)
     return Sandbox(
         slots=slots,
         spares=0 if one_job else None,
         entries=Laboratory.ENTRIES,
         warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=None if one_job else Laboratory.WARM_CHILD,
+        warm_child=None if one_job else warm_child,
         isolation=tier,
+        device=device,
+        gpu=execution.index,
         container=container,
     )
 
@@ -101,12 +106,41 @@ def _locked(handle: IO[str]) -> bool:
     return True
 
 
-def task_of(config: CampaignConfig, data: Path | None = None) -> AnyTask:
+def task_of(config: CampaignConfig, execution: Execution, data: Path | None = None) -> AnyTask:
     """The task or suite that a campaign is on, with its budgets; `data` is where its data lies now, if elsewhere.
 
     Raises: ConfigError, DataError as `load_task` does.
     """
-    return load_task(config.task, data=data or config.data, rung_tokens=config.rung_tokens, protocol=config.protocol)
+    return load_task(
+        config.task,
+        data=data or config.data,
+        rung_tokens=config.rung_tokens,
+        protocol=config.protocol,
+        execution=execution,
+    )
+
+
+def settled(training: TrainingConfig, execution: Execution) -> TrainingConfig:
+    """The settings with what `auto` came to, so that whoever goes on does so on the same device."""
+    device = execution.device if training.device == "auto" else training.device
+    return training.model_copy(update={"device": device, "precision": execution.precision})
+
+
+def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any]) -> Execution:
+    """How a finished campaign's candidates are to be trained once more: as they were, with `flags` over it.
+
+    Raises: ConfigError where its device cannot be had, or the flags name another kind of device or precision.
+    """
+    before = {"device": row.task.device, "precision": row.task.precision}
+    kept = {key: value for key, value in before.items() if getattr(training, key) == "auto"}
+    execution = training_settings(training.model_copy(update=kept), flags).execution()
+    for what, was in before.items():
+        if was != getattr(execution, what):
+            raise ConfigError(
+                f"campaign {row.name!r} was trained with {what} {was}, and not {getattr(execution, what)}: their "
+                f"results would not compare; leave --{what} out, or run a campaign with it"
+            )
+    return execution
 
 
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
@@ -124,6 +158,8 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
         return memory.start_campaign(name, task.spec, config.seed, stored)
     for what, before, now in (
         ("protocol", known.task.protocol, task.spec.protocol),
+        ("device", known.task.device, task.spec.device),
+        ("precision", known.task.precision, task.spec.precision),
         ("task or its data", known.task.id, task.spec.id),
         ("seed", known.seed, config.seed),
         ("search policy", known.config["search"]["policy"], config.search.policy),

@@ -16,6 +16,7 @@ from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.opening import open_sandbox
 from netwright.campaign.single import Progress, train_all
 from netwright.config import CampaignConfig, ConfirmConfig, SandboxConfig
+from netwright.evaluator.devices import Execution
 from netwright.evaluator.rates import ChosenRate, choose_rate
 from netwright.evaluator.suite import AnyLaboratory
 from netwright.evaluator.tasks import AnyTask
@@ -44,6 +45,7 @@ class Rounds:
     row: Campaign
     task: AnyTask
     config: CampaignConfig
+    execution: Execution
     contained: SandboxConfig
     settings: ConfirmConfig
     rung: int
@@ -53,7 +55,7 @@ class Rounds:
     @contextmanager
     def laboratory(self) -> Iterator[AnyLaboratory]:
         """A laboratory in a sandbox of its own."""
-        with open_sandbox(self.contained, slots=self.workers) as sandbox:
+        with open_sandbox(self.contained, slots=self.workers, execution=self.execution) as sandbox:
             yield open_laboratory(
                 sandbox,
                 self.task,
@@ -61,6 +63,7 @@ class Rounds:
                 limits=self.contained.limits,
                 audit=self.config.audit.strength,
                 seeds_at_once=self.settings.seeds_at_once,
+                execution=self.execution,
             )
 
     def sweep(self, lab: AnyLaboratory, candidates: Sequence[Candidate]) -> dict[str, ChosenRate]:

@@ -21,6 +21,7 @@ from netwright.campaign.opening import (
     make_agents,
     open_board,
     open_sandbox,
+    settled,
     task_of,
 )
 from netwright.campaign.scheduler import Parts, Scheduler
@@ -44,7 +45,9 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
     """
-    task = task_of(config)
+    execution = config.training.execution()
+    config = config.model_copy(update={"training": settled(config.training, execution)})
+    task = task_of(config, execution)
     check_planner(config, task.spec)
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
@@ -52,11 +55,11 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
         # One more than there are training slots: gates have a lane of their own.
-        open_sandbox(config.sandbox, slots=config.workers + 1) as sandbox,
+        open_sandbox(config.sandbox, slots=config.workers + 1, execution=execution) as sandbox,
     ):
         row = begin_or_continue(memory, config, task)
         board = open_board(row, sandbox.isolation)
-        lab = open_laboratory(sandbox, task, memory, limits=limits, audit=config.audit.strength)
+        lab = open_laboratory(sandbox, task, memory, limits=limits, audit=config.audit.strength, execution=execution)
         status: CampaignStatus = "failed"
         note = ""
         try:

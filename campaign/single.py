@@ -18,6 +18,7 @@ from netwright.config import SandboxConfig
 from netwright.errors import ConfigError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.contract import title_and_hypothesis
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.statistics import NoiseFloor, noise_floor, score_of
 from netwright.evaluator.suite import AnyLaboratory, laboratory_for
 from netwright.evaluator.tasks import AnyTask, load_task
@@ -100,7 +101,13 @@ def read_candidate(path: Path, scope: Scope) -> Candidate:
 
 
 def check_file(
-    path: Path, task_name: str, data: Path | None, sandbox_config: SandboxConfig, *, protocol: str = "tokens"
+    path: Path,
+    task_name: str,
+    data: Path | None,
+    sandbox_config: SandboxConfig,
+    *,
+    protocol: str = "tokens",
+    execution: Execution = ON_CPU,
 ) -> Check:
     """All gates of the candidate in `path`, and, where budgets are not equal in tokens, what it would train on.
 
@@ -108,11 +115,11 @@ def check_file(
     """
     begun = time.monotonic()
     read_candidate(path, Scope.MIXER)  # a wrong path is told at once
-    with open_sandbox(sandbox_config, slots=1, one_job=True) as sandbox:
+    with open_sandbox(sandbox_config, slots=1, one_job=True, execution=execution) as sandbox:
         # The zygote imports meanwhile.
-        task = load_task(task_name, data=data, protocol=protocol)
+        task = load_task(task_name, data=data, protocol=protocol, execution=execution)
         candidate = read_candidate(path, task.spec.scope)
-        lab = laboratory_for(sandbox, task, b"", limits=sandbox_config.limits)
+        lab = laboratory_for(sandbox, task, b"", limits=sandbox_config.limits, execution=execution)
         tier, layers = confinement(sandbox_config, sandbox.isolation)
         gates = lab.check(candidate)
         shares: tuple[Share, ...] = ()
@@ -138,19 +145,27 @@ def evaluate_file(
     workers: int,
     on_progress: Progress,
     seeds_at_once: SeedsAtOnce = "auto",
+    execution: Execution = ON_CPU,
 ) -> Evaluation:
     """Check, train and score the candidate in `path`; trials that the memory has are not run again.
 
     Raises: NetwrightError; KeyboardInterrupt with everything finished remembered.
     """
-    task = load_task(task_name, data=data, protocol=protocol)
+    task = load_task(task_name, data=data, protocol=protocol, execution=execution)
     check_rung(task, rung)
     candidate = read_candidate(path, task.spec.scope)
     with (
         Memory.open(home) as memory,
-        open_sandbox(sandbox_config, slots=workers) as sandbox,
+        open_sandbox(sandbox_config, slots=workers, execution=execution) as sandbox,
     ):
-        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits, seeds_at_once=seeds_at_once)
+        lab = open_laboratory(
+            sandbox,
+            task,
+            memory,
+            limits=sandbox_config.limits,
+            seeds_at_once=seeds_at_once,
+            execution=execution,
+        )
         memory.put_task(task.spec)
         memory.put_candidate(candidate)
         gates = _gates(memory, lab, candidate)
@@ -191,19 +206,27 @@ def evaluate_baselines(
     workers: int,
     on_progress: Progress,
     seeds_at_once: SeedsAtOnce = "auto",
+    execution: Execution = ON_CPU,
 ) -> tuple[TaskSpec, tuple[Row, ...]]:
     """Train the `chosen` baselines at `rung` with seeds 0 .. `seeds`-1, as far as the memory lacks it.
 
     Returns the task, and all that the memory then has at that rung, best first.
     """
-    task = load_task(task_name, data=data, protocol=protocol)
+    task = load_task(task_name, data=data, protocol=protocol, execution=execution)
     check_rung(task, rung)
     candidates = baselines_for(task.spec, chosen)
     with (
         Memory.open(home) as memory,
-        open_sandbox(sandbox_config, slots=workers) as sandbox,
+        open_sandbox(sandbox_config, slots=workers, execution=execution) as sandbox,
     ):
-        lab = open_laboratory(sandbox, task, memory, limits=sandbox_config.limits, seeds_at_once=seeds_at_once)
+        lab = open_laboratory(
+            sandbox,
+            task,
+            memory,
+            limits=sandbox_config.limits,
+            seeds_at_once=seeds_at_once,
+            execution=execution,
+        )
         memory.put_task(task.spec)
         train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
         return task.spec, known_baselines(memory, task.spec, rung, sandbox.tier)

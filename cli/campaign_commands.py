@@ -17,6 +17,7 @@ from netwright.cli.options import (
     SandboxFlags,
     SeedsAtOnce,
     TaskOrConfigured,
+    TrainingFlags,
     Workers,
     contained,
     workers_or_cores,
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
 @contained
 def run(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     file: File = None,
     task: TaskOrConfigured = None,
     data: Data = None,
@@ -79,6 +81,7 @@ def run(
             "llm.url": llm,
             "llm.model": model,
             **{f"sandbox.{key}": value for key, value in sandbox.items()},
+            **{f"training.{key}": value for key, value in training.items()},
         },
     )
     if dry_run:
@@ -124,7 +127,7 @@ def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.search.policy import make_policy
 
     make_policy(config.search.policy, seed=config.seed, rungs=1)
-    task = task_of(config)
+    task = task_of(config, config.training.execution())
     check_planner(config, task.spec)
     config.sandbox.limits_for(task.spec.rungs[0].tokens)
     print_plan(plan_of(home, config, task), json=json)
@@ -153,6 +156,7 @@ def policies(json: Json = False) -> None:
 @contained
 def confirm(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Candidates. Default: the best one.")
     ] = None,
@@ -187,6 +191,7 @@ def confirm(
             home,
             ids or [],
             sandbox_flags=sandbox,
+            training_flags=training,
             campaign_name=campaign,
             seeds=seeds,
             repeats=repeats,

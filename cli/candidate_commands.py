@@ -18,6 +18,7 @@ from netwright.cli.options import (
     Seeds,
     SeedsAtOnce,
     TaskName,
+    TrainingFlags,
     Workers,
     contained,
     workers_or_cores,
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
 @contained
 def check(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
@@ -46,10 +48,17 @@ def check(
     """Run all gates on a candidate file: does it build, is it causal, does it fit? Exit code 3 when rejected."""
     from netwright.campaign.single import check_file
     from netwright.cli.evaluations import print_check
-    from netwright.config import SandboxConfig
-    from netwright.config_file import laid_over
+    from netwright.config import SandboxConfig, TrainingConfig
+    from netwright.config_file import laid_over, training_settings
 
-    found = check_file(file, task, data, laid_over(SandboxConfig(), sandbox), protocol=protocol or "tokens")
+    found = check_file(
+        file,
+        task,
+        data,
+        laid_over(SandboxConfig(), sandbox),
+        protocol=protocol or "tokens",
+        execution=training_settings(TrainingConfig(), training).execution(),
+    )
     print_check(found, json=json)
     return 3 if found.rejected else 1 if found.problem else 0
 
@@ -57,6 +66,7 @@ def check(
 @contained
 def evaluate(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     file: CandidateFile,
     task: TaskName = "bytes",
     data: Data = None,
@@ -72,8 +82,8 @@ def evaluate(
     from netwright.campaign.single import evaluate_file
     from netwright.cli.evaluations import print_evaluation
     from netwright.cli.live import confirm_progress
-    from netwright.config import SandboxConfig
-    from netwright.config_file import laid_over
+    from netwright.config import SandboxConfig, TrainingConfig
+    from netwright.config_file import laid_over, training_settings
 
     with confirm_progress(quiet=json) as progress:
         evaluation = evaluate_file(
@@ -87,6 +97,7 @@ def evaluate(
             rung=rung,
             workers=workers_or_cores(workers),
             seeds_at_once=seeds_at_once or "auto",
+            execution=training_settings(TrainingConfig(), training).execution(),
             on_progress=progress,
         )
     print_evaluation(evaluation, json=json)
@@ -96,6 +107,7 @@ def evaluate(
 @contained
 def baselines(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     task: TaskName = "bytes",
     data: Data = None,
     protocol: Protocol = None,
@@ -113,8 +125,8 @@ def baselines(
     from netwright.campaign.single import evaluate_baselines
     from netwright.cli.evaluations import print_baselines
     from netwright.cli.live import confirm_progress
-    from netwright.config import SandboxConfig
-    from netwright.config_file import laid_over
+    from netwright.config import SandboxConfig, TrainingConfig
+    from netwright.config_file import laid_over, training_settings
 
     with confirm_progress(quiet=json) as progress:
         spec, rows = evaluate_baselines(
@@ -128,6 +140,7 @@ def baselines(
             rung=rung,
             workers=workers_or_cores(workers),
             seeds_at_once=seeds_at_once or "auto",
+            execution=training_settings(TrainingConfig(), training).execution(),
             on_progress=progress,
         )
     print_baselines(spec, rows, json=json)

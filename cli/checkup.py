@@ -16,6 +16,7 @@ from rich.text import Text
 
 from netwright.cli.output import out, print_json, table
 from netwright.config import DEFAULT_IMAGE, available_cores
+from netwright.evaluator.devices import choose, find
 from netwright.sandbox.container import Container, explain_failure
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 
@@ -35,7 +36,17 @@ class Finding:
 
 def print_checkup(home: Path, *, json: bool) -> int:
     """Look at everything; 1 when something vital is missing."""
-    findings = [_python(), _torch(), *_packages(), *_isolation(), *_engines(), *_sqlite(), _cores(), _disk(home)]
+    findings = [
+        _python(),
+        _torch(),
+        *_devices(),
+        *_packages(),
+        *_isolation(),
+        *_engines(),
+        *_sqlite(),
+        _cores(),
+        _disk(home),
+    ]
     if json:
         print_json(findings)
     else:
@@ -57,7 +68,21 @@ def _torch() -> Finding:
         import torch
     except ImportError as error:
         return Finding("torch", f"cannot be imported: {error}", "pip install 'torch>=2.10,<2.14'", vital=True)
-    return Finding("torch", f"{torch.__version__}, trains on cpu")
+    return Finding("torch", torch.__version__)
+
+
+def _devices() -> list[Finding]:
+    """What `--device auto` comes to, and what else there is."""
+    found = find()
+    chosen = choose("auto", found=found)
+    said = f"{chosen.device}, in {chosen.precision}" + (f" ({found.problem})" if found.problem else "")
+    return [
+        Finding("trains on", said),
+        *(
+            Finding(f"  cuda:{index}", f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB")
+            for index, gpu in enumerate(found.gpus)
+        ),
+    ]
 
 
 def _packages() -> list[Finding]:

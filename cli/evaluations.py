@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.campaign.single import Check, Evaluation, Row, mean_metrics, not_isolated
+from netwright.cli.executed import executed_words
 from netwright.cli.leaderboard import marks
 from netwright.cli.output import count, metric_cells, metric_columns, metric_names, out, print_json, say, table
 from netwright.evaluator.baselines import reference_for
@@ -104,6 +105,8 @@ def print_evaluation(evaluation: Evaluation, *, json: bool) -> None:
             say(Text(f"seed {trial.seed}: {trial.status.value}: {trial.reason}", style="red"))
             if trial.last_output:
                 say(Text(trial.last_output, style="dim"))
+    for words in executed_words(trial.telemetry for trial in row.trials):
+        say(Text(words))
     rows = sorted([row, *evaluation.baselines], key=_rank)
     out.print(_rows_table(rows, evaluation.task.unit, mark=row.candidate.id))
     _say_protocol(evaluation.task, rows)

@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 from rich.tree import Tree
 
+from netwright.cli.executed import executed_words
 from netwright.cli.leaderboard import NOT_ISOLATED, print_leaderboard
 from netwright.cli.output import (
     count,
@@ -86,6 +87,8 @@ def print_experiment(home: Path, prefix: str, *, json: bool) -> None:
         [_trial_cells(trial, metrics) for trial in shown.trials],
         once=("task", "split", "status", "isolation"),
     )
+    for words in executed_words(trial["telemetry"] for trial in shown.trials):
+        say(Text(words))
     print_processes(shown.trials)
     for trial in shown.trials:
         if trial["reason"]:

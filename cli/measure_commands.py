@@ -14,6 +14,7 @@ from netwright.cli.options import (
     Json,
     SandboxFlags,
     TaskOrConfigured,
+    TrainingFlags,
     contained,
 )
 
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
 @contained
 def measure(
     sandbox: SandboxFlags,
+    training: TrainingFlags,
     wanted: Annotated[
         list[str] | None,
         typer.Argument(
@@ -55,6 +57,7 @@ def measure(
             data=data,
             campaign_name=campaign,
             sandbox_flags=sandbox,
+            training_flags=training,
             again=again,
             on_progress=progress,
         )

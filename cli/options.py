@@ -50,6 +50,8 @@ SeedsAtOnce = Annotated[
 RungLevel = Annotated[int, typer.Option("--rung", min=0, help="Training budget.")]
 SandboxFlags = dict[str, Any]
 """What was given of `[sandbox]` on the command line; None where a flag was not given."""
+TrainingFlags = dict[str, Any]
+"""The same of `[training]`."""
 _SANDBOX_OPTIONS: dict[str, tuple[str, str, str]] = {
     "kind": (
         "process|docker|podman",
@@ -69,8 +71,22 @@ _SANDBOX_OPTIONS: dict[str, tuple[str, str, str]] = {
     ),
 }
 """What each takes (nothing: it is there or not), its name, its help. What it may be is the configuration's to say."""
+_TRAINING_OPTIONS: dict[str, tuple[str, str, str]] = {
+    "device": (
+        "auto|cpu|cuda|cuda:N",
+        "--device",
+        "What networks are trained on. Default: auto, a CUDA device where one works.",
+    ),
+    "precision": (
+        "auto|float32|tf32|bf16",
+        "--precision",
+        "What they compute in. Default: auto, bf16 where a CUDA device has it.",
+    ),
+    "compile": ("auto|on|off", "--compile", "Whether torch.compile is tried. Default: auto, long trainings on CUDA."),
+}
 _FLAGS = {
     **{f"sandbox.{name}": (name, flag) for name, (_, flag, _) in _SANDBOX_OPTIONS.items()},
+    **{f"training.{name}": (name, flag) for name, (_, flag, _) in _TRAINING_OPTIONS.items()},
     "budget.minutes": ("minutes", "--minutes"),
     "name": ("name", "--name"),
     "protocol": ("protocol", "--protocol"),
@@ -81,7 +97,10 @@ CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The 
 
 
 def contained(command: Callable[..., int]) -> Callable[..., int]:
-    """Give `command` the options about what runs candidate code; it gets them together as `sandbox`, SandboxFlags."""
+    """Give `command` the options about what runs candidate code, and on what it trains.
+
+    It gets them together as `sandbox` and `training`, SandboxFlags and TrainingFlags.
+    """
     signature = inspect.signature(command, eval_str=True)
     options = [
         inspect.Parameter(
@@ -93,15 +112,16 @@ def contained(command: Callable[..., int]) -> Callable[..., int]:
                 typer.Option(flag, metavar=takes or None, help=text, show_default=False),
             ],
         )
-        for name, (takes, flag, text) in _SANDBOX_OPTIONS.items()
+        for name, (takes, flag, text) in (_TRAINING_OPTIONS | _SANDBOX_OPTIONS).items()
     ]
 
     @functools.wraps(command)
     def call(**given: Any) -> int:
         everything = dict(given)
-        flags: SandboxFlags = {name: given.pop(name) for name in _SANDBOX_OPTIONS}
+        sandbox: SandboxFlags = {name: given.pop(name) for name in _SANDBOX_OPTIONS}
+        training: TrainingFlags = {name: given.pop(name) for name in _TRAINING_OPTIONS}
         try:
-            return command(**given, sandbox=flags)
+            return command(**given, sandbox=sandbox, training=training)
         except ConfigError as error:
             key, _, reason = str(error).partition(": ")
             name, flag = _FLAGS.get(key, ("", ""))
@@ -109,7 +129,7 @@ def contained(command: Callable[..., int]) -> Callable[..., int]:
                 raise
             raise ConfigError(f"{flag}: {reason}") from None
 
-    own = [known for name, known in signature.parameters.items() if name != "sandbox"]
+    own = [known for name, known in signature.parameters.items() if name not in ("sandbox", "training")]
     call.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return call
 

@@ -51,6 +51,7 @@ def plan_of(home: Path, config: CampaignConfig, task: AnyTask) -> JsonDict:
         "workers": config.workers,
         "trained_candidates": config.budget.trials,
         "minutes_at_most": config.budget.minutes,
+        "trains_on": f"{spec.device}, in {spec.precision}",
         "tokens_per_trial": [rung.tokens for rung in spec.rungs],
         **({"budgets": PROTOCOL_NAMES[spec.protocol]} if spec.protocol != "tokens" else {}),
         "parameters": spec.parameters,

@@ -66,7 +66,6 @@ class Calibration:
     """
 
     spec: TaskSpec
-    device: str
     limits: LaboratoryLimits
     tier: str
     data: Callable[[], Mapping[str, SharedInput]]
@@ -140,7 +139,6 @@ class Calibration:
                 "recipe": dump(recipe),
                 "tokens": tokens,
                 "seed": SEED,
-                "device": self.device,
                 "count": spec.protocol == "flops",
             },
             inputs=self.data(),
@@ -157,4 +155,4 @@ class Calibration:
 
     def _spent(self, result: JobResult) -> float:
         """Return what a process took, seen from outside: CPU seconds, or on another device those of the clock."""
-        return result.cpu_seconds if self.device == "cpu" else result.wall_seconds
+        return result.cpu_seconds if self.spec.device == "cpu" else result.wall_seconds

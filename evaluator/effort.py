@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from netwright.evaluator.backbone import build_network
+from netwright.evaluator.execution import Forward
 from netwright.evaluator.forms import to_inputs
 from netwright.evaluator.protocol import TIMED_STEPS, WARM_UP_STEPS
 from netwright.evaluator.tasks.base import Batch
@@ -27,32 +28,32 @@ from netwright.types import Recipe, TaskSpec
 
 
 def seconds_per_step(
-    network: nn.Module, batches: Iterator[Batch], spec: TaskSpec, recipe: Recipe, device: str = "cpu"
+    network: nn.Module, batches: Iterator[Batch], spec: TaskSpec, recipe: Recipe, forward: Forward | None = None
 ) -> float:
     """Train `network` for a few steps; return the lower quartile of what they took: load makes steps slower alone.
 
+    `forward` is how its answers are computed, see `train`.
+
     On CPU seconds are those that the process computed, elsewhere those of the clock.
     """
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = time.process_time if spec.device == "cpu" else time.perf_counter
     optimizer = make_optimizer(network, recipe)
     network.train()
     ticks = []
     for _ in range(WARM_UP_STEPS + TIMED_STEPS):
-        train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
+        train_step(network, optimizer, batch_loss(forward or network, next(batches), spec), recipe)
         ticks.append(clock())
     steps = [end - begun for begun, end in pairwise(ticks[WARM_UP_STEPS - 1 :])]
     return statistics.quantiles(steps, n=4)[0]
 
 
-def operations_per_token(
-    network: nn.Module, factory: type[nn.Module], batch: Batch, spec: TaskSpec, device: str = "cpu"
-) -> float:
+def operations_per_token(network: nn.Module, factory: type[nn.Module], batch: Batch, spec: TaskSpec) -> float:
     """Return the operations of a forward pass per token: what is counted on a training batch, or on meta tensors.
 
     The larger counts, for each misses something: on CPU the counter does not look into an LSTM, and on meta tensors
     not every candidate can be run.
     """
-    real = operations(network, to_inputs(batch.inputs, spec, device)) / (len(batch) * spec.max_len)
+    real = operations(network, to_inputs(batch.inputs, spec, spec.device)) / (len(batch) * spec.max_len)
     return max(real, _meta_operations(spec, factory) / spec.max_len)
 
 

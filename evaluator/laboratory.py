@@ -32,6 +32,7 @@ from netwright.errors import DataError
 from netwright.evaluator.calibration import CALIBRATE_ENTRY, Calibration, KnownShares, ShareStore
 from netwright.evaluator.checkpoints import CHECKPOINT_SECONDS
 from netwright.evaluator.contract import inspect_source, recipe_of
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.joined_jobs import AT_ONCE_MAX, TRAIN_SEEDS_ENTRY, Part, join, parts
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
@@ -55,9 +56,19 @@ from netwright.evaluator.trial import (
     dump,
     why,
 )
-from netwright.sandbox.isolation import Tier
+from netwright.sandbox.isolation import Tier, starts_programs
 from netwright.sandbox.job import ExitCause, Job, JobResult
-from netwright.types import Candidate, GateReport, JsonDict, SeedsAtOnce, Share, Split, TaskSpec, Trial, TrialStatus
+from netwright.types import (
+    Candidate,
+    GateReport,
+    JsonDict,
+    SeedsAtOnce,
+    Share,
+    Split,
+    TaskSpec,
+    Trial,
+    TrialStatus,
+)
 
 if TYPE_CHECKING:
     from netwright.evaluator.checkpoints import Shelf
@@ -84,6 +95,7 @@ class Laboratory:
     ENTRIES = (_CHECK_ENTRY, CALIBRATE_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
     WARM_ZYGOTE = f"{_WORKER}:warm_zygote"
     WARM_CHILD = f"{_WORKER}:warm_child"
+    WARM_CUDA_CHILD = f"{_WORKER}:warm_cuda_child"
 
     def __init__(
         self,
@@ -91,7 +103,7 @@ class Laboratory:
         task: Task,
         key: bytes,
         *,
-        device: str = "cpu",
+        execution: Execution = ON_CPU,
         limits: LaboratoryLimits = LIMITS,
         audit: AuditStrength = AUDIT,
         seeds_at_once: SeedsAtOnce = "auto",
@@ -99,16 +111,18 @@ class Laboratory:
         shelf: Shelf | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
-        """`seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly.
+        """`execution` is the one that the task was loaded for.
 
+        `seeds_at_once` is for `trials`: auto means on, but not on a CPU, where only seeds alone repeat exactly.
         `shares` remembers what candidates train on where budgets are not equal in tokens; default: while this lives.
         On the `shelf` a long training is kept every `checkpoint_seconds`, until the trial is over: one that was
         interrupted goes on there.
         """
-        self.task, self.device, self.limits, self.audit = task, device, limits, audit
+        self.task, self.execution, self.audit = task, execution, audit
+        self.limits = limits = limits.with_driver() if task.spec.device == "cuda" else limits
         self.spec = task.spec
         self._shelf, self._checkpoint_seconds = shelf, checkpoint_seconds
-        self._at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and device != "cpu")
+        self._at_once = seeds_at_once == "on" or (seeds_at_once == "auto" and task.spec.device != "cpu")
         self._sandbox, self._key = sandbox, key
         self._lock = threading.Lock()
         self._held_out: dict[Split, Batch] = {}
@@ -117,7 +131,7 @@ class Laboratory:
         self._calibration = None
         if self.spec.protocol != "tokens":
             self._calibration = Calibration(
-                self.spec, device, limits, str(sandbox.tier), self._training_input, shares or KnownShares()
+                self.spec, limits, str(sandbox.tier), self._training_input, shares or KnownShares()
             )
 
     @property
@@ -262,7 +276,8 @@ class Laboratory:
     ) -> TrialRun:
         bench = Bench(
             spec=self.spec,
-            device=self.device,
+            execution=self.execution,
+            compilers=starts_programs(self.tier),
             limits=self.limits,
             audit=self.audit,
             run=lambda job, listen: self._sandbox.run(job, on_event=listen, cancel=cancel),
@@ -292,7 +307,7 @@ class Laboratory:
         What could not be measured is among the problems. After `cancel` was set the measures mean nothing.
         """
         found = measurement(
-            candidate, self.spec, self.device, self.limits, lambda job: self._sandbox.run(job, cancel=cancel)
+            candidate, self.spec, self.execution.name, self.limits, lambda job: self._sandbox.run(job, cancel=cancel)
         )
         _log.info("candidate measured id=%s wall_seconds=%.2f", candidate.id[:12], found.wall_seconds)
         return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netwright.sandbox.job import Limits
 from netwright.types import Split, TrialStatus
 
 COMPILE, BUILD, FIRST_STEP, TRAINING, ANSWERS, GATES = "compile", "build", "first step", "training", "answers", "gates"
-CALIBRATING, MEASURING = "calibrating", "measuring"
+CALIBRATING, MEASURING, GRAPH = "calibrating", "measuring", "torch.compile"
 """What `ChildJob.stage` announces; every job begins with compiling the source."""
 STAGE_TIMEOUTS = {
     COMPILE: TrialStatus.COMPILE_TIMEOUT,
@@ -16,6 +16,9 @@ STAGE_TIMEOUTS = {
     FIRST_STEP: TrialStatus.FIRST_STEP_TIMEOUT,
 }
 """The statuses of trials that ended because a stage took too long; in any later stage it is a plain timeout."""
+
+DRIVER_MEMORY_BYTES, DRIVER_THREADS = 4 << 30, 24
+"""What CUDA's libraries and driver take of the host in each process; generous, and not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class LaboratoryLimits:
     still fits there: 58 s of 46 s needed, and 143 s of 137 s for three times the tokens. The limit also bounds
     what a process that lies about its steps could gain, hence no more than that; the stages are within it.
 
-    `memory_bytes`, `threads` and `output_bytes` (stdout and stderr together) hold for every job.
+    `memory_bytes`, `threads` and `output_bytes` (stdout and stderr together) hold for every job; on CUDA the driver's
+    own threads and host memory come on top (`with_driver`).
     """
 
     compile_seconds: float = 2.0
@@ -48,6 +52,12 @@ class LaboratoryLimits:
     threads: int = 8
     output_bytes: int = 64 << 10
 
+    def with_driver(self) -> LaboratoryLimits:
+        """The same limits for processes that hold a CUDA context."""
+        return replace(
+            self, memory_bytes=self.memory_bytes + DRIVER_MEMORY_BYTES, threads=self.threads + DRIVER_THREADS
+        )
+
     def check(self) -> Limits:
         """What running the gates may use."""
         return self._limits(self.check_seconds, {GATES: self.check_seconds})
@@ -56,10 +66,12 @@ class LaboratoryLimits:
         """What finding out what a token takes may use: some fifteen steps."""
         return self._limits(self.calibrate_seconds, {CALIBRATING: self.calibrate_seconds})
 
-    def train(self, tokens: int) -> Limits:
-        """What training on so many tokens may use."""
+    def train(self, tokens: int, graph_seconds: float = 0.0) -> Limits:
+        """What training on so many tokens may use, and compiling the network before."""
         seconds = self.train_base_seconds + tokens / self.train_tokens_per_second
-        return self._limits(seconds, {FIRST_STEP: self.first_step_seconds, TRAINING: seconds})
+        graph = {GRAPH: graph_seconds} if graph_seconds else {}
+        stages = {FIRST_STEP: self.first_step_seconds, **graph, TRAINING: seconds}
+        return self._limits(seconds + graph_seconds, stages)
 
     def score(self) -> Limits:
         """What answering one question sheet may use."""

@@ -20,10 +20,13 @@ MEASURE_ENTRY = "netwright.evaluator.worker:measure_candidate"
 
 
 def measurement(
-    candidate: Candidate, spec: TaskSpec, device: str, limits: LaboratoryLimits, run: Callable[[Job], JobResult]
+    candidate: Candidate, spec: TaskSpec, name: str, limits: LaboratoryLimits, run: Callable[[Job], JobResult]
 ) -> Measures:
-    """Measure the candidate for `spec`; `run` calls the sandbox. Its faults end up among the problems."""
-    payload = {"source": candidate.source, "spec": dump(spec), "device": device}
+    """Measure the candidate for `spec`; `run` calls the sandbox. Its faults end up among the problems.
+
+    `name` is that of the device.
+    """
+    payload = {"source": candidate.source, "spec": dump(spec)}
     result = run(Job(entry=MEASURE_ENTRY, payload=payload, limits=limits.measure()))
     reply = parse_reply(result.reply, MeasureReply) if result.cause is ExitCause.OK else None
     if reply is None:
@@ -33,7 +36,7 @@ def measurement(
     return Measures(
         candidate_id=candidate.id,
         task_id=spec.id,
-        machine=machine_name(device),
+        machine=machine_name(name),
         tier=str(result.tier),
         batch_rows=spec.recipe.batch_size,
         inference=reply.inference if reply else (),

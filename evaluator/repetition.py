@@ -6,7 +6,8 @@
 On a CPU both must be equal bit for bit: a training here has one thread, and nothing in it depends on time or chance
 unless the candidate does, by training on for as long as the clock lets it, or by what lies where in memory. Elsewhere
 sums are taken in any order, small differences grow, and losses within `ELSEWHERE_NATS` of each other agree. So it is
-where one of the two was trained at once with other seeds: that is never called the same.
+where one of the two was trained at once with other seeds, or a compiler was tried, which may have had the time for it
+in one of them alone: that is never called the same.
 
 A candidate that does the same extra work every time can be repeated, and is bounded by the time limit alone.
 """
@@ -37,24 +38,29 @@ class Repetition:
     words: str
 
 
-def repetitions(trials: Sequence[Trial], *, device: str = "cpu") -> tuple[Repetition, ...]:
+def repetitions(trials: Sequence[Trial]) -> tuple[Repetition, ...]:
     """Hold every repetition among `trials` against the finished trial that it repeats."""
     firsts = {_key(trial): trial for trial in trials if not trial.repeat and trial.status is TrialStatus.DONE}
     pairs = [(firsts[_key(trial)], trial) for trial in trials if trial.repeat and _key(trial) in firsts]
-    return tuple(_held_together(first, again, device) for first, again in pairs)
+    return tuple(_held_together(first, again) for first, again in pairs)
 
 
-def doubt(trials: Sequence[Trial], *, device: str = "cpu") -> str:
+def doubt(trials: Sequence[Trial]) -> str:
     """Return why results of a candidate cannot be claimed, or "" if every repetition of its trials agrees."""
-    return next((each.words for each in repetitions(trials, device=device) if not each.agrees), "")
+    return next((each.words for each in repetitions(trials) if not each.agrees), "")
 
 
 def _key(trial: Trial) -> tuple[object, ...]:
     return trial.candidate_id, trial.task_id, trial.rung, trial.seed, trial.split, trial.rate
 
 
-def _held_together(first: Trial, again: Trial, device: str) -> Repetition:
-    exact = device == "cpu" and trained_with(first) == trained_with(again)
+def _in_fixed_order(trial: Trial) -> bool:
+    """Whether its sums were taken in the order in which they are written. None of it is the candidate's claim."""
+    return trial.telemetry.get("device", "cpu") == "cpu" and not trial.telemetry.get("to_compile")
+
+
+def _held_together(first: Trial, again: Trial) -> Repetition:
+    exact = trained_with(first) == trained_with(again) and all(map(_in_fixed_order, (first, again)))
     agrees, words = _compared(first, again, exact=exact)
     words = f"trained again with seed {first.seed} it {words}"
     return Repetition(candidate_id=first.candidate_id, seed=first.seed, agrees=agrees, exact=exact, words=words)

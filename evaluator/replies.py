@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from netwright.measures import Inference, State
+from netwright.printable import Words
 from netwright.types import GateReport, JsonDict
 
 DYNAMIC_GATES = (
@@ -42,6 +43,16 @@ class WorkReply(Reply):
     reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)]
 
 
+class Executed(Reply):
+    """What a training says of how it was computed, see `execution`."""
+
+    precision: Annotated[str, Field(max_length=20)]
+    not_in_bf16: Annotated[Words, Field(max_length=400)] | None = None
+    backend: Annotated[str, Field(max_length=20)] | None = None
+    compile_seconds: Annotated[FiniteFloat, Field(ge=0.0)] | None = None
+    not_compiled: Annotated[Words, Field(max_length=400)] | None = None
+
+
 class TrainReply(WorkReply):
     """What a training claims; only `weights_bytes` of it is used, to find the end of the weight file."""
 
@@ -50,6 +61,7 @@ class TrainReply(WorkReply):
     train_seconds: FiniteFloat = 0.0
     weights_bytes: Count = 0
     flops_per_token: FiniteFloat | None = None
+    executed: Executed | None = None
 
 
 class SeedsReply(WorkReply):

@@ -26,11 +26,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from netwright.evaluator import forms
+from netwright.evaluator.execution import autocast
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.tasks.base import Batch
 from netwright.evaluator.training import Curve, Outcome, learning_rate, optimizer_for, train
-from netwright.types import Recipe, TaskSpec
+from netwright.types import Precision, Recipe, TaskSpec
 
 PROBE_STEPS = 2
 LOSS_TOLERANCE = 1e-4
@@ -42,15 +43,16 @@ MOVE_TOLERANCE = 0.02
 class Stack:
     """K networks of one architecture; `parameters` and `buffers` by name, each (K, ...)."""
 
-    def __init__(self, networks: Sequence[nn.Module], spec: TaskSpec, device: str) -> None:
-        self.networks, self.spec, self.device = networks, spec, device
+    def __init__(self, networks: Sequence[nn.Module], spec: TaskSpec, precision: Precision) -> None:
+        self.networks, self.spec, self.precision = networks, spec, precision
         self.parameters, self.buffers = stack_module_state(list(networks))
         self._losses = torch.vmap(self._loss, randomness="error")
 
     def losses(self, batches: Sequence[Batch]) -> Tensor:
         """Return the mean loss in nats of each network on its own batch, (K,)."""
-        inputs = torch.stack([forms.to_inputs(batch.inputs, self.spec, self.device) for batch in batches])
-        targets = torch.stack([forms.to_targets(batch.targets, self.spec, self.device) for batch in batches])
+        device = self.spec.device
+        inputs = torch.stack([forms.to_inputs(batch.inputs, self.spec, device) for batch in batches])
+        targets = torch.stack([forms.to_targets(batch.targets, self.spec, device) for batch in batches])
         losses: Tensor = self._losses(self.parameters, self.buffers, inputs, targets)
         return losses
 
@@ -79,7 +81,9 @@ class Stack:
                 own.copy_(trained[name][place])
 
     def _loss(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return forms.loss_of(functional_call(self.networks[0], (parameters, buffers), (x,)), y, self.spec)
+        with autocast(self.precision, self.spec.device):
+            answers = functional_call(self.networks[0], (parameters, buffers), (x,))
+        return forms.loss_of(answers.float() if self.precision == "bf16" else answers, y, self.spec)
 
 
 def train_at_once(
@@ -89,7 +93,7 @@ def train_at_once(
     recipe: Recipe,
     *,
     steps: int,
-    device: str = "cpu",
+    precision: Precision = "float32",
     on_progress: Callable[[Progress], None],
 ) -> tuple[Outcome, ...]:
     """Train every network in place for `steps` batches of its own feed; return how each training ended.
@@ -99,7 +103,7 @@ def train_at_once(
 
     Raises: RuntimeError and others where torch cannot run the architecture under vmap.
     """
-    stack = Stack(networks, spec, device)
+    stack = Stack(networks, spec, precision)
     optimizer = stack.make_optimizer(recipe)
     curves = [Curve(steps) for _ in networks]
     ends: dict[int, int] = {}
@@ -144,19 +148,17 @@ def disagreement(
     feed: Callable[[int], Iterator[Batch]],
     spec: TaskSpec,
     recipe: Recipe,
-    device: str = "cpu",
 ) -> str:
     """Return why networks of these seeds cannot be trained at once, or "" if their first steps agree with those alone.
 
     `build` makes the network of a seed and `feed` its batches, anew at every call. Whatever draws random numbers in
-    training, such as dropout, cannot: alone each seed has a stream of its own.
+    training, such as dropout, cannot: alone each seed has a stream of its own. Compared is in float32: what bf16 rounds
+    away is more than what may differ.
     """
     networks = [build(seed) for seed in seeds]
     silent: Callable[[Progress], None] = lambda progress: None  # noqa: E731
     try:
-        outcomes = train_at_once(
-            networks, list(map(feed, seeds)), spec, recipe, steps=PROBE_STEPS, device=device, on_progress=silent
-        )
+        outcomes = train_at_once(networks, list(map(feed, seeds)), spec, recipe, steps=PROBE_STEPS, on_progress=silent)
     # The border to the candidate, where torch refuses in as many ways as there are operations.
     except Exception as error:  # noqa: BLE001
         return f"torch.vmap does not run it: {str(error).partition('. ')[0]}"
@@ -164,7 +166,7 @@ def disagreement(
         alone = build(seed)
         start = {name: parameter.detach().clone() for name, parameter in alone.named_parameters()}
         seed_all(seed)
-        expected = train(alone, feed(seed), spec, recipe, steps=PROBE_STEPS, device=device, on_progress=silent)
+        expected = train(alone, feed(seed), spec, recipe, steps=PROBE_STEPS, on_progress=silent)
         if reason := _losses_apart(outcome, expected) or _weights_apart(network, alone, start):
             return f"with seed {seed} {reason}"
     return ""

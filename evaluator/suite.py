@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypedDict, Unpack
 from netwright.evaluator.baselines import baseline
 from netwright.evaluator.calibration import ShareStore
 from netwright.evaluator.composite import suite_error, suite_loss
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress
@@ -225,12 +226,21 @@ def laboratory_for(
     audit: AuditStrength = AUDIT,
     seeds_at_once: SeedsAtOnce = "auto",
     shelf: Shelf | None = None,
+    execution: Execution = ON_CPU,
 ) -> AnyLaboratory:
     """Return the laboratory of a task, or of a suite; `known` serves the tasks of a suite."""
 
     def single(task: Task) -> Laboratory:
         return Laboratory(
-            sandbox, task, key, limits=limits, audit=audit, seeds_at_once=seeds_at_once, shares=shares, shelf=shelf
+            sandbox,
+            task,
+            key,
+            execution=execution,
+            limits=limits,
+            audit=audit,
+            seeds_at_once=seeds_at_once,
+            shares=shares,
+            shelf=shelf,
         )
 
     return SuiteLaboratory(task, list(map(single, task.tasks)), known) if isinstance(task, Suite) else single(task)
@@ -272,7 +282,7 @@ def _together(task_id: str, trials: dict[str, Trial]) -> Trial:
             "steps": sum(trial.steps for trial in every),
             "usage": _usage([trial.usage for trial in every]),
             "curve": (),
-            "telemetry": {},
+            "telemetry": {key: last.telemetry[key] for key in ("device",) if key in last.telemetry},
             "weights": None,
             "reason": f"on task {last_name}: {last.reason}" if last.reason else "",
             "jobs": (),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from netwright.evaluator.execution import Forward
 from netwright.evaluator.forms import loss_of, to_inputs, to_targets
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.tasks.base import Batch
@@ -105,13 +106,14 @@ def train(
     recipe: Recipe,
     *,
     steps: int,
-    device: str = "cpu",
+    forward: Forward | None = None,
     on_progress: Callable[[Progress], None],
     go_on: Callable[[Standing], None] | None = None,
     keep: Callable[[Standing], None] | None = None,
 ) -> Outcome:
     """Train `network` in place for `steps` batches. Ends where the loss or gradient is not finite.
 
+    `forward` is how its answers are computed; default: as it stands, in float32.
     `go_on` puts the training where an earlier session left it, and `batches` then begin there. `keep` is called after
     every step but the last, and may take down where the training stands.
     """
@@ -126,7 +128,7 @@ def train(
         rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, finite = train_step(network, optimizer, batch_loss(network, next(batches), spec, device), recipe)
+        loss, finite = train_step(network, optimizer, batch_loss(forward or network, next(batches), spec), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
         point, clock = curve.add(step, loss), time.perf_counter()
@@ -159,7 +161,7 @@ def train_step(
     return value, True
 
 
-def batch_loss(network: nn.Module, batch: Batch, spec: TaskSpec, device: str = "cpu") -> Tensor:
+def batch_loss(forward: Forward, batch: Batch, spec: TaskSpec) -> Tensor:
     """Return the mean loss of a batch in nats over what is scored."""
-    answers = network(to_inputs(batch.inputs, spec, device))
-    return loss_of(answers, to_targets(batch.targets, spec, device), spec)
+    answers = forward(to_inputs(batch.inputs, spec, spec.device))
+    return loss_of(answers, to_targets(batch.targets, spec, spec.device), spec)

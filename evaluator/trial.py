@@ -8,6 +8,7 @@ logits are read out of those here. Nothing that a scoring process says is passed
 from __future__ import annotations
 
 import math
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +22,11 @@ from netwright.evaluator import budget, scoring
 from netwright.evaluator.checkpoints import Checkpoints, Shelf, bytes_max
 from netwright.evaluator.contract import recipe_of, scaled
 from netwright.evaluator.decoding import Decoder, decode, read_decoder
+from netwright.evaluator.devices import Execution, backends
 from netwright.evaluator.early_stop import Follower
 from netwright.evaluator.job_logs import claiming_log, scoring_log
 from netwright.evaluator.joined_jobs import Part
-from netwright.evaluator.limits import STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
+from netwright.evaluator.limits import GRAPH, STAGE_TIMEOUTS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import AnyReply, Progress, TrainReply, WorkReply, parse_progress, parse_reply
 from netwright.evaluator.scoring_failure import claimed_failure, job_failure
 from netwright.evaluator.sheets import Order, Rows, Sheets, draw_order, make_sheets
@@ -75,11 +77,13 @@ class Bench:
     `run` calls the sandbox, `data` is the training data as a job's input, `rows` are the held-out rows. `asked` and
     `twins` are randomness that no candidate can foresee: the order in which rows are asked, the same for every
     repetition, and the second sheets, new for each. `audit` says how many of those there are. On the `shelf`, if there
-    is one, trainings are kept every `checkpoint_seconds`.
+    is one, trainings are kept every `checkpoint_seconds`. `compilers` says whether confinement lets processes start
+    other programs, as compilers do.
     """
 
     spec: TaskSpec
-    device: str
+    execution: Execution
+    compilers: bool
     limits: LaboratoryLimits
     audit: AuditStrength
     run: Callable[[Job, Callable[[JsonDict], str] | None], JobResult]
@@ -118,6 +122,8 @@ class TrialRun:
     scoring_seconds: float = 0.0
     weights: bytes = b""
     decoder: Decoder | None = None
+    to_compile: bool = False
+    not_compiled: str = ""
     checkpoints: Checkpoints | None = None
 
     @property
@@ -141,7 +147,7 @@ class TrialRun:
             return follower.hear(progress)
 
         with checkpoints:
-            self.training = result = self.part.result or self.bench.run(self.training_job(checkpoints), listen)
+            self.training = result = self.part.result or self._trained(checkpoints, listen)
         if follower.verdict:
             self._stop_early(follower, recipe, tokens)
         reply = reply_of(result, TrainReply, "training")
@@ -151,7 +157,7 @@ class TrialRun:
             "tokens": budget.tokens_of(self.spec, recipe, reply.steps, tokens=tokens),
             "curve": reply.curve,
             "flops_per_token": reply.flops_per_token,
-            "telemetry": {"train_seconds": reply.train_seconds, **self.part.telemetry, **checkpoints.telemetry},
+            "telemetry": self._telemetry(reply) | checkpoints.telemetry,
         }
         if reply.status != "done":
             words = f"{reply.reason}{self._allowed(reply.status)} (while training)"
@@ -161,8 +167,47 @@ class TrialRun:
         self._check_weights()
         return result
 
-    def training_job(self, checkpoints: Checkpoints | None = None) -> Job:
-        """Return the job that trains, or goes on where `checkpoints` says.
+    def _trained(self, checkpoints: Checkpoints, listen: Callable[[JsonDict], str]) -> JobResult:
+        """Run the training; once more, as the network stands, where compiling it took too long or its process."""
+        with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as scratch:
+            result = self.bench.run(self.training_job(checkpoints, self._backends(), scratch), listen)
+        lost = result.cause not in (ExitCause.OK, ExitCause.CANCELLED) and result.stages[-1:]
+        if not lost or lost[0][0] != GRAPH:
+            return result
+        self.not_compiled = result.reason
+        self.calibrations.append(("compile", result))
+        return self.bench.run(self.training_job(checkpoints), listen)
+
+    def _backends(self) -> Sequence[str]:
+        """Return what may compile the network; where nothing can, remember why."""
+        recipe, execution = recipe_in(self.candidate, self.spec, self.rate), self.bench.execution
+        if not execution.compiles(budget.step_count(self.spec, recipe, tokens=self.tokens)):
+            return ()
+        if self.spec.protocol != "tokens":
+            self.not_compiled = "budgets are equal in what networks take as they stand"
+            return ()
+        found = backends(execution, starts_compilers=self.bench.compilers)
+        self.to_compile = bool(found)
+        if not found:
+            self.not_compiled = "a confined process can start no compiler (see docs/training.md)"
+        return found
+
+    def _telemetry(self, reply: TrainReply) -> JsonDict:
+        """Return what is remembered of how the training was executed."""
+        executed = reply.executed.model_dump(exclude_none=True) if reply.executed else {}
+        executed |= {"not_compiled": self.not_compiled} if self.not_compiled else {}
+        executed |= {"to_compile": True} if self.to_compile else {}
+        return {
+            "train_seconds": reply.train_seconds,
+            "device": self.bench.execution.name,
+            **executed,
+            **self.part.telemetry,
+        }
+
+    def training_job(
+        self, checkpoints: Checkpoints | None = None, backends: Sequence[str] = (), scratch: str = ""
+    ) -> Job:
+        """Return the job that trains, or goes on where `checkpoints` says, and may compile the network before.
 
         Raises: TrialEnded where the candidate's recipe is none.
         """
@@ -171,24 +216,27 @@ class TrialRun:
         job = Job(
             entry=TRAIN_ENTRY,
             payload=self._payload()
-            | {"recipe": dump(recipe_in(self.candidate, self.spec, self.rate)), "tokens": self.tokens},
+            | {"recipe": dump(recipe_in(self.candidate, self.spec, self.rate)), "tokens": self.tokens}
+            | {"backends": list(backends), "scratch": scratch},
             inputs=self.bench.data,
             outputs={"weights": scoring.weight_bytes_max(self.spec)},
             limits=self.bench.limits.train(tokens),
         )
         if checkpoints is None:
             return job
-        return checkpoints.of(replace(job, limits=self.bench.limits.train(round(tokens * checkpoints.left))))
+        graph_seconds = self.bench.execution.compile_seconds if backends else 0.0
+        limits = self.bench.limits.train(round(tokens * checkpoints.left), graph_seconds)
+        return checkpoints.of(replace(job, limits=limits))
 
     def _checkpoints(self, steps: int) -> Checkpoints:
         """Return what was kept of this trial's training, and a place for what will be."""
         trial = {"candidate": self.candidate.id, "task": self.spec.id, "rung": self.rung, "seed": self.seed}
         # The state of a training on a device, or of several at once, is more than is taken down.
-        whole = self.bench.device == "cpu" and self.part.result is None
+        whole = self.spec.device == "cpu" and self.part.result is None
         self.checkpoints = Checkpoints(
             self.bench.shelf if whole else None,
             trial | {"split": self.split, "repeat": self.repeat, "rate": self.rate},
-            {"tokens": self.tokens},
+            {"tokens": self.tokens, "compile": self.bench.execution.compiles(steps)},
             steps=steps,
             room=bytes_max(self.spec),
             every=self.bench.checkpoint_seconds,
@@ -298,7 +346,6 @@ class TrialRun:
             "source": self.candidate.source,
             "spec": dump(self.spec),
             "seed": self.seed,
-            "device": self.bench.device,
         }
 
     def _stop_early(self, follower: Follower, recipe: Recipe, tokens: int) -> NoReturn:

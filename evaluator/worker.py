@@ -7,6 +7,7 @@ whoever reads it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +22,7 @@ from netwright.evaluator import (
     budget,
     counts,
     effort,
+    execution,
     forms,
     loading,
     measuring,
@@ -33,13 +35,13 @@ from netwright.evaluator import (
 from netwright.evaluator.backbone import Network
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.joined_jobs import weights_of
-from netwright.evaluator.limits import ANSWERS, CALIBRATING, FIRST_STEP, MEASURING, TRAINING
+from netwright.evaluator.limits import ANSWERS, CALIBRATING, FIRST_STEP, GRAPH, MEASURING, TRAINING
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
 from netwright.evaluator.tasks.base import Batch
 from netwright.evaluator.tasks.feed import training_batches
-from netwright.types import JsonDict, Recipe, Rung, Scope, TaskSpec
+from netwright.types import DeviceKind, JsonDict, Precision, Recipe, Rung, Scope, TaskSpec
 
 if TYPE_CHECKING:
     from netwright.sandbox.child import ChildJob
@@ -59,7 +61,7 @@ def check_candidate(job: ChildJob) -> JsonDict:
 
 
 def calibrate_candidate(job: ChildJob) -> JsonDict:
-    """Claim what a token takes. Payload: source, spec, recipe, tokens, seed, device, and whether to count operations.
+    """Claim what a token takes. Payload: source, spec, recipe, tokens, seed, and whether to count operations.
 
     Stages: compile, build, calibrating.
     """
@@ -68,12 +70,14 @@ def calibrate_candidate(job: ChildJob) -> JsonDict:
 
 
 def train_candidate(job: ChildJob) -> JsonDict:
-    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, tokens, seed, device.
+    """Train and leave the weights in output `weights`. Payload: source, spec, recipe, tokens, seed, backends.
+
+    `backends` are those of torch.compile to try, see `execution`, which may write to the folder `scratch`.
 
     Where `done` steps were done in an earlier session, input `checkpoint` is what it left. Every `keep_every` seconds
     the training is laid out in output `checkpoint`, if there is one.
 
-    Stages: compile, build, first step, training.
+    Stages: compile, build, first step, torch.compile where there are backends, training.
     """
     _settle()
     return _guarded(lambda: _train(job))
@@ -90,7 +94,7 @@ def train_seeds(job: ChildJob) -> JsonDict:
 
 
 def score_candidate(job: ChildJob) -> JsonDict:
-    """Answer input `rows` with logits, or codes, in output `answers`. Payload: source, spec, seed, rows, device.
+    """Answer input `rows` with logits, or codes, in output `answers`. Payload: source, spec, seed, rows.
 
     Stages: compile, build, answers.
     """
@@ -99,7 +103,7 @@ def score_candidate(job: ChildJob) -> JsonDict:
 
 
 def measure_candidate(job: ChildJob) -> JsonDict:
-    """Measure inference and state with fresh weights. Payload: source, spec, device.
+    """Measure inference and state with fresh weights. Payload: source, spec.
 
     Stages: compile, build, measuring.
     """
@@ -119,6 +123,15 @@ def warm_zygote() -> None:
 
 def warm_child() -> None:
     """Take one tiny training step, so that a candidate's first one finds kernels and allocator ready."""
+    _warm_up("cpu", "float32")
+
+
+def warm_cuda_child() -> None:
+    """Take one on the CUDA device, which makes its context; no process can be forked after that."""
+    _warm_up("cuda", "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32")
+
+
+def _warm_up(device: DeviceKind, precision: Precision) -> None:
     torch.set_num_threads(1)
     spec = TaskSpec(
         name="warm",
@@ -135,10 +148,13 @@ def warm_child() -> None:
         rungs=(Rung(level=0, tokens=48),),
         validation_rows=2,
         test_rows=2,
+        device=device,
+        precision=precision,
     )
-    network = loading.seeded_network(spec, _Warm, seed=0)
+    network = loading.seeded_network(spec, _Warm, seed=0).to(device)
+    forward = execution.forward_of(network, precision, device)
     batches = training_batches(spec, bytes(range(64)), seed=0, batch_size=2)
-    training.train(network, batches, spec, spec.recipe, steps=1, on_progress=lambda progress: None)
+    training.train(network, batches, spec, spec.recipe, steps=1, forward=forward, on_progress=lambda progress: None)
     loading.pack_weights(network)
 
 
@@ -176,73 +192,95 @@ def _guarded(work: Callable[[], JsonDict]) -> JsonDict:
 
 def _calibrate(job: ChildJob) -> JsonDict:
     payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
-    device, rows = payload["device"], budget.batch_rows(spec, recipe, tokens=payload["tokens"])
+    rows = budget.batch_rows(spec, recipe, tokens=payload["tokens"])
     batches = training_batches(spec, job.inputs.get("data", b""), seed=payload["seed"], batch_size=rows)
     factory = loading.load_factory(payload["source"], spec, job.stage)
-    network = loading.seeded_network(spec, factory, seed=payload["seed"], dropout=recipe.dropout).to(device)
+    network = loading.seeded_network(spec, factory, seed=payload["seed"], dropout=recipe.dropout).to(spec.device)
     seed_all(payload["seed"])
     job.stage(CALIBRATING)
-    seconds = effort.seconds_per_step(network, batches, spec, recipe, device)
+    forward, _ = _prepared(network, next(batches), spec)
+    seconds = effort.seconds_per_step(network, batches, spec, recipe, forward)
     reply: JsonDict = {"status": "done", "reason": "", "seconds_per_token": seconds / (rows * spec.max_len)}
     if payload["count"]:
-        reply["operations_per_token"] = effort.operations_per_token(network, factory, next(batches), spec, device)
+        reply["operations_per_token"] = effort.operations_per_token(network, factory, next(batches), spec)
     return reply
 
 
 def _train(job: ChildJob) -> JsonDict:
     """Train on the tokens that were paid for. All that decides how long is settled before the candidate's code runs."""
     payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
-    device, seed, tokens = payload["device"], payload["seed"], payload["tokens"]
+    seed, tokens = payload["seed"], payload["tokens"]
     rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
     done = payload.get("done", 0)
     batches = training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows, skip=done)
     audited = _audit_rows(job, spec, seed)
     factory = loading.load_factory(payload["source"], spec, job.stage)
-    network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
+    network = loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(spec.device)
     seed_all(seed)
     job.stage(FIRST_STEP)
+    first = next(batches)
+    forward, told = _prepared(network, first, spec, job)
     outcome = training.train(
         network,
-        batches,
+        itertools.chain([first], batches),
         spec,
         recipe,
         steps=steps,
-        device=device,
+        forward=forward,
         on_progress=lambda progress: _report(job, progress, first=done + 1),
         go_on=partial(training_state.unpack, data=bytes(job.inputs["checkpoint"]), step=done) if done else None,
         keep=training_state.Keeper(job, payload["keep_every"]) if "checkpoint" in job.outputs else None,
     )
-    return _reply(outcome, job.outputs["weights"], network, factory, spec, audited)
+    return _reply(outcome, job.outputs["weights"], network, factory, spec, audited) | {"executed": told}
+
+
+def _prepared(
+    network: nn.Module, batch: Batch, spec: TaskSpec, job: ChildJob | None = None
+) -> tuple[execution.Forward, JsonDict]:
+    """Return how the network is trained on batches like this one, and what is to be told of it.
+
+    It is compiled where the `job` names backends.
+    """
+    execution.allow_tf32(spec.precision == "tf32")
+    precision, told = execution.fitting_precision(network, batch, spec)
+    if job is None or not job.payload["backends"]:
+        return execution.forward_of(network, precision, spec.device), told
+    job.stage(GRAPH)
+    backends, scratch = job.payload["backends"], job.payload["scratch"]
+    forward, compiled = execution.compiled(network, batch, spec, precision, backends, scratch)
+    return forward, told | compiled
 
 
 def _train_seeds(job: ChildJob) -> JsonDict:
     payload, spec, recipe = job.payload, _spec(job), Recipe.model_validate(job.payload["recipe"])
-    device, seeds, tokens = payload["device"], payload["seeds"], payload["tokens"]
+    seeds, tokens = payload["seeds"], payload["tokens"]
     rows, steps = budget.batch_rows(spec, recipe, tokens=tokens), budget.step_count(spec, recipe, tokens=tokens)
     audited = [_audit_rows(job, spec, seed) for seed in seeds]
     factory = loading.load_factory(payload["source"], spec, job.stage)
 
     def build(seed: int) -> nn.Module:
-        return loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(device)
+        return loading.seeded_network(spec, factory, seed=seed, dropout=recipe.dropout).to(spec.device)
 
     def feed(seed: int) -> Iterator[Batch]:
         return training_batches(spec, job.inputs.get("data", b""), seed=seed, batch_size=rows)
 
     job.stage(FIRST_STEP)
-    if reason := seeds_at_once.disagreement(seeds, build, feed, spec, recipe, device):
+    if reason := seeds_at_once.disagreement(seeds, build, feed, spec, recipe):
         return {"status": "done", "reason": reason}
     networks = [build(seed) for seed in seeds]
+    execution.allow_tf32(spec.precision == "tf32")
+    precision, told = execution.fitting_precision(networks[0], next(feed(seeds[0])), spec)
     outcomes = seeds_at_once.train_at_once(
         networks,
         [feed(seed) for seed in seeds],
         spec,
         recipe,
         steps=steps,
-        device=device,
+        precision=precision,
         on_progress=lambda progress: _report(job, progress),
     )
     replies = [
-        _reply(outcome, job.outputs[weights_of(place)], network, factory, spec, probed)
+        _reply(outcome, job.outputs[weights_of(place)], network, factory, spec, probed) | {"executed": told}
         for place, (outcome, network, probed) in enumerate(zip(outcomes, networks, audited, strict=True))
     ]
     return {"status": "done", "reason": "", "seeds": replies}
@@ -293,16 +331,15 @@ def _finish(
 def _audit_rows(job: ChildJob, spec: TaskSpec, seed: int) -> Tensor:
     data = job.inputs.get("data", b"")
     batch = next(training_batches(spec, data, seed=seed + 1, batch_size=_AUDIT_ROWS))
-    return forms.to_inputs(batch.inputs, spec, job.payload["device"])
+    return forms.to_inputs(batch.inputs, spec, spec.device)
 
 
 def _score(job: ChildJob) -> JsonDict:
     payload, spec = job.payload, _spec(job)
-    device = payload["device"]
     factory = loading.load_factory(payload["source"], spec, job.stage)
     network = loading.seeded_network(spec, factory, seed=payload["seed"])
     loading.unpack_weights(network, bytes(job.inputs["weights"]))
-    network.to(device).eval()
+    network.to(spec.device).eval()
     seed_all(payload["seed"])
     tokens = spec.inputs == "tokens"
     sheet = np.frombuffer(job.inputs["rows"], dtype=np.int32 if tokens else np.float32)
@@ -313,7 +350,7 @@ def _score(job: ChildJob) -> JsonDict:
     with torch.no_grad():
         for first in range(0, payload["rows"], ROWS_PER_CALL):
             rows = sheet[first : first + ROWS_PER_CALL]
-            answer = ask(forms.to_inputs(rows.copy(), spec, device))
+            answer = ask(forms.to_inputs(rows.copy(), spec, spec.device))
             _check_answer(answer, forms.reply_shape(spec, len(rows)))
             answers[first : first + len(rows)] = (
                 answer.to(device="cpu", dtype=torch.float32).reshape(len(rows), -1).numpy()
@@ -331,7 +368,7 @@ def _measure(job: ChildJob) -> JsonDict:
     spec = _spec(job)
     factory = loading.load_factory(job.payload["source"], spec, job.stage)
     job.stage(MEASURING)
-    found = measuring.measure(spec, factory, job.payload["device"])
+    found = measuring.measure(spec, factory, spec.device)
     return {
         "status": "done",
         "reason": "",

@@ -32,6 +32,12 @@ build_seconds = 10.0      # also compile_, first_step_ and train_base_seconds, t
 threads = 8
 output_kb = 64            # stdout and stderr together
 
+[training]                # see docs/training.md
+device = "auto"           # auto (a CUDA device where one works), cpu, cuda, cuda:N
+precision = "auto"        # auto (bf16 where a CUDA device has it, else float32), float32, tf32, bf16
+compile = "auto"          # torch.compile: auto (long trainings on CUDA), on, off
+compile_seconds = 120     # what it may take before a network is trained as it stands
+
 [audit]                   # how many sheets of spliced twins each trial has to answer
 screening_sheets = 1      # at the lowest rung
 final_sheets = 4          # above it, and on the locked test split
@@ -50,9 +56,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationInfo, field_validator, model_validator
 
 from netwright.errors import ConfigError
+from netwright.evaluator.devices import COMPILE_SECONDS, Compile, Execution, WantedPrecision, check_device, choose
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.sandbox.isolation import Tier
 from netwright.types import BudgetProtocol, Frozen, SeedsAtOnce
@@ -205,6 +212,19 @@ class SandboxConfig(Frozen):
         return self.limits
 
 
+class TrainingConfig(Frozen):
+    """On what networks are trained, and how; see `evaluator.devices`."""
+
+    device: Annotated[str, AfterValidator(check_device)] = "auto"
+    precision: WantedPrecision = "auto"
+    compile: Compile = "auto"
+    compile_seconds: Annotated[FiniteFloat, Field(ge=1, le=SECONDS_MAX)] = COMPILE_SECONDS
+
+    def execution(self) -> Execution:
+        """What this comes to on this machine. Raises: ConfigError where it cannot be had."""
+        return choose(self.device, self.precision, self.compile, self.compile_seconds)
+
+
 class AuditConfig(Frozen):
     """How many sheets of twins, each for a fresh process, audit a trial: at the lowest rung, and where it decides."""
 
@@ -272,6 +292,7 @@ class CampaignConfig(Frozen):
     search: SearchConfig = SearchConfig()
     llm: LlmConfig = LlmConfig()
     sandbox: SandboxConfig = SandboxConfig()
+    training: TrainingConfig = TrainingConfig()
     audit: AuditConfig = AuditConfig()
     confirm: ConfirmConfig = ConfirmConfig()
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from netwright.config import CampaignConfig, ConfirmConfig, SandboxConfig
+from netwright.config import CampaignConfig, ConfirmConfig, SandboxConfig, TrainingConfig
 from netwright.errors import ConfigError
 
 # By pydantic's name of a mistake: what was expected, in the words of a campaign file.
@@ -70,6 +70,18 @@ def laid_over(config: SandboxConfig, flags: Mapping[str, Any]) -> SandboxConfig:
         return SandboxConfig.model_validate(known | given)
     except ValidationError as error:
         raise ConfigError(_explain(error, "", None, set(given), table="sandbox")) from None
+
+
+def training_settings(config: TrainingConfig, flags: Mapping[str, Any]) -> TrainingConfig:
+    """The settings of trainings with the command line's flags over them; None means that it was not given.
+
+    Raises: ConfigError naming the key.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    try:
+        return TrainingConfig.model_validate(config.model_dump() | given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, "", None, set(given), table="training")) from None
 
 
 def confirm_settings(config: ConfirmConfig, flags: Mapping[str, Any]) -> ConfirmConfig:

@@ -19,6 +19,9 @@ from netwright.printable import Words, printable_json
 JsonDict = dict[str, Any]
 SeedsAtOnce = Literal["auto", "on", "off"]
 """Whether seeds of one candidate are trained in one process as one batch of networks; auto: except on a CPU."""
+DeviceKind = Literal["cpu", "cuda"]
+Precision = Literal["float32", "tf32", "bf16"]
+"""What products of matrices are computed in while a network is trained; see `evaluator.execution`."""
 BudgetProtocol = Literal["tokens", "flops", "time"]
 """What the budgets of two candidates are equal in; see `evaluator.protocol`."""
 PROTOCOL_NAMES: dict[BudgetProtocol, str] = {"tokens": "equal tokens", "flops": "equal FLOPs", "time": "equal time"}
@@ -100,7 +103,7 @@ class TaskSpec(Frozen):
     data is one stream, of which batches are windows, or rows, of which `hand` neighbours are dealt together.
     `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the data,
     or of rows that its generator draws. `options` holds the task's own generator settings. `protocol`
-    says what the budgets of two candidates are equal in.
+    says what the budgets of two candidates are equal in, `device` and `precision` on what and in what they are trained.
     """
 
     name: str
@@ -127,6 +130,8 @@ class TaskSpec(Frozen):
     feed: Literal["stream", "rows"] = "stream"
     hand: Annotated[int, Field(ge=1)] = 1
     protocol: BudgetProtocol = "tokens"
+    device: DeviceKind = "cpu"
+    precision: Precision = "float32"
 
     @property
     def unit(self) -> str:
@@ -154,7 +159,10 @@ class TaskSpec(Frozen):
     def id(self) -> str:
         """`name-xxxxxxxx`: results compare only between equal ids."""
         # Fields that came later are left out where they say what was so before, so that known ids stay.
-        later = ("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand", "protocol")
+        later = (
+            *("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand", "protocol"),
+            *("device", "precision"),
+        )
         unsaid = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
         text = self.model_dump_json(exclude={"summary", *unsaid})
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -270,11 +278,12 @@ class Usage(Frozen):
 class JobLog(Frozen):
     """One sandboxed process of a trial, as it was seen from outside: what confined it, how it ended, what it took.
 
-    `purpose` is "reference" or "calibration" (what a token takes of the one or the other), "train", "rows" (scored on
-    the real rows) or "twins" (on the spliced ones). `cause` is how it ended and `exit_code` its status or minus the
-    signal, None if it was never seen. `layers` are the (name, detail) pairs of its confinement and `policy` the hash of
-    their rules. `stages` are (name, seconds) in order. `bytes_in` and `bytes_out` count what was handed over and what
-    came back. `left_behind` counts processes that it had started and that were killed after it.
+    `purpose` is "reference" or "calibration" (what a token takes of the one or the other), "compile" (a training that
+    was lost to that), "train", "rows" (scored on the real rows) or "twins" (on the spliced ones). `cause` is how it
+    ended and `exit_code` its status or minus the signal, None if it was never seen. `layers` are the (name, detail)
+    pairs of its confinement and `policy` the hash of their rules. `stages` are (name, seconds) in order. `bytes_in` and
+    `bytes_out` count what was handed over and what came back. `left_behind` counts processes that it had started and
+    that were killed after it.
     """
 
     purpose: str
@@ -301,8 +310,9 @@ class Trial(Frozen):
 
     `loss_nats` is the mean over the scored tokens of the split and `loss_standard_error` its sampling error over
     rows; both are None unless `status` is done. `curve` holds (step, training loss in nats) pairs and, like
-    `telemetry`, is the candidate's own claim: advisory, never part of a score. Not its claim are `seeds_at_once` there,
-    the seeds that shared its training process, and `trained_alone`, why one that was to share one did not. `repeat` is
+    `telemetry`, is the candidate's own claim: advisory, never part of a score. Not its claim are `device` there,
+    `to_compile` (whether that was tried), `seeds_at_once`, the seeds that shared its training process, and
+    `trained_alone`, why one that was to share one did not. `repeat` is
     0 for the trial itself and n for its n-th repetition from the same source and seed, which only shows whether the
     trial can be repeated.
     `rate` is the factor on its recipe's learning rate: 1 wherever designs are ranked, others belong to confirmations.

@@ -181,7 +181,10 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         ("Trainings", f"{known.trials.get('done', 0)} finished of {ended}, {words.duration(known.training_seconds)}"),
         ("Search", f"{(config.get('search') or {}).get('policy', 'tree')} policy, seed {campaign.seed}"),
         ("Planner", planner),
-        ("Device", f"{config.get('device', 'cpu')}, {config.get('workers', 'unknown')} training slots"),
+        (
+            "Device",
+            f"{campaign.task.device}, in {campaign.task.precision}, {config.get('workers', 'unknown')} training slots",
+        ),
         ("Isolation", words.isolation(known)),
         ("Network", f"{words.count(campaign.task.parameters)} parameters, {campaign.task.layers} layers"),
     ]

@@ -102,6 +102,11 @@ def opens_files(tier: Tier, device: str) -> bool:
     return RECIPES[tier].landlock and device == "cuda"
 
 
+def starts_programs(tier: Tier) -> bool:
+    """Whether a process of the tier can start other programs, and write what they need: nothing but T0 lets it."""
+    return not RECIPES[tier].seccomp
+
+
 Step = tuple[str, Callable[[], str]]
 
 

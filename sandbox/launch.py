@@ -94,7 +94,7 @@ def launch_process(config: ZygoteConfig) -> Launched:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-P", "-m", "netwright.sandbox.zygote", str(theirs.fileno()), str(os.getpid())]
     try:
-        process, log_fd = _spawn(command, clean_environment(config.device), [theirs.fileno()])
+        process, log_fd = _spawn(command, clean_environment(config.device, config.gpu), [theirs.fileno()])
     finally:
         theirs.close()
     return Launched(process=process, control=ours, log_fd=log_fd, pid=process.pid)
@@ -118,7 +118,7 @@ def launch_container(
                 folder=str(folder),
                 processes=processes,
                 memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 4 // 5,
-                environment=container_environment(config.device, clean_environment(config.device)),
+                environment=container_environment(config.device, clean_environment(config.device, config.gpu)),
                 python_path=config.python_path,
             )
             process, log_fd = _spawn(command, os.environ, [])

@@ -81,9 +81,9 @@ class Sandbox:
     `spares` processes wait ready for work: one more than slots unless said, none for who runs a single job.
     `entries` name the functions that jobs may call, `warm_zygote` one that runs once in the zygote and
     `warm_child` one that runs in each spare after isolation. With `isolation=None` it is the best tier that can be
-    had, and nothing less than T2 will do; a tier that is named is used as it is. `python_path` lists more folders to
-    import from, which children may read. With `container` all of it runs in a container, where these folders are seen
-    too. Use it as a context manager.
+    had, and nothing less than T2 will do; a tier that is named is used as it is. `device` is "cpu", or "cuda", of whose
+    devices children see number `gpu` alone. `python_path` lists more folders to import from, which children may read.
+    With `container` all of it runs in a container, where these folders are seen too. Use it as a context manager.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Sandbox:
         warm_child: str | None = None,
         isolation: Tier | None = None,
         device: str = "cpu",
+        gpu: int = 0,
         python_path: Sequence[str] = (),
         container: Container | None = None,
     ) -> None:
@@ -108,6 +109,7 @@ class Sandbox:
             warm_child=warm_child,
             isolation=isolation,
             device=device,
+            gpu=gpu,
             python_path=tuple(python_path),
         )
         self._pool = Pool(config, slots + 1 if spares is None else spares, container)

@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 
 # What a child may see of this process's environment: where libraries lie, and never a credential.
 _PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-_PASSED_ON_TO_CUDA = ("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES")
+_PASSED_ON_TO_CUDA = ("CUDA_DEVICE_ORDER", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZygoteConfig:
-    """What a zygote is told when it starts."""
+    """What a zygote is told when it starts; on CUDA its children see device number `gpu` alone, as their first."""
 
     entries: Sequence[str]
     warm_zygote: str | None
     warm_child: str | None
     isolation: Tier | None
     device: str
+    gpu: int = 0
     python_path: Sequence[str]
 
     def to_json(self) -> JsonDict:
@@ -126,11 +127,19 @@ def pid_of(pidfd: int) -> int:
         return next(int(line.split()[1]) for line in file if line.startswith(b"Pid:"))
 
 
-def clean_environment(device: str) -> dict[str, str]:
+def clean_environment(device: str, gpu: int = 0) -> dict[str, str]:
     """Make the whole environment of the zygote and its children."""
     names = (*_PASSED_ON, *(_PASSED_ON_TO_CUDA if device == "cuda" else ()))
     passed = {name: os.environ[name] for name in names if name in os.environ}
+    if device == "cuda":
+        passed["CUDA_VISIBLE_DEVICES"] = _visible(gpu, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     if site.ENABLE_USER_SITE:
         passed["PYTHONUSERBASE"] = site.getuserbase()
     fixed = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
     return {"LANG": "C.UTF-8", **passed, **fixed, **dict.fromkeys(_ONE_THREAD, "1")}
+
+
+def _visible(gpu: int, ours: str) -> str:
+    """Return what shows one device alone, where this process sees `ours` (numbers or UUIDs, or nothing for all)."""
+    known = [name.strip() for name in ours.split(",") if name.strip()]
+    return known[gpu] if gpu < len(known) else str(gpu)

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, get_args
 
 from netwright.errors import ConfigError
+from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.tasks import (
     automata,
     bytes_lm,
@@ -65,13 +66,19 @@ TASKS: dict[str, str] = {
 
 
 def load_task(
-    name: str, *, data: Path | None = None, rung_tokens: Sequence[int] | None = None, protocol: str = "tokens"
+    name: str,
+    *,
+    data: Path | None = None,
+    rung_tokens: Sequence[int] | None = None,
+    protocol: str = "tokens",
+    execution: Execution = ON_CPU,
 ) -> Task | Suite:
     """Return the task or suite of that name, of an installed package, or of the file `name` (`*.py`).
 
     `data` is a text file or a folder of them, for tasks on real text. `rung_tokens` replaces the task's own training
-    budgets, lowest rung first, of a suite in equal shares, and `protocol` says what budgets are equal in. Results
-    compare only between equal budgets, so the task's id changes with both.
+    budgets, lowest rung first, of a suite in equal shares, and `protocol` says what budgets are equal in. `execution`
+    says on what device networks are trained, and in what precision. Results compare only where all of that is equal,
+    so the task's id changes with it.
 
     Raises:
         ConfigError: no task has that name, its file makes none, the task takes no data, the budgets make no ladder, or
@@ -82,9 +89,9 @@ def load_task(
         raise ConfigError(f"there is no protocol {protocol!r}: budgets are equal in {', '.join(PROTOCOLS)}")
     task = _load(name, data)
     if not isinstance(task, Suite):
-        return _with_budgets(task, name, rung_tokens, protocol)
+        return _adapted(task, name, rung_tokens, protocol, execution)
     shares = None if rung_tokens is None else [tokens // len(task.tasks) for tokens in rung_tokens]
-    return task.of([_with_budgets(each, each.spec.name, shares, protocol) for each in task.tasks])
+    return task.of([_adapted(each, each.spec.name, shares, protocol, execution) for each in task.tasks])
 
 
 def load_suite(name: str, summary: str, members: Sequence[Member], data: Path | None = None) -> Suite:
@@ -99,21 +106,29 @@ def load_suite(name: str, summary: str, members: Sequence[Member], data: Path | 
         task = _load(member.name, data if member.name in _FROM_DATA else None)
         if isinstance(task, Suite):
             raise ConfigError(f"suite {name!r} cannot hold {member.name!r}, which is a suite: name its tasks")
-        tasks.append(_with_budgets(task, member.name, member.rung_tokens) if member.rung_tokens else task)
+        tasks.append(_adapted(task, member.name, member.rung_tokens) if member.rung_tokens else task)
     if data is not None and not any(member.name in _FROM_DATA for member in members):
         raise ConfigError(f"no task of suite {name!r} takes data, got {data}: leave the data path out")
     return suite.suite_of(name, summary, tasks, [member.scale_nats for member in members])
 
 
-def _with_budgets(task: Task, name: str, rung_tokens: Sequence[int] | None, protocol: str = "tokens") -> Task:
+def _adapted(
+    task: Task,
+    name: str,
+    rung_tokens: Sequence[int] | None,
+    protocol: str = "tokens",
+    execution: Execution = ON_CPU,
+) -> Task:
+    """Return the task with other budgets, or trained in another way."""
     changes: JsonDict = {} if rung_tokens is None else {"rungs": _rungs(task.spec, rung_tokens)}
-    changes |= {} if protocol == task.spec.protocol else {"protocol": protocol}
+    wanted = {"protocol": protocol, "device": execution.device, "precision": execution.precision}
+    changes |= {key: value for key, value in wanted.items() if value != getattr(task.spec, key)}
     if not changes:
         return task
     if not is_dataclass(task):
         raise ConfigError(
-            f"the {' and '.join(changes)} of task {name!r} are its own: leave rung_tokens and protocol out, or make it "
-            "a dataclass"
+            f"the {' and '.join(changes)} of task {name!r} are its own: leave rung_tokens, protocol, device and "
+            "precision as they are, or make it a dataclass"
         )
     changed: Task = replace(task, spec=task.spec.model_copy(update=changes))
     return changed

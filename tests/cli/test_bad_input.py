@@ -53,6 +53,27 @@ def test_an_unknown_protocol_is_named_with_the_known_ones(said: Said, honest_fil
     assert "'joules'" in message and "flops" in message and "time" in message
 
 
+@pytest.mark.parametrize("command", [["evaluate", "{file}"], ["baselines"], ["measure"], ["run"]])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--device", "tpu"], ["--device", "'tpu'", "cuda:N"]),
+        (["--device", "cuda:900"], ["cuda:900"]),
+        (["--device", "cpu", "--precision", "fp8"], ["--precision", "'fp8'", "bf16"]),
+        (["--device", "cpu", "--precision", "tf32"], ["tf32", "CPU", "bf16"]),
+        (["--device", "cpu", "--compile", "maybe"], ["--compile", "'maybe'", "'auto'"]),
+    ],
+    ids=lambda each: " ".join(each[:4]),
+)
+def test_what_nothing_can_be_trained_on_or_in_is_named_with_what_can(
+    said: Said, honest_file: Path, command: list[str], flags: list[str], words: list[str]
+) -> None:
+    code, message = said(*(word.format(file=honest_file) for word in command), *flags)
+
+    assert code == 2
+    assert all(word in message for word in words)
+
+
 def test_missing_data_is_named(said: Said, tmp_path: Path) -> None:
     code, message = said("run", "--task", "bytes", "--data", tmp_path / "nowhere")
 

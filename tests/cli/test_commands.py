@@ -199,6 +199,7 @@ def test_doctor_names_the_tier_of_isolation(answer: Answer) -> None:
     findings = {finding["what"]: finding["found"] for finding in answer("doctor")}
 
     assert findings["isolation"].startswith("tier T")
+    assert findings["trains on"].startswith(("cpu, in float32", "cuda, in "))
     assert "FTS5" in findings["  full-text search"]
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from netwright.evaluator.devices import Execution
 from netwright.evaluator.laboratory import AuditStrength, Laboratory
 from netwright.evaluator.replies import WorkReply
 from netwright.evaluator.scoring_failure import claimed_failure
 from netwright.evaluator.tasks import Task, load_task
+from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, Recipe, Rung, Scope, Split, Trial, TrialStatus
 
@@ -128,3 +130,58 @@ def test_what_decides_is_audited_with_more_sheets_than_a_screening():
 
     assert audit.sheets(0, Split.VALIDATION) == 2
     assert audit.sheets(1, Split.VALIDATION) == audit.sheets(0, Split.TEST) == audit.sheets(1, Split.TEST) == 7
+
+
+def executed(laboratory: Laboratory, execution: Execution, repeat: int = 0) -> Trial:
+    task = dataclasses.replace(
+        laboratory.task, spec=laboratory.spec.model_copy(update={"precision": execution.precision})
+    )
+    bench = Laboratory(laboratory._sandbox, task, bytes(32), execution=execution)
+    source = SOURCE.replace("{scoring}", "pass")
+    candidate = Candidate(source=source, scope=Scope.MODEL, title="Model", hypothesis="", origin="file")
+    return bench.trial(candidate, rung=0, seed=0, repeat=repeat)
+
+
+def test_a_trial_in_bf16_says_so_repeats_bit_for_bit_and_scores_close_to_one_in_float32(laboratory):
+    exact = executed(laboratory, Execution())
+    coarse, again = (executed(laboratory, Execution(precision="bf16"), repeat) for repeat in (0, 1))
+
+    assert [each.telemetry["precision"] for each in (exact, coarse)] == ["float32", "bf16"]
+    assert {each.telemetry["device"] for each in (exact, coarse)} == {"cpu"}
+    assert coarse.task_id != exact.task_id
+    assert coarse.loss_nats == again.loss_nats != exact.loss_nats
+    assert coarse.loss_nats == pytest.approx(exact.loss_nats, rel=0.01)
+
+
+def test_where_nothing_can_compile_a_trial_is_trained_as_it_stands_and_says_why(laboratory):
+    plain, asked = executed(laboratory, Execution()), executed(laboratory, Execution(compile="on"))
+
+    assert "no compiler" in asked.telemetry["not_compiled"]
+    assert "not_compiled" not in plain.telemetry
+    assert asked.loss_nats == plain.loss_nats
+
+
+ENDLESS = """        if torch.compiler.is_compiling():
+            while True:
+                tokens = tokens + 1
+        return self.head(self.embed(tokens))
+"""
+
+
+@pytest.mark.slow
+def test_a_compilation_that_takes_too_long_costs_no_trial(task):
+    source = SOURCE.replace("        return self.head(self.embed(tokens))\n", ENDLESS).replace("{scoring}", "pass")
+    candidate = Candidate(source=source, scope=Scope.MODEL, title="Model", hypothesis="", origin="file")
+    with Sandbox(
+        slots=1,
+        entries=Laboratory.ENTRIES,
+        warm_zygote=Laboratory.WARM_ZYGOTE,
+        warm_child=Laboratory.WARM_CHILD,
+        isolation=Tier.T0,
+    ) as sandbox:
+        execution = Execution(compile="on", compile_seconds=5)
+        found = Laboratory(sandbox, task, bytes(32), execution=execution).trial(candidate, rung=0, seed=0)
+
+    assert found.status is TrialStatus.DONE
+    assert found.telemetry["not_compiled"] == "stage 'torch.compile' still running after 5 s"
+    assert [job.purpose for job in found.jobs[:2]] == ["compile", "train"]

@@ -110,7 +110,7 @@ def test_a_process_of_all_seeds_that_dies_is_held_against_none(laboratory):
 def test_on_a_cpu_seeds_are_trained_alone_unless_it_is_asked_for(sandbox, task):
     found = next(Laboratory(sandbox, task, bytes(32)).trials(candidate(), rung=0, seeds=SEEDS))
 
-    assert found.telemetry.keys() == {"train_seconds"}
+    assert found.telemetry.keys() == {"train_seconds", "device", "precision"}
 
 
 def job(seed: int) -> Job:
