@@ -3,10 +3,11 @@
     python benchmarks/fidelity.py --tasks bytes recall s3 [--seeds 2] [--designs 12] [--workers 2] [--minutes 60]
         [--scale 1.0] [--csv benchmarks/results/fidelity.csv] [--report-only]
 
-Trains all mixer baselines and designs that the grammar planner drafts (fixed seeds, no LLM) at each task's rung 0 and
-at ten times its tokens, with the ordinary training loop and no sandbox, one thread per process. Every training is a
-line of the CSV as soon as it ends; what stands there is not trained again, so the same command goes on after an
-interruption. The two rungs use different seeds, so that no luck of a start value is common to both.
+Trains all mixer baselines and the designs in `drafts/` (which the grammar planner drafted, once, so that they stay the
+same whatever becomes of the grammar) at each task's rung 0 and at ten times its tokens, with the ordinary training loop
+and no sandbox, one thread per process. Every training is a line of the CSV as soon as it ends; what stands there is not
+trained again, so the same command goes on after an interruption. The two rungs use different seeds, so that no luck of
+a start value is common to both.
 
 A task ranks by the mean loss over seeds. A mixture ranks by the mean over its tasks, equally weighted, of the score
 tanh((reference - loss) / spread): `reference` is softmax attention's loss and `spread` the standard deviation between
@@ -18,7 +19,6 @@ together.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import multiprocessing
 import os
@@ -31,13 +31,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 
 import torch
 from fidelity_report import FIRST_LONG_SEED, LONG, SHORT, Architecture, Figures, Ledger, Run, line_of, report
 
-from netwright.agents.grammar_planner import GrammarPlanner
 from netwright.errors import ConfigError, NetwrightError
 from netwright.evaluator.budget import batch_rows, step_count
 from netwright.evaluator.contract import recipe_of
@@ -48,18 +47,20 @@ from netwright.evaluator.tasks import Task, load_task, training_batches
 from netwright.evaluator.training import batch_loss, train
 from netwright.evaluator.worker import warm_child
 from netwright.printable import printable
-from netwright.types import Context, Operator, Scope, Split, TaskSpec
+from netwright.types import Scope, Split, TaskSpec
 
 KEY = b"benchmark key, not a secret one."
 LONGER = 10
-MIXER_PARAMETERS = 34_000
-"""Allowance of drafted mixers: fits every task that ships, whatever tasks are asked for."""
+DRAFTS = Path(__file__).with_name("drafts")
 RESULTS = Path(__file__).with_name("results") / "fidelity.csv"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training; `task` is the name to load it by, `rung_tokens` the budgets of both rungs."""
+    """One training; `task` is the name to load it by, `rung_tokens` the budgets of both rungs.
+
+    `recipe` are settings other than the task's.
+    """
 
     task: str
     task_id: str
@@ -67,6 +68,7 @@ class Job:
     architecture: Architecture
     rung: int
     seed: int
+    recipe: tuple[tuple[str, float], ...] = ()
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -83,16 +85,9 @@ def baselines() -> Iterator[Architecture]:
 
 
 def designs(number: int) -> Iterator[Architecture]:
-    """Yield so many different drafts of the grammar planner: the same whatever the tasks are."""
-    context = Context(task=load_task("recall").spec, operator=Operator.DRAFT, seed=0, mixer_parameters=MIXER_PARAMETERS)
-    planner, known = GrammarPlanner(), set[str]()
-    for seed in count():
-        if len(known) == number:
-            return
-        proposal = asyncio.run(planner.propose(context.model_copy(update={"seed": seed})))
-        if (mark := fingerprint(proposal.source)) not in known:
-            known.add(mark)
-            yield _architecture(f"draft_{seed:02}", proposal.origin, proposal.source)
+    """Yield the first so many of the designs in `drafts/`, at most all of them."""
+    for file in sorted(DRAFTS.glob("*.py"))[:number]:
+        yield _architecture(file.stem, "grammar", file.read_text(encoding="utf-8"))
 
 
 def _architecture(name: str, origin: str, source: str) -> Architecture:
@@ -130,7 +125,7 @@ def carry_out(job: Job) -> Run:
 def _trained(task: Task, job: Job) -> tuple[float, float]:
     """Return the validation loss, inf where the training diverged, and the CPU seconds of the training."""
     spec, source = task.spec, job.architecture.source
-    recipe = recipe_of(source, spec.recipe)
+    recipe = recipe_of(source, spec.recipe.model_copy(update=dict(job.recipe)))
     network = seeded_network(spec, load_factory(source, spec), seed=job.seed, dropout=recipe.dropout)
     tokens = spec.rungs[job.rung].tokens
     rows, steps = batch_rows(spec, recipe, tokens=tokens), step_count(spec, recipe, tokens=tokens)
@@ -227,7 +222,7 @@ def parsed_options() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["recall", "bytes"])
     parser.add_argument("--seeds", type=int, default=2, help="of each rung")
-    parser.add_argument("--designs", type=int, default=12, help="drafts of the grammar")
+    parser.add_argument("--designs", type=int, default=12, help="drafts of the grammar, at most 12")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
     parser.add_argument("--minutes", type=float, default=math.inf, help="start no training after so long, then report")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies both budgets")
