@@ -75,6 +75,7 @@ class Chronicle:
             lessons=tuple(dict.fromkeys(lessons))[-LESSONS_SHOWN:],
             seed=derived_seed(self._seed, action.index),
             attempt=attempt,
+            draw=action.draw,
             action=action.index,
             mixer_parameters=self._mixer_parameters,
         )

@@ -25,6 +25,7 @@ from netwright.campaign.opening import (
     task_of,
 )
 from netwright.campaign.scheduler import Parts, Scheduler
+from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
 from netwright.errors import NetwrightError
@@ -109,6 +110,7 @@ async def _session(
             slots=slots,
             board=board,
             chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task)),
+            sketchbook=Sketchbook(agents.planner),
             ordered=config.llm.url is None,
         )
     )

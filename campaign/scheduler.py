@@ -20,6 +20,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
+from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError
 from netwright.evaluator.baselines import baselines_for
@@ -27,7 +28,7 @@ from netwright.evaluator.statistics import noise_floor, score_of
 from netwright.memory.records import Campaign, ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.search.policy import Observation, Policy
-from netwright.types import Action, Candidate, Operator, Score, Trial, TrialStatus
+from netwright.types import Action, Candidate, Operator, Score, Structure, Trial, TrialStatus
 
 BASELINE_SEEDS = (0, 1)
 FINAL_DESIGNS, FINAL_BASELINES = 3, 2
@@ -46,6 +47,7 @@ class Parts:
     slots: Slots
     board: Board
     chronicle: Chronicle
+    sketchbook: Sketchbook
     ordered: bool
 
 
@@ -153,7 +155,8 @@ class Scheduler:
             self._round = (action.parents[0] < 0, action.told)
             return
         self._round = None
-        self._parts.policy.resume(action)
+        structure = self._parts.sketchbook.claim(self._parts.chronicle, action)
+        self._parts.policy.resume(action, structure)
 
     def _know_designs(self, record: ExperimentRecord) -> None:
         ids = [attempt.candidate_id for attempt in record.attempts]
@@ -219,7 +222,10 @@ class Scheduler:
         return [node for node, score in scores.items() if score is not None and score.rung < top]
 
     def _ask(self) -> None:
-        action = self._parts.policy.ask(self._asked).model_copy(update={"told": self._inbox.told})
+        parts = self._parts
+        chosen = parts.policy.ask(self._asked, parts.sketchbook.sketcher(parts.chronicle))
+        parts.sketchbook.claim(parts.chronicle, chosen)
+        action = chosen.model_copy(update={"told": self._inbox.told})
         self._expanding += action.kind == "expand"
         self._round = None
         self._log_and_start(action)
@@ -264,10 +270,11 @@ class Scheduler:
 
     def _learn(self, record: ExperimentRecord, candidate: Candidate | None, action: Action | None) -> None:
         score = record.score
+        structure = self._parts.sketchbook.know(candidate) if candidate is not None else None
         if candidate is not None and (action is None or action.kind == "expand" or score is not None):
             self._parts.chronicle.enter(record.node, remembered(record, candidate))
         if action is None or not action.closing:
-            self._parts.policy.tell(observation(record, action))
+            self._parts.policy.tell(observation(record, action, structure))
         if candidate is not None and score is not None and not record.failure:
             self._celebrate(record, candidate, score)
 
@@ -322,7 +329,7 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def observation(record: ExperimentRecord, action: Action | None) -> Observation:
+def observation(record: ExperimentRecord, action: Action | None, structure: Structure | None = None) -> Observation:
     """What the search is told of a record: what has no score failed, and can be mended unless it was only hopeless."""
     score = record.score if not record.failure else None
     return Observation(
@@ -332,4 +339,5 @@ def observation(record: ExperimentRecord, action: Action | None) -> Observation:
         standard_error=score.standard_error if score else 0.0,
         rung=action.rung if action else 0,
         repairable=record.stage.startswith(("training", "gate")) and not record.stage.endswith(TrialStatus.STOPPED),
+        structure=structure,
     )
