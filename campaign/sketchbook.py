@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from netwright.agents.base import Planner, SketchingPlanner
 from netwright.agents.grammar_planner import genotype_of
 from netwright.campaign.chronicle import Chronicle
-from netwright.evaluator.fingerprint import fingerprint
+from netwright.choices import flattened, role
 from netwright.evaluator.structure import structure_of
 from netwright.search.policy import Sketch, Sketcher, no_sketches
-from netwright.types import Action, Candidate, Context, Structure
+from netwright.types import Action, Candidate, Structure
 
 DRAWS_PER_SKETCH = 3
-"""How many proposals are drawn for each sketch that is wanted, as some are known designs or the same one again."""
-
-
-@dataclass(frozen=True)
-class _Page:
-    fingerprint: str
-    structure: Structure
+"""How many designs are drawn for each sketch that is wanted, as some are known or the same one again."""
 
 
 class Sketchbook:
     """Asks a planner that decides before it writes for its decisions; of any other it has nothing to show.
 
-    What counts as new depends on the actions asked and the results told so far, and on nothing that happens meanwhile:
-    a campaign that is resumed sees the same sketches.
+    Under the former, a design is made of its decisions, which cost next to nothing to read; under the latter of the
+    operations in its source. What counts as new depends on the actions asked and the results told so far, and on
+    nothing that happens meanwhile: a campaign that is resumed sees the same sketches.
     """
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner if isinstance(planner, SketchingPlanner) else None
-        self._pages: dict[str, _Page] = {}
         self._structures: dict[str, Structure] = {}
         self._known: set[str] = set()
 
@@ -42,45 +36,41 @@ class Sketchbook:
         return no_sketches if self._planner is None else partial(self._sketches, chronicle)
 
     def claim(self, chronicle: Chronicle, action: Action) -> Structure | None:
-        """Take the sketch that the search chose as known from now on; its structure, None where there is no sketch."""
+        """Take what `action` will become as known from now on; its structure, None where there is no sketch of it."""
         if self._planner is None or action.kind != "expand":
             return None
-        page = self._page(chronicle.context(action))
-        self._known.add(page.fingerprint)
-        return page.structure
+        genotype = self._planner.sketch(chronicle.context(action)).genotype
+        self._known.add(genotype)
+        return _structure_of(genotype)
 
     def know(self, candidate: Candidate) -> Structure:
         """Take a design as known from now on, and return what it is made of."""
         if candidate.id not in self._structures:
             genotype = genotype_of(candidate)
-            page = _page_of(candidate.source, genotype.text() if genotype else None)
-            self._known.add(page.fingerprint)
-            self._structures[candidate.id] = page.structure
+            if genotype is not None:
+                self._known.add(genotype.text())
+            self._structures[candidate.id] = (
+                _structure_of(genotype.text())
+                if genotype is not None and self._planner is not None
+                else structure_of(candidate.source, candidate.genotype)
+            )
         return self._structures[candidate.id]
 
     def _sketches(self, chronicle: Chronicle, action: Action, count: int) -> Sequence[Sketch]:
+        assert self._planner is not None
         context = chronicle.context(action)
         found: dict[str, Sketch] = {}
         for draw in range(DRAWS_PER_SKETCH * count):
-            page = self._page(context.model_copy(update={"draw": draw}))
-            if page.fingerprint not in self._known:
-                found.setdefault(page.fingerprint, Sketch(draw, page.structure))
+            genotype = self._planner.sketch(context.model_copy(update={"draw": draw})).genotype
+            if genotype not in self._known and genotype not in found:
+                found[genotype] = Sketch(draw, _structure_of(genotype))
             if len(found) == count:
                 break
         return tuple(found.values())
 
-    def _page(self, context: Context) -> _Page:
-        assert self._planner is not None
-        sketch = self._planner.sketch(context)
-        if sketch.genotype not in self._pages:
-            self._pages[sketch.genotype] = _page_of(sketch.proposal().source, sketch.genotype)
-        return self._pages[sketch.genotype]
 
-
-def _page_of(source: str, genotype: str | None) -> _Page:
-    """Raises nothing: a file that does not parse is nobody's twin, and its gates say what is wrong with it."""
-    try:
-        mark = fingerprint(source)
-    except (SyntaxError, ValueError, RecursionError):
-        mark = source
-    return _Page(mark, structure_of(source, genotype))
+def _structure_of(genotype: str) -> Structure:
+    """What a design is made of as its decisions say: each at its place, and how often each was taken anywhere."""
+    choices = flattened(genotype)
+    counts = Counter(f"{role(place)}={choice}" for place, choice in choices.items())
+    return Structure(choices=choices, counts={name: float(count) for name, count in counts.items()})

@@ -1,0 +1,99 @@
+"""The search sees what an action could become, and only what is new."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from netwright.agents.grammar_planner import GrammarPlanner
+from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.sketchbook import Sketchbook
+from netwright.evaluator.baselines import baselines_for
+from netwright.evaluator.tasks import load_task
+from netwright.types import Action, Context, Operator, Proposal, Remembered
+
+
+class Writer:
+    """A planner that has to write a design before it knows what it is."""
+
+    name = "writer"
+
+    async def propose(self, context: Context) -> Proposal:
+        raise NotImplementedError
+
+    async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def chronicle() -> Chronicle:
+    return Chronicle(load_task("recall").spec, seed=3, mixer_parameters=34_000)
+
+
+def drafting(index: int) -> Action:
+    return Action(index=index, kind="expand", operator=Operator.DRAFT)
+
+
+def test_the_sketch_that_is_chosen_is_what_the_planner_then_writes(chronicle: Chronicle) -> None:
+    sketches = Sketchbook(GrammarPlanner()).sketcher(chronicle)(drafting(0), 8)
+
+    action = drafting(0).model_copy(update={"draw": sketches[5].draw})
+    proposal = asyncio.run(GrammarPlanner().propose(chronicle.context(action)))
+
+    assert Sketchbook(GrammarPlanner()).know(proposal.candidate(chronicle.task.scope)) == sketches[5].structure
+
+
+def test_sketches_of_one_action_differ_and_are_the_same_when_asked_again(chronicle: Chronicle) -> None:
+    sketch = Sketchbook(GrammarPlanner()).sketcher(chronicle)
+
+    first = sketch(drafting(0), 16)
+
+    assert len(first) == 16
+    assert len({each.structure.model_dump_json() for each in first}) == 16
+    assert sketch(drafting(0), 16) == first
+    assert sketch(drafting(1), 16) != first
+
+
+def test_a_design_in_flight_is_not_sketched_again(chronicle: Chronicle) -> None:
+    book = Sketchbook(GrammarPlanner())
+    before = book.sketcher(chronicle)(drafting(0), 4)
+
+    claimed = book.claim(chronicle, drafting(0).model_copy(update={"draw": before[2].draw}))
+    after = book.sketcher(chronicle)(drafting(0), 4)
+
+    assert claimed == before[2].structure
+    assert claimed not in [each.structure for each in after]
+
+
+def test_a_baseline_is_known_by_the_decisions_that_stand_for_it(chronicle: Chronicle) -> None:
+    attention = next(each for each in baselines_for(chronicle.task) if "Softmax attention" in each.title)
+
+    structure = Sketchbook(GrammarPlanner()).know(attention)
+
+    assert structure.choices["even.body.kind"] == "attention"
+    assert structure.counts["kind=attention"] == 1.0
+
+
+def test_children_are_sketched_near_their_parent(chronicle: Chronicle) -> None:
+    book = Sketchbook(GrammarPlanner())
+    attention = next(each for each in baselines_for(chronicle.task) if "Softmax attention" in each.title)
+    chronicle.enter(-1, Remembered(candidate=attention, operator=Operator.BASELINE, score=None, verdict=None))
+
+    refining = Action(index=0, kind="expand", operator=Operator.REFINE, parents=(-1,))
+    parent, children = book.know(attention), book.sketcher(chronicle)(refining, 6)
+
+    assert len(children) == 6
+    for child in children:
+        kept = sum(child.structure.choices.get(place) == choice for place, choice in parent.choices.items())
+        assert kept >= len(parent.choices) / 2
+
+
+def test_a_planner_that_writes_at_once_shows_nothing_and_is_known_by_its_sources(chronicle: Chronicle) -> None:
+    book = Sketchbook(Writer())
+
+    assert list(book.sketcher(chronicle)(drafting(0), 8)) == []
+    assert book.claim(chronicle, drafting(0)) is None
+    structure = book.know(baselines_for(chronicle.task)[0])
+    assert structure.counts
+    assert not structure.choices
