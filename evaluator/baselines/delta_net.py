@@ -4,7 +4,7 @@ A fast-weight memory that corrects itself instead of only adding.
 
     S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T;   o_t = S_t^T q_t;   y = W_o norm(o)
 
-with q, k, v = silu(W x), q and k of unit length per head, and beta_t = sigmoid(w_h . x_t). Before writing, the
+with q, k, v = silu(W x), q and k of unit length per head, and beta_t = sigmoid(w_h . x_t + b_h). Before writing, the
 memory is asked what it holds under the key and only the difference is written, so a new value replaces the old one
 and keys interfere less: it helps with recall of many pairs at a state of fixed size. Computed in chunks
 of 16 (WY form): the corrected values U of a chunk solve the unit lower triangular system

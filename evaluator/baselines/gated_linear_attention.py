@@ -10,7 +10,9 @@ the state) where a fixed decay cannot. Computed in chunks of 16: inside a chunk 
 and k exp(-c), where c is the running sum of log a since the chunk began, and between chunks through the state.
 Log a is kept above -4 per step (a factor of 0.02), so exp(-c) stays below e^64 and float32 is safe.
 
-Source: Yang et al. 2023, "Gated Linear Attention Transformers" (arXiv:2312.06635), section 4.
+Source: Yang et al. 2023, "Gated Linear Attention Transformers" (arXiv:2312.06635), section 4. Other than
+there: keys are as wide as values instead of half as wide, and the norm is RMSNorm instead of LayerNorm. Scores are
+divided by sqrt(dim / heads), which the norm takes out again.
 """
 
 import torch

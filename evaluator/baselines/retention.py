@@ -9,7 +9,9 @@ back over about 8 to 256 tokens. The state forgets at a rate that does not depen
 what matters is recent, and costs recall of what is old. Written here in its parallel form: an attention matrix
 without softmax, multiplied by gamma^(t - s).
 
-Source: Sun et al. 2023, "Retentive Network" (arXiv:2307.08621), equations 5-8.
+Source: Sun et al. 2023, "Retentive Network" (arXiv:2307.08621), equations 5-8. Other than there: gammas start at
+1 - 2^-3 instead of 1 - 2^-5, values are as wide as keys instead of twice as wide, and the norm is RMSNorm instead
+of GroupNorm. Scores are divided by sqrt(dim / heads), which the norm takes out again.
 """
 
 import torch
