@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from netwright.agents.genotype import (
+from netwright.agents.genes import (
     DataDecay,
     Delta,
     FixedDecay,
     Gate,
-    Genotype,
     Hebbian,
-    Layer,
-    Leaf,
+    ImplicitFilter,
     LongFilter,
-    Parallel,
+    OscillatingFilter,
+    Removal,
     Shift,
     ShortConvolution,
     ShortFilter,
 )
+from netwright.agents.genotype import Genotype, Layer, Parallel
+from netwright.agents.leaves import Leaf
 from netwright.agents.words import layer_title, leaf_title, recipe_words
 
 GENE_NAMES = {
@@ -37,6 +38,13 @@ GENE_NAMES = {
     "gates": "gates",
     "horizon": "longest half-life",
     "rank": "rank of the decay",
+    "values": "activation of values",
+    "direct": "own value",
+    "cell": "cell",
+    "longest": "longest n-gram",
+    "own": "projection of the token itself",
+    "depth": "maps",
+    "gated": "gates",
 }
 
 
@@ -46,14 +54,16 @@ def gene_words(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Hebbian | Delta):
+    if isinstance(value, Hebbian | Delta | Removal):
         return _rule_words(value)
     if isinstance(value, FixedDecay | DataDecay):
         return _decay_words(value)
     return _part_words(value)
 
 
-def _rule_words(rule: Hebbian | Delta) -> str:
+def _rule_words(rule: Hebbian | Delta | Removal) -> str:
+    if isinstance(rule, Removal):
+        return "removal under a key of its own"
     if isinstance(rule, Delta):
         return f"delta, {rule.feature} features, write strength up to {rule.strength}"
     return f"Hebbian, {rule.feature} features{', normalised' if rule.normaliser else ''}"
@@ -61,15 +71,17 @@ def _rule_words(rule: Hebbian | Delta) -> str:
 
 def _decay_words(decay: FixedDecay | DataDecay) -> str:
     if isinstance(decay, FixedDecay):
-        return f"fixed per head, half-lives up to {decay.horizon}"
+        return f"fixed per head, spans from {decay.shortest} to {decay.horizon}"
+    curve = "" if decay.curve == ("softplus" if decay.per == "head" else "sigmoid") else f", {decay.curve}"
+    squeeze = ", tanh in the middle" if decay.squeeze == "tanh" else ""
     coupled = ", writes coupled" if decay.coupled else ""
-    return f"data-dependent per {decay.per}, half-lives up to {decay.horizon}{coupled}"
+    return f"data-dependent per {decay.per}{curve}{squeeze}, half-lives up to {decay.horizon}{coupled}"
 
 
 def _part_words(value: Any) -> str:
     match value:
-        case Shift():
-            return "token shift"
+        case Shift(separate=separate):
+            return "token shifts of their own" if separate else "token shift"
         case ShortConvolution(place=place, kernel=kernel):
             return f"convolution of the {'input' if place == 'input' else 'projections'} over {kernel} tokens"
         case Gate(activation=activation, rank=rank):
@@ -78,6 +90,10 @@ def _part_words(value: Any) -> str:
             return f"{kernel} taps"
         case LongFilter(modes=modes):
             return f"{modes} decaying exponentials"
+        case OscillatingFilter(pairs=pairs):
+            return f"{pairs} decaying oscillations"
+        case ImplicitFilter(bands=bands):
+            return f"taps computed from {bands} bands of the position"
         case _:
             return str(value)
 
@@ -108,6 +124,8 @@ def _layer_changes(before: Layer, after: Layer, where: str) -> list[str]:
     changes = []
     old, new = before.body, after.body
     if isinstance(old, Parallel) and isinstance(new, Parallel):
+        if new.left == old.right or new.right == old.left:  # which branch is named first says nothing
+            new = Parallel(left=new.right, right=new.left, merge=new.merge)
         changes.extend(_leaf_changes(old.left, new.left, f"{where}left branch: "))
         changes.extend(_leaf_changes(old.right, new.right, f"{where}right branch: "))
         if old.merge != new.merge:

@@ -9,17 +9,22 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass, field
+from typing import assert_never
 
+from netwright.agents.emit_attention import attention, matching
+from netwright.agents.emit_channels import cell, convolution, positions, recurrence
 from netwright.agents.emit_helpers import HELPERS, with_dependencies
-from netwright.agents.emit_parts import Part, part_of
-from netwright.agents.genotype import Genotype, Layer, Leaf, Parallel, RecipeGenes
-from netwright.agents.words import equations, hypothesis, layer_title, title
+from netwright.agents.emit_memory import memory
+from netwright.agents.emit_parts import Part
+from netwright.agents.genotype import Genotype, Layer, Parallel, RecipeGenes
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Matching, Memory, Positions, Recurrence
+from netwright.agents.reasons import equations, hypothesis
+from netwright.agents.words import class_name, layer_title, title
 from netwright.errors import ConfigError
 from netwright.types import Scope
 
 WIDTH = 110
 ROOT_ARGUMENTS = "dim: int, heads: int, max_len: int, layer: int, layers: int"
-PART_ARGUMENTS = "dim: int, heads: int, head_dim: int"
 
 BLOCK = '''
 class Block(nn.Module):
@@ -38,30 +43,54 @@ class Block(nn.Module):
 '''
 
 
+_ORDINALS = ("", "Second", "Third", "Fourth")
+
+
+def part_of(leaf: Leaf) -> Part:
+    """Write the class that computes `leaf`."""
+    part = Part.of(leaf)
+    match leaf:
+        case Attention():
+            attention(part, leaf)
+        case Memory():
+            memory(part, leaf)
+        case Convolution():
+            convolution(part, leaf)
+        case Recurrence():
+            recurrence(part, leaf)
+        case Cell():
+            cell(part, leaf)
+        case Matching():
+            matching(part, leaf)
+        case Positions():
+            positions(part, leaf)
+        case _:
+            assert_never(leaf)
+    return part.finish()
+
+
 @dataclass
 class _File:
     """The classes of one file so far; equal leaves share a class."""
 
     classes: list[str] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
+    parts: dict[Leaf, Part] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
 
-    def add(self, part: Part, arguments: str) -> None:
+    def add(self, part: Part, arguments: str = "") -> None:
         self.helpers |= part.helpers
+        arguments = arguments or ", ".join(f"{name}: int" for name in part.arguments)
         self.classes.append(_class_text(part, arguments))
 
-    def leaf(self, leaf: Leaf) -> str:
-        """Write the class that computes `leaf`, once, and return its name."""
-        key = leaf.model_dump_json()
-        if key not in self.names:
+    def leaf(self, leaf: Leaf) -> Part:
+        """Write the class that computes `leaf`, once, and return it."""
+        if leaf not in self.parts:
             part = part_of(leaf)
-            part.name = self._fresh(part.name)
-            self.names[key] = part.name
-            self.add(part, PART_ARGUMENTS)
-        return self.names[key]
-
-    def _fresh(self, name: str) -> str:
-        return name if name not in self.names.values() else f"Second{name}"
+            earlier = sum(class_name(other) == part.name for other in self.parts)
+            part.name = f"{_ORDINALS[earlier]}{part.name}"
+            self.parts[leaf] = part
+            self.add(part)
+        return self.parts[leaf]
 
 
 def emit(genotype: Genotype, scope: Scope = Scope.MIXER) -> str:
@@ -121,8 +150,8 @@ def _parallel(file: _File, body: Parallel) -> Part:
         part.init.append("left = max(1, heads // 2)")
         part.init.append("right = max(1, heads - left)")
         names = ("left", "right")
-    part.init.append(f"self.left = {left}(dim, {names[0]}, head_dim)")
-    part.init.append(f"self.right = {right}(dim, {names[1]}, head_dim)")
+    for side, branch, count in zip(("left", "right"), (left, right), names, strict=True):
+        part.init.append(f"self.{side} = {branch.name}({', '.join(branch.arguments).replace('heads', count)})")
     part.result = "self.left(x) + self.right(x)"
     if body.merge == "gated":
         part.init.append("self.choice = nn.Linear(dim, heads)")
@@ -135,20 +164,26 @@ def _parallel(file: _File, body: Parallel) -> Part:
 def _schedule(file: _File, even: Layer, odd: Layer, name: str) -> Part:
     summary = f"{layer_title(even)}; every second layer {layer_title(odd)}: (B, T, dim) -> (B, T, dim)"
     part = Part(name=name, summary=_sentence(summary))
-    names = [_layer_class(file, layer, prefix) for layer, prefix in ((even, "Even"), (odd, "Odd"))]
-    part.init.append(f"mixer = {names[0]} if layer % 2 == 0 else {names[1]}")
-    part.init.append("self.mixer = mixer(dim, heads, dim // heads)")
+    first, second = (_layer_class(file, layer, prefix) for layer, prefix in ((even, "Even"), (odd, "Odd")))
+    part.init.append("head_dim = dim // heads")
+    if first.arguments == second.arguments:
+        part.init.append(f"mixer = {first.name} if layer % 2 == 0 else {second.name}")
+        part.init.append(f"self.mixer = mixer({', '.join(first.arguments)})")
+    else:
+        calls = (f"{each.name}({', '.join(each.arguments)})" for each in (first, second))
+        for condition, call in zip(("if layer % 2 == 0:", "else:"), calls, strict=True):
+            part.init.extend([condition, f"    self.mixer = {call}"])
     part.result = "self.mixer(x)"
     return part
 
 
-def _layer_class(file: _File, layer: Layer, prefix: str) -> str:
+def _layer_class(file: _File, layer: Layer, prefix: str) -> Part:
     if layer.skip == "none" and not isinstance(layer.body, Parallel):
         return file.leaf(layer.body)
     part = _layer(file, layer)
     part.name = f"{prefix}{part.name}"
-    file.add(part, PART_ARGUMENTS)
-    return part.name
+    file.add(part)
+    return part
 
 
 def _class_text(part: Part, arguments: str) -> str:
@@ -171,12 +206,12 @@ def _class_docstring(summary: str) -> list[str]:
     if len(summary) <= WIDTH - 10:
         return [f'    """{summary}"""']
     first, _, shape = summary.rpartition(": ")
-    body = textwrap.wrap(f"{first}.", WIDTH - 8)
+    body = textwrap.wrap(f"{first}.", WIDTH - 8, break_on_hyphens=False)
     return [f'    """{body[0]}', *(f"    {line}" for line in body[1:]), "", f"    {shape}", '    """']
 
 
 def _docstring(genotype: Genotype) -> str:
-    why = "\n".join(textwrap.wrap(hypothesis(genotype), WIDTH))
+    why = "\n".join(textwrap.wrap(hypothesis(genotype), WIDTH, break_on_hyphens=False))
     math = "\n".join(f"    {line}" for line in equations(genotype))
     return f'"""{_sentence(title(genotype))}\n\n{why}\n\n{math}\n"""'
 

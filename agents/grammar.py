@@ -14,58 +14,64 @@ from typing import Any
 
 import numpy as np
 
-from netwright.agents.genotype import (
+from netwright.agents.cost import relative_cost
+from netwright.agents.genes import (
     POSITIVE_FEATURES,
-    Attention,
-    Convolution,
     DataDecay,
     Decay,
     Delta,
     Filter,
     FixedDecay,
     Gate,
-    Genotype,
     Hebbian,
-    Layer,
-    Leaf,
+    ImplicitFilter,
     Local,
     LongFilter,
-    Memory,
-    Parallel,
-    Recurrence,
+    OscillatingFilter,
+    Removal,
     Rule,
     Shift,
     ShortConvolution,
     ShortFilter,
-    with_genes,
 )
+from netwright.agents.genotype import Genotype, Layer, Parallel, with_genes
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Matching, Memory, Positions, Recurrence
 from netwright.agents.sites import pick, weighted
-from netwright.agents.size import parameters, relative_cost
+from netwright.agents.size import parameters
 from netwright.choices import decisions, option, role
 from netwright.types import Frozen, Scope
 
 Productions = Mapping[str, Mapping[Any, float]]
 
-LARGEST_COST = 2.5
+LARGEST_COST = 3.0
 TRIES = 200
 
 PRODUCTIONS: Productions = {
     "alternate": {False: 0.68, True: 0.32},
     "body": {"leaf": 0.74, "parallel": 0.26},
-    "leaf": {"attention": 0.2, "memory": 0.58, "convolution": 0.12, "recurrence": 0.1},
+    "leaf": {
+        "attention": 0.18,
+        "memory": 0.52,
+        "convolution": 0.13,
+        "recurrence": 0.07,
+        "cell": 0.03,
+        "matching": 0.04,
+        "positions": 0.03,
+    },
     "merge": {"sum": 0.2, "gated": 0.25, "heads": 0.55},
     "skip": {"none": 0.88, "scaled": 0.07, "gated": 0.05},
-    "projection": {"full": 0.8, "low rank": 0.08, "grouped": 0.12},
-    "local": {"none": 0.42, "shift": 0.14, "input": 0.09, "projected": 0.35},
+    "attention.projection": {"full": 0.8, "low rank": 0.08, "grouped": 0.12},
+    "memory.projection": {"full": 0.72, "low rank": 0.08, "grouped": 0.1, "single": 0.1},
+    "local": {"none": 0.4, "shift": 0.11, "shifts": 0.05, "input": 0.09, "projected": 0.35},
     "kernel": {2: 0.15, 3: 0.3, 4: 0.45, 8: 0.1},
     "window": {None: 0.6, 16: 0.15, 32: 0.15, 64: 0.1},
     "position": {"rotary": 0.6, "alibi": 0.15, "none": 0.25},
     "attention.qk_norm": {"rms": 0.5, "none": 0.3, "l2": 0.2},
     "attention.norm": {"none": 0.8, "rms": 0.2},
     "talking": {False: 0.92, True: 0.08},
-    "gate": {"none": 0.45, "silu": 0.3, "sigmoid": 0.25},
+    "gate": {"none": 0.44, "silu": 0.29, "sigmoid": 0.2, "inner sigmoid": 0.07},
     "gate.rank": {"full": 0.6, "low": 0.4},
-    "rule": {"delta": 0.55, "hebbian": 0.45},
+    "rule": {"delta": 0.48, "hebbian": 0.42, "removal": 0.1},
     "delta.feature": {"identity": 0.4, "silu": 0.45, "relu": 0.15},
     "delta.strength": {1: 0.6, 2: 0.4},
     "delta.decay": {"none": 0.35, "fixed": 0.07, "head": 0.38, "channel": 0.2},
@@ -75,19 +81,35 @@ PRODUCTIONS: Productions = {
         "elu+1": 0.15,
         "relu": 0.1,
         "squared relu": 0.1,
-        "softmax": 0.15,
+        "softmax": 0.1,
+        "taylor": 0.1,
     },
     "hebbian.normaliser": {False: 0.5, True: 0.5},
     "hebbian.decay": {"none": 0.15, "fixed": 0.2, "head": 0.35, "channel": 0.3},
+    "removal.decay": {"none": 0.2, "fixed": 0.1, "channel": 0.7},
+    "shortest": {2: 0.6, 8: 0.4},
+    "head.curve": {"softplus": 0.6, "rated": 0.4},
+    "channel.curve": {"sigmoid": 0.65, "softplus": 0.35},
+    "squeeze": {"linear": 0.75, "tanh": 0.25},
+    "values": {"identity": 0.55, "silu": 0.45},
+    "direct": {"none": 0.76, "scaled": 0.14, "matched": 0.1},
     "hebbian.position": {"none": 0.7, "rotary": 0.3},
     "memory.qk_norm": {"none": 0.5, "l2": 0.25, "rms": 0.25},
-    "memory.norm": {"rms": 0.75, "none": 0.25},
+    "memory.norm": {"rms": 0.64, "none": 0.18, "layer": 0.08, "joint": 0.1},
     "horizon": {8: 0.15, 32: 0.35, 128: 0.35, 512: 0.15},
     "coupled": {False: 0.7, True: 0.3},
     "key_width": {"full": 0.85, "half": 0.15},
-    "filter": {"short": 0.55, "long": 0.45},
+    "filter": {"short": 0.42, "long": 0.22, "oscillating": 0.18, "implicit": 0.18},
     "modes": {4: 0.4, 8: 0.6},
-    "gates": {"both": 0.75, "output": 0.25},
+    "pairs": {4: 0.3, 8: 0.4, 16: 0.3},
+    "bands": {4: 0.4, 8: 0.6},
+    "gates": {"both": 0.55, "output": 0.17, "twice": 0.13, "glu": 0.15},
+    "norm": {"none": 0.7, "rms": 0.3},
+    "cell": {"lstm": 0.5, "gru": 0.35, "tanh": 0.15},
+    "longest": {1: 0.15, 2: 0.25, 3: 0.4, 4: 0.2},
+    "own": {True: 0.6, False: 0.4},
+    "depth": {1: 0.4, 2: 0.6},
+    "gated": {False: 0.4, True: 0.6},
     "recurrence.rank": {"full": 0.5, "low": 0.5},
     "recurrence.norm": {"none": 0.6, "rms": 0.4},
 }
@@ -105,11 +127,13 @@ class Allowance:
     dim: int
     heads: int
     layers: int
+    max_len: int
     cost: float = LARGEST_COST
 
     def size(self, genotype: Genotype) -> int:
         """Scalars per layer, rounded up."""
-        return math.ceil(parameters(genotype, self.scope, self.dim, self.heads, self.layers) / self.layers)
+        count = parameters(genotype, self.scope, self.dim, self.heads, self.layers, self.max_len)
+        return math.ceil(count / self.layers)
 
     def admits(self, genotype: Genotype) -> bool:
         return self.size(genotype) <= self.parameters and relative_cost(genotype) <= self.cost
@@ -122,12 +146,18 @@ _DECIDES: Mapping[str, Mapping[Any, tuple[str, Any]]] = {
     "local": {
         "none": ("", None),
         "shift": (".kind", "shift"),
+        "shifts": (".separate", True),
         "input": (".place", "input"),
         "projected": (".place", "projected"),
     },
-    "gate": {"none": ("", None), "silu": (".activation", "silu"), "sigmoid": (".activation", "sigmoid")},
+    "gate": {
+        "none": ("", None),
+        "silu": (".activation", "silu"),
+        "sigmoid": (".activation", "sigmoid"),
+        "inner sigmoid": (".activation", "inner sigmoid"),
+    },
     **dict.fromkeys(
-        ("delta.decay", "hebbian.decay"),
+        ("delta.decay", "hebbian.decay", "removal.decay"),
         {"none": ("", None), "fixed": (".kind", "fixed"), "head": (".per", "head"), "channel": (".per", "channel")},
     ),
 }
@@ -218,12 +248,16 @@ class Grammar:
             "memory": self._memory,
             "convolution": self._convolution,
             "recurrence": self._recurrence,
+            "cell": self._cell,
+            "matching": self._matching,
+            "positions": self._positions,
         }
         return sample[kind](rng, place)
 
     def _attention(self, rng: np.random.Generator, place: str) -> Attention:
-        return Attention(
-            projection=self.choose(rng, "projection", f"{place}.projection"),
+        return with_genes(
+            Attention(),
+            projection=self.choose(rng, "attention.projection", f"{place}.projection"),
             local=self.local(rng, f"{place}.local"),
             window=self.choose(rng, "window", f"{place}.window"),
             position=self.choose(rng, "position", f"{place}.position"),
@@ -238,7 +272,7 @@ class Grammar:
         plain = isinstance(rule, Hebbian) and rule.feature == "identity"
         return with_genes(
             Memory(),
-            projection=self.choose(rng, "projection", f"{place}.projection"),
+            projection=self.choose(rng, "memory.projection", f"{place}.projection"),
             local=self.local(rng, f"{place}.local"),
             rule=rule,
             decay=self.decay(rng, rule, f"{place}.decay"),
@@ -246,13 +280,17 @@ class Grammar:
             position=self.choose(rng, "hebbian.position", f"{place}.position") if plain else "none",
             qk_norm=self.choose(rng, "memory.qk_norm", f"{place}.qk_norm"),
             talking=self.choose(rng, "talking", f"{place}.talking"),
+            values=self.choose(rng, "values", f"{place}.values"),
+            direct=self.choose(rng, "direct", f"{place}.direct"),
             norm=self.choose(rng, "memory.norm", f"{place}.norm"),
             gate=self.gate(rng, f"{place}.gate"),
         )
 
     def _convolution(self, rng: np.random.Generator, place: str) -> Convolution:
         return Convolution(
-            filter=self.filter(rng, f"{place}.filter"), gates=self.choose(rng, "gates", f"{place}.gates")
+            filter=self.filter(rng, f"{place}.filter"),
+            gates=self.choose(rng, "gates", f"{place}.gates"),
+            norm=self.choose(rng, "norm", f"{place}.norm"),
         )
 
     def _recurrence(self, rng: np.random.Generator, place: str) -> Recurrence:
@@ -264,27 +302,50 @@ class Grammar:
             gate=self.gate(rng, f"{place}.gate"),
         )
 
+    def _cell(self, rng: np.random.Generator, place: str) -> Cell:
+        return Cell(cell=self.choose(rng, "cell", f"{place}.cell"), norm=self.choose(rng, "norm", f"{place}.norm"))
+
+    def _matching(self, rng: np.random.Generator, place: str) -> Matching:
+        return Matching(
+            longest=self.choose(rng, "longest", f"{place}.longest"),
+            local=self.local(rng, f"{place}.local"),
+            own=self.choose(rng, "own", f"{place}.own"),
+        )
+
+    def _positions(self, rng: np.random.Generator, place: str) -> Positions:
+        return Positions(
+            depth=self.choose(rng, "depth", f"{place}.depth"), gated=self.choose(rng, "gated", f"{place}.gated")
+        )
+
     def local(self, rng: np.random.Generator, place: str) -> Local:
         kind = self.choose(rng, "local", place)
         if kind == "none":
             return None
-        if kind == "shift":
-            return Shift()
+        if kind in ("shift", "shifts"):
+            return Shift(separate=kind == "shifts")
         return ShortConvolution(place=kind, kernel=self.choose(rng, "kernel", f"{place}.kernel"))
 
     def gate(self, rng: np.random.Generator, place: str) -> Gate | None:
         activation = self.choose(rng, "gate", place)
-        if activation == "none":
-            return None
+        if activation in ("none", "inner sigmoid"):
+            return None if activation == "none" else Gate(activation=activation, rank="low")
         return Gate(activation=activation, rank=self.choose(rng, "gate.rank", f"{place}.rank"))
 
     def filter(self, rng: np.random.Generator, place: str) -> Filter:
-        if self.choose(rng, "filter", f"{place}.kind") == "long":
+        kind = self.choose(rng, "filter", f"{place}.kind")
+        if kind == "long":
             return LongFilter(modes=self.choose(rng, "modes", f"{place}.modes"))
+        if kind == "oscillating":
+            return OscillatingFilter(pairs=self.choose(rng, "pairs", f"{place}.pairs"))
+        if kind == "implicit":
+            return ImplicitFilter(bands=self.choose(rng, "bands", f"{place}.bands"))
         return ShortFilter(kernel=self.choose(rng, "kernel", f"{place}.kernel"))
 
     def rule(self, rng: np.random.Generator, place: str) -> Rule:
-        if self.choose(rng, "rule", f"{place}.kind") == "delta":
+        kind = self.choose(rng, "rule", f"{place}.kind")
+        if kind == "removal":
+            return Removal()
+        if kind == "delta":
             return Delta(
                 feature=self.choose(rng, "delta.feature", f"{place}.feature"),
                 strength=self.choose(rng, "delta.strength", f"{place}.strength"),
@@ -299,6 +360,11 @@ class Grammar:
             return None
         horizon = self.choose(rng, "horizon", f"{place}.horizon")
         if kind == "fixed":
-            return FixedDecay(horizon=horizon)
-        coupled = isinstance(rule, Hebbian) and self.choose(rng, "coupled", f"{place}.coupled")
-        return DataDecay(per=kind, horizon=horizon, coupled=coupled)
+            return FixedDecay(horizon=horizon, shortest=self.choose(rng, "shortest", f"{place}.shortest"))
+        return DataDecay(
+            per=kind,
+            horizon=horizon,
+            coupled=isinstance(rule, Hebbian) and self.choose(rng, "coupled", f"{place}.coupled"),
+            curve=self.choose(rng, f"{kind}.curve", f"{place}.curve"),
+            squeeze=self.choose(rng, "squeeze", f"{place}.squeeze") if kind == "channel" else "linear",
+        )

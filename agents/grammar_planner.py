@@ -11,15 +11,17 @@ import numpy as np
 from pydantic import ValidationError
 
 from netwright.agents.baseline_genotypes import baseline_genotype
+from netwright.agents.cost import relative_cost
 from netwright.agents.differences import difference
 from netwright.agents.emit import emit
 from netwright.agents.genotype import Genotype
 from netwright.agents.grammar import Allowance, Grammar
 from netwright.agents.mutation import combine, mutate, stabilise, tune
+from netwright.agents.normalise import normalised
+from netwright.agents.reasons import hypothesis
 from netwright.agents.simplify import fit, lighten, simplifications
 from netwright.agents.sites import pick
-from netwright.agents.size import relative_cost
-from netwright.agents.words import hypothesis, title
+from netwright.agents.words import title
 from netwright.types import Candidate, Context, Operator, Proposal, Scope
 
 logger = logging.getLogger(__name__)
@@ -108,8 +110,15 @@ class _Draftsman:
         self.allowance = _allowance(context)
         remembered = (*context.parents, *context.best, *context.baselines, *context.failures)
         genotypes = (genotype_of(item.candidate) for item in remembered)
-        self.known = {genotype for genotype in genotypes if genotype is not None}
-        self.parents = [genotype_of(item.candidate) for item in context.parents]
+        self.known = {self._simple(genotype) for genotype in genotypes if genotype is not None}
+        self.parents = [self._readable(item.candidate) for item in context.parents]
+
+    def _readable(self, candidate: Candidate) -> Genotype | None:
+        genotype = genotype_of(candidate)
+        return None if genotype is None else self._simple(genotype)
+
+    def _simple(self, genotype: Genotype) -> Genotype:
+        return normalised(genotype, self.allowance)
 
     def sketch(self) -> Sketch:
         operator = self.context.operator
@@ -135,11 +144,11 @@ class _Draftsman:
         return f"the grammar cannot read its parent '{self.context.parents[0].candidate.title}'"
 
     def _draft(self, remark: str) -> Sketch:
-        genotype = self.grammar.fitting(self.rng, self.allowance)
+        genotype = self._simple(self.grammar.fitting(self.rng, self.allowance))
         for _ in range(TRIES):
             if genotype not in self.known:
                 break
-            genotype = self.grammar.fitting(self.rng, self.allowance)
+            genotype = self._simple(self.grammar.fitting(self.rng, self.allowance))
         return Sketch(genotype, self.context, remark)
 
     def _refine(self, parent: Genotype, remark: str = "") -> Sketch:
@@ -167,6 +176,7 @@ class _Draftsman:
     def _repair(self, parent: Genotype) -> Sketch:
         failure = self.context.parents[0].failure.lower()
         mended = _mended(parent, failure, self.context) or stabilise(parent, self.context.task.recipe)
+        mended = self._simple(mended)
         first = self.context.attempt == self.context.draw == 0
         if first and mended != parent and self._fits(mended, parent):
             return Sketch(mended, self.context, parent=parent)
@@ -187,11 +197,11 @@ class _Draftsman:
         """Make children until one is new and fits; shrink the last if none does, and draft if that fails too."""
         child = parent
         for _ in range(TRIES):
-            child = make()
+            child = self._simple(make())
             if self._is_new(child) and self._fits(child, parent):
                 return Sketch(child, self.context, remark, parent)
         smaller = fit(child, self.allowance)
-        if smaller is not None and self._is_new(smaller):
+        if smaller is not None and self._is_new(smaller := self._simple(smaller)):
             return Sketch(smaller, self.context, remark, parent)
         return self._draft("a new draft: no child of the parent was new and within the size allowance")
 
@@ -228,7 +238,14 @@ def _allowance(context: Context) -> Allowance:
     parameters = 6 * task.dim**2 if context.mixer_parameters is None else context.mixer_parameters
     if context.mixer_parameters is None and task.scope is Scope.BLOCK:
         parameters += 5 * task.dim**2
-    return Allowance(parameters=parameters, scope=task.scope, dim=task.dim, heads=task.heads, layers=task.layers)
+    return Allowance(
+        parameters=parameters,
+        scope=task.scope,
+        dim=task.dim,
+        heads=task.heads,
+        layers=task.layers,
+        max_len=task.max_len,
+    )
 
 
 def _mended(genotype: Genotype, failure: str, context: Context) -> Genotype | None:

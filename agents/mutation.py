@@ -10,48 +10,61 @@ from typing import Any
 
 import numpy as np
 
-from netwright.agents.genotype import (
+from netwright.agents.genes import (
     DELTA_FEATURES,
     POSITIVE_FEATURES,
-    Attention,
-    Convolution,
     DataDecay,
     Delta,
     FixedDecay,
     Gate,
-    Genotype,
     Hebbian,
-    Layer,
-    Leaf,
+    ImplicitFilter,
     LongFilter,
-    Memory,
-    Parallel,
-    RecipeGenes,
-    Recurrence,
+    OscillatingFilter,
+    Removal,
     Shift,
     ShortConvolution,
     ShortFilter,
-    layer_leaves,
-    with_genes,
 )
+from netwright.agents.genotype import Genotype, Layer, Parallel, RecipeGenes, layer_leaves, with_genes
 from netwright.agents.grammar import Grammar
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Matching, Memory, Positions, Recurrence
 from netwright.agents.sites import layer_place, leaf_at, leaf_sites, pick, place_of, weighted, with_layer, with_leaf
 from netwright.types import Frozen, Recipe
 
-LOCALS = (None, Shift(), *(ShortConvolution(place=p, kernel=k) for p in ("input", "projected") for k in (2, 4, 8)))
-GATES = (None, *(Gate(activation=a, rank=r) for a in ("silu", "sigmoid") for r in ("full", "low")))
+LOCALS = (
+    None,
+    Shift(),
+    Shift(separate=True),
+    *(ShortConvolution(place=p, kernel=k) for p in ("input", "projected") for k in (2, 4, 8)),
+)
+GATES = (
+    None,
+    *(Gate(activation=a, rank=r) for a in ("silu", "sigmoid") for r in ("full", "low")),
+    Gate(activation="inner sigmoid", rank="low"),
+)
 HORIZONS = (8, 32, 128, 512)
 DECAYS = (
     None,
-    *(FixedDecay(horizon=h) for h in HORIZONS),
-    *(DataDecay(per=p, horizon=h, coupled=c) for p in ("head", "channel") for h in (32, 128) for c in (False, True)),
+    *(FixedDecay(horizon=h, shortest=s) for h in HORIZONS for s in (2, 8)),
+    *(DataDecay(per="head", horizon=h, coupled=c) for h in (32, 128) for c in (False, True)),
+    *(DataDecay(per="head", curve="rated", horizon=h, coupled=c) for h in (32, 128) for c in (False, True)),
+    *(DataDecay(per="channel", horizon=h, coupled=c) for h in (32, 128) for c in (False, True)),
+    *(DataDecay(per="channel", curve=c, squeeze="tanh") for c in ("sigmoid", "softplus")),
+    *(DataDecay(per="channel", curve="softplus", horizon=h) for h in (32, 128)),
 )
 RULES = (
     *(Delta(feature=f, strength=s) for f in DELTA_FEATURES for s in (1, 2)),
     *(Hebbian(feature=f) for f in ("identity", "silu", *POSITIVE_FEATURES)),
     *(Hebbian(feature=f, normaliser=True) for f in POSITIVE_FEATURES),
+    Removal(),
 )
-FILTERS = (*(ShortFilter(kernel=k) for k in (2, 4, 8)), LongFilter(modes=4), LongFilter(modes=8))
+FILTERS = (
+    *(ShortFilter(kernel=k) for k in (2, 4, 8)),
+    *(LongFilter(modes=m) for m in (4, 8)),
+    *(OscillatingFilter(pairs=p) for p in (4, 8, 16)),
+    *(ImplicitFilter(bands=b) for b in (4, 8)),
+)
 
 ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
     Attention: {
@@ -65,7 +78,7 @@ ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
         "gate": GATES,
     },
     Memory: {
-        "projection": ("full", "low rank", "grouped"),
+        "projection": ("full", "low rank", "grouped", "single"),
         "local": LOCALS,
         "rule": RULES,
         "decay": DECAYS,
@@ -73,10 +86,12 @@ ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
         "position": ("none", "rotary"),
         "qk_norm": ("none", "l2", "rms"),
         "talking": (False, True),
-        "norm": ("none", "rms"),
+        "values": ("identity", "silu"),
+        "direct": ("none", "scaled", "matched"),
+        "norm": ("none", "rms", "layer", "joint"),
         "gate": GATES,
     },
-    Convolution: {"filter": FILTERS, "gates": ("output", "both"), "norm": ("none", "rms")},
+    Convolution: {"filter": FILTERS, "gates": ("output", "both", "twice", "glu"), "norm": ("none", "rms")},
     Recurrence: {
         "local": LOCALS,
         "horizon": HORIZONS,
@@ -84,6 +99,9 @@ ALTERNATIVES: dict[type[Frozen], dict[str, tuple[Any, ...]]] = {
         "norm": ("none", "rms"),
         "gate": GATES,
     },
+    Cell: {"cell": ("lstm", "gru", "tanh"), "norm": ("none", "rms")},
+    Matching: {"longest": (1, 2, 3, 4), "local": LOCALS, "own": (False, True)},
+    Positions: {"depth": (1, 2), "gated": (False, True)},
 }
 
 
@@ -178,7 +196,10 @@ def _mixed_genes(rng: np.random.Generator, first: Genotype, second: Genotype, gr
     shared = [gene for gene in ALTERNATIVES[type(leaf)] if gene in type(donor).model_fields]
     if not isinstance(donor, type(leaf)):
         shared = [gene for gene in shared if gene in ("local", "gate", "norm", "projection")]
-    genes = {gene: getattr(donor, gene) for gene in shared if rng.random() < 0.5}
+    lent = {gene: getattr(donor, gene) for gene in shared if rng.random() < 0.5}
+    # A memory has norms and projections that other leaves have not.
+    options = ALTERNATIVES[type(leaf)]
+    genes = {gene: value for gene, value in lent.items() if not isinstance(value, str) or value in options[gene]}
     return with_leaf(first, site, with_genes(leaf, **genes))
 
 
@@ -226,7 +247,7 @@ def stabilise(genotype: Genotype, base: Recipe) -> Genotype:
     """Calm an unstable architecture: normalise everywhere, halve the learning rate, clip harder, warm up longer."""
     for site in leaf_sites(genotype):
         leaf = leaf_at(genotype, site)
-        genes: dict[str, Any] = {"norm": "rms"}
+        genes: dict[str, Any] = {"norm": "rms"} if getattr(leaf, "norm", "rms") == "none" else {}
         if isinstance(leaf, Attention | Memory) and leaf.qk_norm == "none":
             genes["qk_norm"] = "rms" if isinstance(leaf, Attention) else "l2"
         genotype = with_leaf(genotype, site, with_genes(leaf, **genes))

@@ -7,22 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from netwright.agents.genotype import (
-    Attention,
-    Convolution,
-    Delta,
-    Genotype,
-    Hebbian,
-    Leaf,
-    Memory,
-    Parallel,
-    Recurrence,
-    layer_leaves,
-    with_genes,
-)
+from netwright.agents.cost import relative_cost
+from netwright.agents.genes import Delta, Hebbian, LongFilter, Shift
+from netwright.agents.genotype import Genotype, Parallel, layer_leaves, with_genes
 from netwright.agents.grammar import Allowance
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Memory, Positions, Recurrence
 from netwright.agents.sites import leaf_at, leaf_sites, with_layer, with_leaf
-from netwright.agents.size import relative_cost
 
 SIMPLER: dict[str, Any] = {
     "local": None,
@@ -33,7 +23,12 @@ SIMPLER: dict[str, Any] = {
     "norm": "none",
     "position": "none",
     "window": None,
+    "values": "identity",
+    "direct": "none",
     "gates": "output",
+    "own": False,
+    "gated": False,
+    "depth": 1,
 }
 
 
@@ -75,11 +70,14 @@ def _simpler_genes(leaf: Leaf) -> Iterator[tuple[str, Any]]:
         if gene in type(leaf).model_fields and getattr(leaf, gene) != value:
             yield gene, value
     if isinstance(leaf, Memory):
-        plain = Delta() if isinstance(leaf.rule, Delta) else Hebbian()
-        if leaf.rule != plain:
-            yield "rule", plain
-        if isinstance(leaf.rule, Delta):
-            yield "rule", Hebbian()
+        plainer = {"removal": (Delta(), Hebbian()), "delta": (Delta(), Hebbian()), "hebbian": (Hebbian(),)}
+        for rule in plainer[leaf.rule.kind]:
+            if leaf.rule != rule:
+                yield "rule", rule
+    if isinstance(leaf, Convolution) and leaf.filter.kind in ("oscillating", "implicit"):
+        yield "filter", LongFilter()
+    if not isinstance(leaf, Convolution | Cell | Positions) and leaf.local == Shift(separate=True):
+        yield "local", Shift()
 
 
 def fit(genotype: Genotype, allowance: Allowance) -> Genotype | None:
@@ -120,9 +118,11 @@ def _smaller_genes(leaf: Leaf) -> Iterator[dict[str, Any]]:
         yield {"projection": "low rank"}
     if isinstance(leaf, Memory) and leaf.key_width == "full":
         yield {"key_width": "half"}
+    if isinstance(leaf, Cell) and leaf.cell != "tanh":
+        yield {"cell": "gru" if leaf.cell == "lstm" else "tanh"}
     if isinstance(leaf, Recurrence) and leaf.rank == "full":
         yield {"rank": "low"}
-    if not isinstance(leaf, Convolution) and leaf.gate is not None and leaf.gate.rank == "full":
+    if isinstance(leaf, Attention | Memory | Recurrence) and leaf.gate is not None and leaf.gate.rank == "full":
         yield {"gate": leaf.gate.model_copy(update={"rank": "low"})}
 
 

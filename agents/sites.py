@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from netwright.agents.genotype import Genotype, Layer, Leaf, Parallel, layer_leaves, with_genes
+from netwright.agents.genotype import Genotype, Layer, Parallel, layer_leaves, with_genes
+from netwright.agents.leaves import Leaf
 
 Side = Literal["left", "right"]
 Site = tuple[int, Side | None]

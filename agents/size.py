@@ -1,36 +1,44 @@
-"""What a genotype costs before anything is built: parameters exactly, time relative to softmax attention.
-
-The relative times were measured on one core at B = 16, T = 128, dim 64, 4 heads, forward and backward of the
-mixer alone; they rank and bound, they do not predict.
-"""
+"""How many parameters a genotype has, exactly, before anything is built."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from netwright.agents.genotype import (
-    Attention,
-    Convolution,
+from netwright.agents.genes import (
     DataDecay,
     Delta,
-    FixedDecay,
+    Filter,
     Gate,
-    Genotype,
-    Hebbian,
-    Layer,
-    Leaf,
+    ImplicitFilter,
     Local,
-    Memory,
-    Parallel,
-    Recurrence,
+    LongFilter,
+    OscillatingFilter,
+    Removal,
     Shift,
+    ShortFilter,
 )
+from netwright.agents.genotype import Genotype, Layer, Parallel
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Matching, Memory, Positions, Recurrence
 from netwright.types import Scope
 
 
-def parameters(genotype: Genotype, scope: Scope, dim: int, heads: int, layers: int) -> int:
+class Sizes(NamedTuple):
+    """What a leaf is built from: channels, heads of its own, channels of a head, tokens of the longest row."""
+
+    dim: int
+    heads: int
+    head_dim: int
+    max_len: int
+
+    @property
+    def width(self) -> int:
+        return self.heads * self.head_dim
+
+
+def parameters(genotype: Genotype, scope: Scope, dim: int, heads: int, layers: int, max_len: int) -> int:
     """Scalars in all `layers` mixers (or blocks) of what is emitted for `scope`, as `torch` would count them."""
-    counts = [layer_parameters(layer, dim, heads) for layer in genotype.layers]
+    sizes = Sizes(dim, heads, dim // heads, max_len)
+    counts = [_layer_parameters(layer, sizes) for layer in genotype.layers]
     mixers = sum(counts[index % len(counts)] for index in range(layers))
     return mixers + (layers * _block_frame(dim) if scope is Scope.BLOCK else 0)
 
@@ -40,73 +48,121 @@ def _block_frame(dim: int) -> int:
     return 2 * dim + 4 * dim * dim + 3 * dim
 
 
-def layer_parameters(layer: Layer, dim: int, heads: int) -> int:
-    head_dim = dim // heads
+def _layer_parameters(layer: Layer, sizes: Sizes) -> int:
+    dim = sizes.dim
     skip = {"none": 0, "scaled": dim, "gated": 2 * dim * (dim // 4) + dim}[layer.skip]
     if not isinstance(layer.body, Parallel):
-        return skip + _leaf_parameters(layer.body, dim, heads, head_dim)
-    return skip + _parallel_parameters(layer.body, dim, heads, head_dim)
+        return skip + _leaf_parameters(layer.body, sizes)
+    return skip + _parallel_parameters(layer.body, sizes)
 
 
-def _parallel_parameters(body: Parallel, dim: int, heads: int, head_dim: int) -> int:
-    left, right = heads, heads
+def _parallel_parameters(body: Parallel, sizes: Sizes) -> int:
+    left, right = sizes.heads, sizes.heads
     if body.merge == "heads":
-        left = max(1, heads // 2)
-        right = max(1, heads - left)
-    choice = (dim + 1) * heads if body.merge == "gated" else 0
+        left = max(1, sizes.heads // 2)
+        right = max(1, sizes.heads - left)
+    choice = (sizes.dim + 1) * sizes.heads if body.merge == "gated" else 0
     branches = ((body.left, left), (body.right, right))
-    return choice + sum(_leaf_parameters(leaf, dim, count, head_dim) for leaf, count in branches)
+    return choice + sum(_leaf_parameters(leaf, sizes._replace(heads=count)) for leaf, count in branches)
 
 
-def _leaf_parameters(leaf: Leaf, dim: int, heads: int, head_dim: int) -> int:
-    width = heads * head_dim
-    out = width * dim
+def _leaf_parameters(leaf: Leaf, sizes: Sizes) -> int:
     match leaf:
-        case Attention() | Memory():
-            own = _memory_extras(leaf, dim, heads, head_dim) if isinstance(leaf, Memory) else 0
-            norms = head_dim if leaf.norm == "rms" else 0
-            talk = heads * heads if leaf.talking else 0
-            return own + norms + talk + out + _gate(leaf.gate, dim, width) + _qkv(leaf, dim, heads, head_dim)
+        case Attention():
+            return _attention(leaf, sizes)
+        case Memory():
+            return _memory(leaf, sizes)
         case Convolution():
-            taps = leaf.filter.kernel if leaf.filter.kind == "short" else leaf.filter.modes + 1
-            inputs = (3 if leaf.gates == "both" else 2) * dim * width
-            return inputs + taps * width + out + (width if leaf.norm == "rms" else 0)
+            return _convolution(leaf, sizes)
         case Recurrence():
-            decay = _decay_projection(dim, width, leaf.rank)
-            norms = width if leaf.norm == "rms" else 0
-            value = dim * width + _local(leaf.local, dim, width)
-            return value + decay + norms + out + _gate(leaf.gate, dim, width)
+            return _recurrence(leaf, sizes)
+        case Cell():
+            width = max(1, 9 * sizes.width // 16)
+            gates = {"lstm": 4, "gru": 3, "tanh": 1}[leaf.cell] * width
+            return gates * (sizes.dim + width + 2) + width * sizes.dim + (width if leaf.norm == "rms" else 0)
+        case Matching():
+            local = _local(leaf.local, sizes.dim, sizes.width, blends=2)
+            own = sizes.dim**2 if leaf.own else 0
+            return local + 3 * sizes.dim * sizes.width + own + 2 * sizes.heads
+        case Positions():
+            pairs = sizes.max_len * (sizes.max_len + 1) // 2 + sizes.max_len
+            return leaf.depth * pairs + (3 * sizes.dim * sizes.width if leaf.gated else 0)
         case _:
             assert_never(leaf)
 
 
-def _key_dim(leaf: Attention | Memory, head_dim: int) -> int:
-    return max(1, head_dim // 2) if isinstance(leaf, Memory) and leaf.key_width == "half" else head_dim
+def _attention(leaf: Attention, sizes: Sizes) -> int:
+    norms = sizes.head_dim if leaf.norm == "rms" else 0
+    norms += {"none": 0, "rms": 2 * sizes.head_dim, "l2": sizes.heads}[leaf.qk_norm]
+    talk = sizes.heads**2 if leaf.talking else 0
+    blends = 3 + (leaf.gate is not None)
+    return norms + talk + _qkv(leaf, sizes, sizes.head_dim, blends) + _gate_and_out(leaf.gate, sizes)
 
 
-def _qkv(leaf: Attention | Memory, dim: int, heads: int, head_dim: int) -> int:
-    key_dim, groups = _key_dim(leaf, head_dim), heads
+def _memory(leaf: Memory, sizes: Sizes) -> int:
+    key_dim = _key_dim(leaf, sizes)
+    data_decay = isinstance(leaf.decay, DataDecay)
+    blends = 3 + (leaf.gate is not None) + data_decay + isinstance(leaf.rule, Delta | Removal)
+    norms = {"none": 0, "rms": sizes.head_dim, "layer": 2 * sizes.width, "joint": sizes.width}[leaf.norm]
+    norms += 2 * key_dim if leaf.qk_norm == "rms" else 0
+    talk = sizes.heads**2 if leaf.talking else 0
+    direct = {"none": 0, "scaled": sizes.heads, "matched": sizes.heads * key_dim}[leaf.direct]
+    own = norms + talk + direct + _rule(leaf, sizes, key_dim) + _decay(leaf, sizes, key_dim)
+    return own + _qkv(leaf, sizes, key_dim, blends) + _gate_and_out(leaf.gate, sizes)
+
+
+def _key_dim(leaf: Memory, sizes: Sizes) -> int:
+    half = leaf.key_width == "half"
+    if leaf.projection == "single":
+        return max(1, sizes.dim // (4 if half else 2))
+    return max(1, sizes.head_dim // 2) if half else sizes.head_dim
+
+
+def _rule(leaf: Memory, sizes: Sizes, key_dim: int) -> int:
+    if isinstance(leaf.rule, Delta):
+        return (sizes.dim + 1) * sizes.heads
+    if isinstance(leaf.rule, Removal):
+        rank, channels = max(1, sizes.dim // 8), sizes.heads * key_dim
+        return rank * (sizes.dim + channels) + 3 * channels
+    return 0
+
+
+def _decay(leaf: Memory, sizes: Sizes, key_dim: int) -> int:
+    if not isinstance(leaf.decay, DataDecay):
+        return 0
+    if leaf.decay.per == "head":
+        rated = sizes.heads if leaf.decay.curve == "rated" else 0
+        return (sizes.dim + 1) * sizes.heads + rated
+    return _decay_projection(sizes.dim, key_dim * (1 if leaf.projection == "single" else sizes.heads), "low")
+
+
+def _qkv(leaf: Attention | Memory, sizes: Sizes, key_dim: int, blends: int) -> int:
+    queries, keys, values = sizes.heads, sizes.heads, sizes.heads
     if leaf.projection == "grouped":
-        groups = heads // 2 if heads % 2 == 0 else 1
-    size = heads * key_dim + groups * key_dim + groups * head_dim
-    weights = (dim // 2) * (dim + size) if leaf.projection == "low rank" else dim * size
-    norms = {"none": 0, "rms": 2 * key_dim, "l2": heads if isinstance(leaf, Attention) else 0}[leaf.qk_norm]
-    return weights + norms + _local(leaf.local, dim, size)
+        keys = values = sizes.heads // 2 if sizes.heads % 2 == 0 else 1
+    elif leaf.projection == "single":
+        queries = keys = 1
+    channels = (queries + keys) * key_dim + values * sizes.head_dim
+    dim = sizes.dim
+    weights = (dim // 2) * (dim + channels) if leaf.projection == "low rank" else dim * channels
+    return weights + _local(leaf.local, dim, channels, blends)
 
 
-def _local(local: Local, dim: int, channels: int) -> int:
+def _local(local: Local, dim: int, channels: int, blends: int) -> int:
+    """Scalars of the local mixing; `blends` is how many projections read one of their own if it is separate."""
     if local is None:
         return 0
     if isinstance(local, Shift):
-        return dim
+        return dim * (blends if local.separate else 1)
     return local.kernel * (dim if local.place == "input" else channels)
 
 
-def _gate(gate: Gate | None, dim: int, width: int) -> int:
+def _gate_and_out(gate: Gate | None, sizes: Sizes) -> int:
+    dim, width = sizes.dim, sizes.width
     if gate is None:
-        return 0
+        return width * dim
     rank = max(1, dim // 4)
-    return dim * width if gate.rank == "full" else rank * (dim + width)
+    return width * dim + (dim * width if gate.rank == "full" else rank * (dim + width))
 
 
 def _decay_projection(dim: int, channels: int, rank: str) -> int:
@@ -115,75 +171,32 @@ def _decay_projection(dim: int, channels: int, rank: str) -> int:
     return weights + channels
 
 
-def _memory_extras(leaf: Memory, dim: int, heads: int, head_dim: int) -> int:
-    beta = (dim + 1) * heads if isinstance(leaf.rule, Delta) else 0
-    if not isinstance(leaf.decay, DataDecay):
-        return beta
-    if leaf.decay.per == "head":
-        return beta + (dim + 1) * heads
-    return beta + _decay_projection(dim, heads * _key_dim(leaf, head_dim), "low")
+def _convolution(leaf: Convolution, sizes: Sizes) -> int:
+    if leaf.gates == "glu":
+        return _filter(leaf.filter, sizes.dim) + 2 * sizes.dim**2 + (sizes.dim if leaf.norm == "rms" else 0)
+    inputs = (2 if leaf.gates == "output" else 3) * sizes.dim * sizes.width
+    filters = (2 if leaf.gates == "twice" else 1) * _filter(leaf.filter, sizes.width)
+    return inputs + filters + sizes.width * sizes.dim + (sizes.width if leaf.norm == "rms" else 0)
 
 
-def relative_cost(genotype: Genotype) -> float:
-    """Estimate the mixers' time relative to rotary softmax attention (1.0), averaged over layers."""
-    layers = genotype.layers
-    return sum(_layer_cost(layer) for layer in layers) / len(layers)
-
-
-def _layer_cost(layer: Layer) -> float:
-    skip = {"none": 0.0, "scaled": 0.07, "gated": 0.2}[layer.skip]
-    body = layer.body
-    if not isinstance(body, Parallel):
-        return skip + _leaf_cost(body)
-    share = 0.65 if body.merge == "heads" else 1.0
-    return skip + share * (_leaf_cost(body.left) + _leaf_cost(body.right))
-
-
-def _leaf_cost(leaf: Leaf) -> float:
-    match leaf:
-        case Attention():
-            return _attention_cost(leaf) + _frame_cost(leaf.local, leaf.gate, leaf.norm)
-        case Memory():
-            return _memory_cost(leaf) + _frame_cost(leaf.local, leaf.gate, leaf.norm)
-        case Convolution():
-            core = 0.95 if leaf.filter.kind == "long" else 0.35 + 0.02 * leaf.filter.kernel
-            return core + _frame_cost(None, None, leaf.norm)
-        case Recurrence():
-            return 0.45 + _frame_cost(leaf.local, leaf.gate, leaf.norm)
+def _filter(gene: Filter, channels: int) -> int:
+    match gene:
+        case ShortFilter():
+            return gene.kernel * channels
+        case LongFilter():
+            return (gene.modes + 1) * channels
+        case OscillatingFilter():
+            return (4 * gene.pairs + 2) * channels
+        case ImplicitFilter():
+            hidden = max(1, channels // 4)
+            return hidden * (2 * gene.bands + 2) + 2 * hidden * (hidden + 1) + (hidden + 1) * channels
         case _:
-            assert_never(leaf)
+            assert_never(gene)
 
 
-def _frame_cost(local: Local, gate: Gate | None, norm: str) -> float:
-    mixing = 0.0
-    if isinstance(local, Shift):
-        mixing = 0.07
-    elif local is not None:
-        mixing = 0.06 + 0.03 * local.kernel if local.place == "input" else 0.25 + 0.04 * local.kernel
-    return mixing + 0.14 * (gate is not None) + 0.1 * (norm == "rms")
-
-
-def _attention_cost(leaf: Attention) -> float:
-    position = {"none": 0.0, "rotary": 0.2, "alibi": 0.4}[leaf.position]
-    keys = {"none": 0.0, "rms": 0.1, "l2": 0.3}[leaf.qk_norm]
-    return 0.8 + position + keys + 0.65 * leaf.talking
-
-
-def _memory_cost(leaf: Memory) -> float:
-    if isinstance(leaf.rule, Delta):
-        fixed, head, channel, plain = 1.4, 1.55, 1.6, 1.25
-    else:
-        fixed, head, channel, plain = 1.0, 1.25, 1.1, 0.8
-    match leaf.decay:
-        case None:
-            core = plain
-        case FixedDecay():
-            core = fixed
-        case DataDecay(per="head"):
-            core = head
-        case DataDecay():
-            core = channel
-    keys = {"none": 0.0, "rms": 0.1, "l2": 0.0 if isinstance(leaf.rule, Delta) else 0.3}[leaf.qk_norm]
-    normaliser = 0.35 if isinstance(leaf.rule, Hebbian) and leaf.rule.normaliser else 0.0
-    width = -0.1 if leaf.key_width == "half" else 0.0
-    return core + keys + normaliser + width + 0.2 * (leaf.position == "rotary") + 0.6 * leaf.talking
+def _recurrence(leaf: Recurrence, sizes: Sizes) -> int:
+    dim, width = sizes.dim, sizes.width
+    blends = 2 + (leaf.gate is not None)
+    value = dim * width + _local(leaf.local, dim, width, blends)
+    norms = width if leaf.norm == "rms" else 0
+    return value + norms + _decay_projection(dim, width, leaf.rank) + _gate_and_out(leaf.gate, sizes)

@@ -1,29 +1,31 @@
-"""Genotypes in plain words: titles, why an architecture might work, its equations, and differences."""
+"""Names: of leaves, layers and whole genotypes, in a few plain words."""
 
 from __future__ import annotations
 
 from typing import assert_never
 
-from netwright.agents.genotype import (
-    Attention,
-    Convolution,
+from netwright.agents.genes import (
     DataDecay,
     Delta,
+    Filter,
     FixedDecay,
-    Gate,
-    Genotype,
-    Layer,
-    Leaf,
-    LongFilter,
-    Memory,
-    Parallel,
-    RecipeGenes,
-    Recurrence,
+    Removal,
     Shift,
     ShortConvolution,
 )
+from netwright.agents.genotype import Genotype, Layer, Parallel, RecipeGenes
+from netwright.agents.leaves import Attention, Cell, Convolution, Leaf, Matching, Memory, Positions, Recurrence
 
 TITLE_WIDTH = 100
+
+
+CELLS = {"lstm": "LSTM", "gru": "GRU", "tanh": "tanh"}
+_FILTERS = {
+    "short": "short convolution",
+    "long": "long convolution",
+    "oscillating": "state space",
+    "implicit": "implicit convolution",
+}
 
 
 def core_title(leaf: Leaf) -> str:
@@ -34,10 +36,16 @@ def core_title(leaf: Leaf) -> str:
         case Memory():
             return _memory_title(leaf)
         case Convolution():
-            long = isinstance(leaf.filter, LongFilter)
-            return "gated long convolution" if long else "gated short convolution"
+            return _convolution_title(leaf)
         case Recurrence():
             return "gated running average"
+        case Cell():
+            return f"{CELLS[leaf.cell]} cells"
+        case Matching():
+            return f"n-gram heads (up to {leaf.longest})" if leaf.longest > 1 else "matching heads"
+        case Positions():
+            maps = "two-layer perceptron along time" if leaf.depth == 2 else "linear map of positions"
+            return f"gated {maps}" if leaf.gated else f"causal {maps}"
         case _:
             assert_never(leaf)
 
@@ -47,34 +55,51 @@ def _attention_title(leaf: Attention) -> str:
     return f"talking-heads {name}" if leaf.talking else name
 
 
+def filter_name(gene: Filter) -> str:
+    return _FILTERS[gene.kind]
+
+
+def _convolution_title(leaf: Convolution) -> str:
+    name = filter_name(leaf.filter)
+    if leaf.gates == "glu":
+        return f"{name} under a gated linear unit"
+    return f"twice gated {name}" if leaf.gates == "twice" else f"gated {name}"
+
+
 def _memory_title(leaf: Memory) -> str:
     decay = leaf.decay
+    if isinstance(leaf.rule, Removal):
+        gated = "channel-gated " if isinstance(decay, DataDecay) else ""
+        suffix = " with fixed decay" if isinstance(decay, FixedDecay) else ""
+        return f"{gated}generalised delta rule{suffix}"
     if isinstance(leaf.rule, Delta):
         prefixes = {"head": "gated ", "channel": "channel-gated "}
         prefix = prefixes[decay.per] if isinstance(decay, DataDecay) else ""
         suffix = " with fixed decay" if isinstance(decay, FixedDecay) else ""
         return f"{prefix}delta rule{suffix}"
     if decay is None:
-        return "linear attention"
+        return "Taylor linear attention" if leaf.rule.feature == "taylor" else "linear attention"
     if isinstance(decay, FixedDecay):
         return "retention"
+    if decay.curve == "rated" and decay.coupled:
+        return "selective state space"
     return "head-gated linear attention" if decay.per == "head" else "channel-gated linear attention"
 
 
 def leaf_title(leaf: Leaf, most: int = 3) -> str:
     """Name the core with at most `most` of its modifiers, the most telling first."""
     extras = _modifiers(leaf)[:most]
-    return core_title(leaf) + (f" with {_listed(extras)}" if extras else "")
+    return core_title(leaf) + (f" with {listed(extras)}" if extras else "")
 
 
 def _modifiers(leaf: Leaf) -> list[str]:
     extras: list[str] = []
     if isinstance(leaf, Memory) and isinstance(leaf.rule, Delta) and leaf.rule.strength == 2:
         extras.append("overshooting writes")
-    if isinstance(leaf, Attention | Memory | Recurrence):
+    if isinstance(leaf, Attention | Memory | Recurrence | Matching):
         match leaf.local:
-            case Shift():
-                extras.append("token shift")
+            case Shift(separate=separate):
+                extras.append("separate token shifts" if separate else "token shift")
             case ShortConvolution():
                 extras.append("short convolution")
             case None:
@@ -83,20 +108,24 @@ def _modifiers(leaf: Leaf) -> list[str]:
         extras.append({"rotary": "rotary positions", "alibi": "distance bias", "none": "no positions"}[leaf.position])
     if isinstance(leaf, Memory):
         extras.extend(_memory_modifiers(leaf))
-    if not isinstance(leaf, Convolution) and leaf.gate is not None:
+    if isinstance(leaf, Attention | Memory | Recurrence) and leaf.gate is not None:
         extras.append(f"{leaf.gate.activation} gate")
     return extras
 
 
 def _memory_modifiers(leaf: Memory) -> list[str]:
     extras = []
-    if leaf.rule.feature != "identity":
+    if not isinstance(leaf.rule, Removal) and leaf.rule.feature not in ("identity", "taylor"):
         extras.append(f"{leaf.rule.feature} features")
+    if leaf.projection == "single":
+        extras.append("one key for all heads")
+    if leaf.direct != "none":
+        extras.append(f"{leaf.direct} own values")
     if leaf.position == "rotary":
         extras.append("rotary positions")
     if leaf.talking:
         extras.append("talking heads")
-    if isinstance(leaf.decay, DataDecay) and leaf.decay.coupled:
+    if isinstance(leaf.decay, DataDecay) and leaf.decay.coupled and leaf.decay.curve != "rated":
         extras.append("coupled writes")
     return extras
 
@@ -127,7 +156,7 @@ def _title(genotype: Genotype, most: int) -> str:
 def _family_title(genotype: Genotype) -> str:
     families = list(dict.fromkeys(family(leaf) for leaf in genotype.leaves))
     tail = "" if genotype.odd is None else " in alternating layers"
-    return f"hybrid of {_listed(families)}{tail}"
+    return f"hybrid of {listed(families)}{tail}"
 
 
 def family(leaf: Leaf) -> str:
@@ -136,13 +165,19 @@ def family(leaf: Leaf) -> str:
         case Attention():
             return "attention" if leaf.window is None else "local attention"
         case Memory():
-            if isinstance(leaf.rule, Delta):
-                return "delta rule"
+            if isinstance(leaf.rule, Delta | Removal):
+                return "delta rule" if isinstance(leaf.rule, Delta) else "generalised delta rule"
             return "retention" if isinstance(leaf.decay, FixedDecay) else "linear attention"
         case Convolution():
-            return "long convolution" if isinstance(leaf.filter, LongFilter) else "short convolution"
+            return filter_name(leaf.filter)
         case Recurrence():
             return "running average"
+        case Cell():
+            return "recurrent cells"
+        case Matching():
+            return "n-gram heads"
+        case Positions():
+            return "maps of positions"
         case _:
             assert_never(leaf)
 
@@ -151,147 +186,6 @@ def leaf_summary(leaf: Leaf) -> str:
     """One line for the docstring of the leaf's class."""
     text = leaf_title(leaf)
     return f"{text[0].upper()}{text[1:]}: (B, T, dim) -> (B, T, dim)."
-
-
-def hypothesis(genotype: Genotype) -> str:
-    """One paragraph: why this architecture might work."""
-    sentences: list[str] = []
-    for leaf in genotype.leaves:
-        sentences.extend(_leaf_reasons(leaf))
-    for layer in genotype.layers:
-        sentences.extend(_layer_reasons(layer))
-    if genotype.odd is not None:
-        sentences.append("Alternating layers let one kind of mixing prepare what the other reads.")
-    if genotype.recipe is not None:
-        sentences.append(f"Trained with its own recipe: {recipe_words(genotype.recipe)}.")
-    return " ".join(dict.fromkeys(sentences))
-
-
-def _leaf_reasons(leaf: Leaf) -> list[str]:
-    match leaf:
-        case Attention():
-            return _attention_reasons(leaf)
-        case Memory():
-            return _memory_reasons(leaf)
-        case Convolution():
-            reach = "the whole past" if isinstance(leaf.filter, LongFilter) else "the last few tokens"
-            return [f"Filters over {reach} between multiplicative gates detect local patterns at little cost."]
-        case Recurrence():
-            return [
-                "A running average per channel, at a rate that each token sets, keeps or drops features.",
-                *_frame_reasons(leaf.local, leaf.gate, leaf.norm),
-            ]
-        case _:
-            assert_never(leaf)
-
-
-def _attention_reasons(leaf: Attention) -> list[str]:
-    reasons = ["Softmax attention looks up any earlier token exactly."]
-    if leaf.window is not None:
-        reasons = [f"Attention over the last {leaf.window} tokens gives sharp local context at a bounded span."]
-    if leaf.position == "alibi":
-        reasons.append("A penalty that grows with distance favours recent tokens, at another scale in each head.")
-    if leaf.position == "none":
-        reasons.append("Without positions the scores depend on content alone.")
-    if leaf.qk_norm != "none":
-        reasons.append("Normalised queries and keys keep the scores in range at high learning rates.")
-    if leaf.talking:
-        reasons.append("Mixing the weights across heads lets heads share what they found.")
-    return reasons + _projection_reasons(leaf.projection) + _frame_reasons(leaf.local, leaf.gate, leaf.norm)
-
-
-def _memory_reasons(leaf: Memory) -> list[str]:
-    if isinstance(leaf.rule, Delta):
-        reasons = ["The memory corrects what a key recalls instead of adding to it, so keys interfere less."]
-        if leaf.rule.strength == 2:
-            reasons.append("Write strengths up to 2 give reflections, which can follow a changing state.")
-    else:
-        reasons = ["A matrix per head sums outer products of values and keys: a state of fixed size to read from."]
-    match leaf.decay:
-        case FixedDecay():
-            reasons.append("Each head forgets at its own fixed rate, so the heads span many time scales.")
-        case DataDecay(per=per, coupled=coupled):
-            reasons.append(f"Each token decides per {per} how much of the past survives.")
-            if coupled:
-                reasons.append("What is written is as much as what was forgotten, so the state keeps its scale.")
-        case None:
-            pass
-    if leaf.talking:
-        reasons.append("Mixing the scores across heads lets heads share what they found.")
-    return reasons + _projection_reasons(leaf.projection) + _frame_reasons(leaf.local, leaf.gate, leaf.norm)
-
-
-def _projection_reasons(projection: str) -> list[str]:
-    if projection == "low rank":
-        return ["A low-rank projection leaves parameters to the channel mixing."]
-    if projection == "grouped":
-        return ["Keys and values shared by pairs of heads leave parameters to the channel mixing."]
-    return []
-
-
-def _frame_reasons(local: Shift | ShortConvolution | None, gate: Gate | None, norm: str) -> list[str]:
-    reasons = []
-    match local:
-        case Shift():
-            reasons.append("Token shift shows every projection the token before.")
-        case ShortConvolution():
-            reasons.append("A short convolution lets keys depend on their neighbours, which recall needs.")
-        case None:
-            pass
-    if gate is not None:
-        reasons.append("The output gate drops what the current token does not need.")
-    if norm == "rms":
-        reasons.append("Normalising the output keeps its scale however much was summed.")
-    return reasons
-
-
-def _layer_reasons(layer: Layer) -> list[str]:
-    reasons = []
-    if isinstance(layer.body, Parallel):
-        reasons.append(
-            {
-                "sum": "The two branches add up, each free to do what the other cannot.",
-                "gated": "A gate chooses per token which of the two branches to trust.",
-                "heads": "Each branch has half of the heads, so both fit into the size of one.",
-            }[layer.body.merge]
-        )
-    if layer.skip != "none":
-        reasons.append("A learned skip lets a layer do less where mixing does not help.")
-    return reasons
-
-
-def equations(genotype: Genotype) -> list[str]:
-    """Write the core equations, one leaf a line."""
-    return list(dict.fromkeys(_equation(leaf) for leaf in genotype.leaves))
-
-
-def _equation(leaf: Leaf) -> str:
-    match leaf:
-        case Attention():
-            span = "s <= t" if leaf.window is None else f"t - {leaf.window} < s <= t"
-            return f"y_t = sum_{{{span}}} softmax_s(q_t . k_s) v_s"
-        case Convolution():
-            inner = "(g_in * v)" if leaf.gates == "both" else "v"
-            return f"y_t = g_out * (filter * {inner})_t"
-        case Recurrence():
-            return "h_t = a_t h_{t-1} + (1 - a_t) v_t;  log a_t = -sigmoid(W x_t)"
-        case Memory():
-            return _memory_equation(leaf)
-        case _:
-            assert_never(leaf)
-
-
-def _memory_equation(leaf: Memory) -> str:
-    channel = isinstance(leaf.decay, DataDecay) and leaf.decay.per == "channel"
-    scale = "" if leaf.decay is None else ("diag(a_t) " if channel else "a_t ")
-    if isinstance(leaf.decay, FixedDecay):
-        scale = "a "
-    if isinstance(leaf.rule, Delta):
-        old = f"{scale}S_{{t-1}}"
-        return f"S_t = {old} + b_t k_t (v_t - ({old})^T k_t)^T;  y_t = S_t^T q_t"
-    write = "(1 - a_t) k_t v_t^T" if isinstance(leaf.decay, DataDecay) and leaf.decay.coupled else "k_t v_t^T"
-    read = "S_t^T q_t / (z_t . q_t)" if leaf.rule.normaliser else "S_t^T q_t"
-    return f"S_t = {scale}S_{{t-1}} + {write};  y_t = {read}"
 
 
 def recipe_words(recipe: RecipeGenes | None) -> str:
@@ -306,11 +200,20 @@ def class_name(leaf: Leaf) -> str:
         case Attention(window=window):
             return "Attention" if window is None else "LocalAttention"
         case Convolution():
-            return "LongConvolution" if isinstance(leaf.filter, LongFilter) else "GatedConvolution"
+            names = {"oscillating": "StateSpace", "implicit": "ImplicitConvolution", "long": "LongConvolution"}
+            return names.get(leaf.filter.kind, "GatedConvolution")
         case Recurrence():
             return "GatedAverage"
+        case Cell():
+            return f"{leaf.cell.capitalize() if leaf.cell == 'tanh' else leaf.cell.upper()}Cells"
+        case Matching():
+            return "MatchingHeads"
+        case Positions():
+            return "PositionMixing"
         case Memory(rule=rule, decay=decay):
             gated = "Gated" if isinstance(decay, DataDecay) else ""
+            if isinstance(rule, Removal):
+                return f"{gated}GeneralisedDeltaRule"
             if isinstance(rule, Delta):
                 return f"{gated}DeltaRule"
             return "Retention" if isinstance(decay, FixedDecay) else f"{gated}LinearAttention"
@@ -318,5 +221,5 @@ def class_name(leaf: Leaf) -> str:
             assert_never(leaf)
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -66,7 +66,7 @@ def test_a_child_is_new_fits_and_passes_the_static_gates(operator: Operator, dra
         child = propose(operator, seed, *parents)
         genotype = genotype_of(child)
         assert child.source not in {parent.candidate.source for parent in parents}
-        assert parameters(genotype, Scope.MIXER, 64, 4, layers=2) <= 2 * ALLOWANCE
+        assert parameters(genotype, Scope.MIXER, 64, 4, layers=2, max_len=128) <= 2 * ALLOWANCE
         assert child.changed and child.title and child.origin == "grammar"
         assert [gate for gate in inspect_source(child.source, Scope.MIXER) if gate.rejects] == []
 
@@ -204,5 +204,8 @@ def test_a_timeout_is_repaired_by_a_lighter_variant_and_an_unknown_failure_not_a
 def test_a_mixer_over_the_budget_is_repaired_by_a_smaller_one(drafts: list[Proposal]) -> None:
     for draft in drafts[:20]:
         mended = repair(draft, "the mixer has too many parameters")
-        before = parameters(genotype_of(draft), Scope.MIXER, 64, 4, layers=2)
-        assert mended is None or parameters(genotype_of(mended), Scope.MIXER, 64, 4, layers=2) <= 0.8 * before + 2
+        before = parameters(genotype_of(draft), Scope.MIXER, 64, 4, layers=2, max_len=128)
+        assert (
+            mended is None
+            or parameters(genotype_of(mended), Scope.MIXER, 64, 4, layers=2, max_len=128) <= 0.8 * before + 2
+        )
