@@ -1,6 +1,6 @@
 """The trusted door to measurement: gates and trials of candidates, through the sandbox.
 
-    check:      static gates ─▶ one child: dynamic gates
+    check:      static gates ─▶ one child: dynamic gates ─▶ portrait, its own claims
     calibrate:  one child each: what a token takes of the reference, and of the candidate
     trial:      one child: training ─weights▶ fresh children: logits A, logits B, ... ─▶ audit ─▶ loss
     trials:     one child: training of several seeds ─weights of each▶ as in `trial`     (only where that is asked for)
@@ -24,7 +24,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,10 @@ from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
 from netwright.evaluator.protocol import tokens_for
 from netwright.evaluator.replies import (
     DYNAMIC_GATES,
+    PORTRAIT,
     CheckReply,
     Progress,
+    parse_portrait,
     parse_progress,
     parse_reply,
     parse_report,
@@ -56,12 +58,14 @@ from netwright.evaluator.trial import (
     dump,
     why,
 )
+from netwright.portrait import Portrait
 from netwright.sandbox.isolation import Tier, starts_programs
 from netwright.sandbox.job import ExitCause, Job, JobResult
 from netwright.types import (
     Candidate,
     GateReport,
     JsonDict,
+    Recipe,
     SeedsAtOnce,
     Share,
     Split,
@@ -77,12 +81,19 @@ if TYPE_CHECKING:
     from netwright.sandbox.job import SharedInput
     from netwright.sandbox.runner import Sandbox
 
-__all__ = ["LIMITS", "AuditStrength", "Laboratory", "LaboratoryLimits", "Progress"]
+__all__ = ["LIMITS", "AuditStrength", "Examination", "Laboratory", "LaboratoryLimits", "Progress"]
 
 _log = logging.getLogger(__name__)
 
 _WORKER = "netwright.evaluator.worker"
 _CHECK_ENTRY = f"{_WORKER}:check_candidate"
+
+
+class Examination(NamedTuple):
+    """What a check found: the gates' reports, and a portrait that is empty unless the candidate passed."""
+
+    reports: tuple[GateReport, ...]
+    portrait: Portrait = Portrait()
 
 
 class Laboratory:
@@ -154,9 +165,13 @@ class Laboratory:
 
         After `cancel` was set the reports mean nothing: the check was cut short.
         """
+        return self.examine(candidate, cancel=cancel).reports
+
+    def examine(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Examination:
+        """Check the candidate, and portray it if it passes: the same process shows what it computes."""
         static = inspect_source(candidate.source, self.spec.scope)
         if any(report.rejects for report in static):
-            return static
+            return Examination(static)
         running, finished = "", list[GateReport]()
 
         def listen(event: JsonDict) -> None:
@@ -172,9 +187,12 @@ class Laboratory:
         result = self._sandbox.run(job, on_event=listen, cancel=cancel)
         _log.info("candidate checked id=%s cause=%s", candidate.id[:12], result.cause)
         reply = parse_reply(result.reply, CheckReply) if result.cause is ExitCause.OK else None
+        if reply is None and running == PORTRAIT and len(finished) == len(DYNAMIC_GATES):
+            return Examination((*static, *finished))  # it has passed, whatever went wrong afterwards
         if reply is None:
-            return (*static, *finished[: len(DYNAMIC_GATES)], _broken_gate(running, result))
-        return (*static, *map(shortened, reply.gates), *_missing_gates(reply.gates))
+            return Examination((*static, *finished[: len(DYNAMIC_GATES)], _broken_gate(running, result)))
+        reports = (*static, *map(shortened, reply.gates), *_missing_gates(reply.gates))
+        return Examination(reports, _with_recipe(parse_portrait(reply.portrait), recipe))
 
     def trial(
         self,
@@ -400,6 +418,14 @@ def _as_asked(rows: Batch, spec: TaskSpec) -> Batch:
     return replace(
         rows, inputs=rows.inputs.astype(inputs, copy=False), targets=rows.targets.astype(targets, copy=False)
     )
+
+
+def _with_recipe(portrait: Portrait, recipe: Recipe) -> Portrait:
+    """Return the portrait with a fingerprint of what is trained and how: another recipe may train it to another end."""
+    if portrait.function is None:
+        return portrait
+    text = f"{portrait.function} {recipe.model_dump_json()}"
+    return portrait.model_copy(update={"function": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def _broken_gate(running: str, result: JobResult) -> GateReport:

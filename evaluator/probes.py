@@ -44,13 +44,14 @@ class Probe:
         self.forward_seconds = 0.0
         self.stacked = True
         self.untouched: list[str] = []
+        self.factory: type[nn.Module]
         self.network: nn.Module
         self.subject: Subject
 
     def builds(self) -> Finding:
-        factory = load_factory(self.source, self.spec, self.on_stage)
-        self.network = seeded_network(self.spec, factory, seed=_SEED, dropout=self.recipe.dropout)
-        self.subject = Subject.of_network(self.network, factory, self.spec)
+        self.factory = load_factory(self.source, self.spec, self.on_stage)
+        self.network = seeded_network(self.spec, self.factory, seed=_SEED, dropout=self.recipe.dropout)
+        self.subject = Subject.of_network(self.network, self.factory, self.spec)
         if self.on_stage:
             self.on_stage(GATES)
         return PASS
@@ -336,19 +337,12 @@ def run_eval(module: nn.Module) -> StatefulRun:
     return StatefulRun(module.eval())
 
 
-def run_gates(
-    source: str,
-    spec: TaskSpec,
-    recipe: Recipe,
-    tell: Callable[[JsonDict], None],
-    on_stage: OnStage | None = None,
-) -> list[GateReport]:
+def run_gates(probe: Probe, tell: Callable[[JsonDict], None]) -> list[GateReport]:
     """Run the dynamic gates in order, ending where the rest would say nothing.
 
-    `tell` hears each gate's name before it runs and its report after, for the case that a gate never ends; `on_stage`
-    hears when building begins, and when the network is built.
+    `tell` hears each gate's name before it runs and its report after, for the case that a gate never ends; the probe's
+    `on_stage` hears when building begins, and when the network is built.
     """
-    probe = Probe(source, spec, recipe, on_stage)
     gates = (
         probe.builds,
         probe.parameters,

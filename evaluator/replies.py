@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from netwright.measures import Inference, State
+from netwright.portrait import Portrait
 from netwright.printable import Words
 from netwright.types import GateReport, JsonDict
 
@@ -17,6 +18,8 @@ DYNAMIC_GATES = (
     *("causality", "gradients"),
 )
 """The gates that run the candidate, in order."""
+PORTRAIT = "portrait"
+"""What a check announces after the gates, as it does each of them."""
 REASON_CHARACTERS_MAX = 2400
 EVIDENCE_CHARACTERS_MAX = 2000
 
@@ -31,7 +34,18 @@ class Reply(BaseModel):
 
 
 class CheckReply(Reply):
+    """The reports, and, for `parse_portrait`, the portrait of a candidate that passed."""
+
     gates: Annotated[tuple[GateReport, ...], Field(max_length=len(DYNAMIC_GATES))]
+    portrait: JsonDict = {}
+
+
+def parse_portrait(reply: JsonDict) -> Portrait:
+    """Return the validated portrait, an empty one where it is none: reports count without it."""
+    try:
+        return Portrait.model_validate(reply)
+    except ValidationError:
+        return Portrait()
 
 
 class WorkReply(Reply):

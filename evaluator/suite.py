@@ -8,6 +8,7 @@ campaign that goes on, or the reference that all designs are held against.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -17,7 +18,7 @@ from netwright.evaluator.baselines import baseline
 from netwright.evaluator.calibration import ShareStore
 from netwright.evaluator.composite import suite_error, suite_loss
 from netwright.evaluator.devices import ON_CPU, Execution
-from netwright.evaluator.laboratory import Laboratory
+from netwright.evaluator.laboratory import Examination, Laboratory
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.evaluator.replies import Progress
 from netwright.evaluator.tasks import AnyTask, Task
@@ -80,13 +81,22 @@ class SuiteLaboratory:
 
     def check(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> tuple[GateReport, ...]:
         """Return the reports of the gates on the first task that rejects, or else on the first task."""
-        accepted: tuple[GateReport, ...] = ()
+        return self.examine(candidate, cancel=cancel).reports
+
+    def examine(self, candidate: Candidate, *, cancel: threading.Event | None = None) -> Examination:
+        """Check the candidate on every task, and portray it if it passes on all: its function on all, its first trace.
+
+        The function is one on tasks of all their lengths, for what tells two designs apart may show at the longest.
+        """
+        found: list[Examination] = []
         for name, lab in self._labs.items():
-            reports = lab.check(candidate, cancel=cancel)
+            found.append(lab.examine(candidate, cancel=cancel))
+            reports = found[-1].reports
             if any(report.rejects for report in reports):
-                return tuple(_on_task(name, report) if report.rejects else report for report in reports)
-            accepted = accepted or reports
-        return accepted
+                return Examination(tuple(_on_task(name, each) if each.rejects else each for each in reports))
+        functions = [each.portrait.function for each in found]
+        joined = None if None in functions else hashlib.sha256(" ".join(map(str, functions)).encode()).hexdigest()
+        return Examination(found[0].reports, found[0].portrait.model_copy(update={"function": joined}))
 
     def trial(
         self,

@@ -27,6 +27,7 @@ from netwright.evaluator import (
     loading,
     measuring,
     offered,
+    portraying,
     probes,
     seeds_at_once,
     training,
@@ -36,7 +37,7 @@ from netwright.evaluator.backbone import Network
 from netwright.evaluator.docstrings import forget_docstrings
 from netwright.evaluator.joined_jobs import weights_of
 from netwright.evaluator.limits import ANSWERS, CALIBRATING, FIRST_STEP, GRAPH, MEASURING, TRAINING
-from netwright.evaluator.replies import Progress
+from netwright.evaluator.replies import PORTRAIT, Progress
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.sheets import ROWS_PER_CALL
 from netwright.evaluator.tasks.base import Batch
@@ -50,14 +51,19 @@ _AUDIT_ROWS = 4
 
 
 def check_candidate(job: ChildJob) -> JsonDict:
-    """Run the dynamic gates. Payload: source, spec, recipe. Emits each gate's name before it runs.
+    """Run the dynamic gates, and portray what passes. Payload: source, spec, recipe. Emits each gate's name beforehand.
 
     Stages, as in `limits`: compile, build, gates.
     """
     _settle()
     spec, recipe = _spec(job), Recipe.model_validate(job.payload["recipe"])
-    reports = probes.run_gates(job.payload["source"], spec, recipe, job.emit, job.stage)
-    return {"gates": [report.model_dump(mode="json") for report in reports]}
+    probe = probes.Probe(job.payload["source"], spec, recipe, job.stage)
+    reports = probes.run_gates(probe, job.emit)
+    reply: JsonDict = {"gates": [report.model_dump(mode="json") for report in reports]}
+    if any(report.rejects for report in reports):
+        return reply
+    job.emit({"gate": PORTRAIT})
+    return reply | {"portrait": portraying.portrait(probe).model_dump(mode="json")}
 
 
 def calibrate_candidate(job: ChildJob) -> JsonDict:
@@ -246,8 +252,8 @@ def _prepared(
     if job is None or not job.payload["backends"]:
         return execution.forward_of(network, precision, spec.device), told
     job.stage(GRAPH)
-    execution.keep_to(job.payload["scratch"])
-    forward, compiled = execution.compiled(network, batch, spec, precision, job.payload["backends"])
+    backends, scratch = job.payload["backends"], job.payload["scratch"]
+    forward, compiled = execution.compiled(network, batch, spec, precision, backends, scratch)
     return forward, told | compiled
 
 

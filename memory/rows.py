@@ -56,6 +56,12 @@ def insert(conn: sqlite3.Connection, table: str, values: Mapping[str, Any], *, i
     return cursor.lastrowid if cursor.rowcount else None
 
 
+def name_task(conn: sqlite3.Connection, task_id: str) -> None:
+    """Make sure that `task_id` can be referred to; its specification comes with `Memory.put_task`."""
+    name = task_id.rpartition("-")[0] or task_id
+    insert(conn, "tasks", {"id": task_id, "name": name}, ignore=True)
+
+
 def storable(value: Any) -> Any:
     """Replace what SQLite cannot hold: a reply may contain half of a surrogate pair, which is not UTF-8."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

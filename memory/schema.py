@@ -48,6 +48,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.create_openings,
     tables.create_measures,
     tables.create_shares,
+    tables.create_portraits,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

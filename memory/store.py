@@ -8,7 +8,6 @@ be shared by threads. Times are UTC; losses are nats.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ from netwright.measures import Measures
 from netwright.memory import experiments, gates, measures, shares, trials
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
+from netwright.memory.designs import Designs
 from netwright.memory.learning import Learning
 from netwright.memory.records import (
     ActionRecord,
@@ -35,6 +35,7 @@ from netwright.memory.rows import (
     candidate_of,
     candidate_row,
     insert,
+    name_task,
     to_json,
 )
 from netwright.types import (
@@ -64,7 +65,7 @@ class Standing(Protocol):
     def value(self) -> float | None: ...
 
 
-class Memory(Learning):
+class Memory(Learning, Designs):
     """An open experiment memory.
 
     Raises:
@@ -240,7 +241,7 @@ class Memory(Learning):
         Earlier reports give way where they rejected and these say something else, or where only these were isolated.
         """
         with self.connection.write() as conn:
-            _name_task(conn, task_id)
+            name_task(conn, task_id)
             gates.put(conn, candidate_id, task_id, reports, tier)
 
     def gates(self, candidate_id: str, task_id: str, *, tier: str | None = None) -> tuple[GateReport, ...]:
@@ -253,7 +254,7 @@ class Memory(Learning):
     def put_share(self, share: Share) -> Share:
         """Keep what a candidate trains on, and return what counts: the first, unless it alone was not isolated."""
         with self.connection.write() as conn:
-            _name_task(conn, share.task_id)
+            name_task(conn, share.task_id)
             shares.put(conn, share)
         return self.share(share.candidate_id, share.task_id) or share
 
@@ -276,7 +277,7 @@ class Memory(Learning):
         if trial.status is TrialStatus.INTERRUPTED:
             raise ValueError("an interrupted trial has no result to keep: run it again")
         with self.connection.write() as conn:
-            _name_task(conn, trial.task_id)
+            name_task(conn, trial.task_id)
             trials.put(conn, campaign_id, trial)
 
     def trial(
@@ -328,7 +329,7 @@ class Memory(Learning):
     def put_measures(self, found: Measures) -> None:
         """Keep what was measured of a candidate in use; earlier measures stay, the latest on a machine count."""
         with self.connection.write() as conn:
-            _name_task(conn, found.task_id)
+            name_task(conn, found.task_id)
             measures.put(conn, found)
 
     def measures(
@@ -374,9 +375,3 @@ class Memory(Learning):
                 "AND (visits IS NOT ?1 OR value IS NOT ?2)",
                 [(known.visits, known.value, campaign_id, node) for node, known in statistics.items()],
             )
-
-
-def _name_task(conn: sqlite3.Connection, task_id: str) -> None:
-    """Make sure that `task_id` can be referred to; its specification comes with `put_task`."""
-    name = task_id.rpartition("-")[0] or task_id
-    insert(conn, "tasks", {"id": task_id, "name": name}, ignore=True)

@@ -102,6 +102,32 @@ def create_shares(db: Database) -> None:
     )
 
 
+def create_portraits(db: Database) -> None:
+    """Add what designs are made of, what their processes showed of them, and proposals that had been tried."""
+    _table(
+        db,
+        "structures",
+        "id int, candidate_id str, task_id str, version int, body str, created_at str",
+        references={**TO_CANDIDATE, **TO_TASK},
+        unique=("candidate_id", "task_id"),
+    )
+    _table(
+        db,
+        "portraits",
+        "id int, candidate_id str, task_id str, function str?, trace str?, tier str, created_at str",
+        references={**TO_CANDIDATE, **TO_TASK},
+        unique=("candidate_id", "task_id"),
+        indexes=(("task_id", "function"),),
+    )
+    _table(
+        db,
+        "duplicates",
+        "id int, campaign_id int, action int, candidate_id str, kind str, owner int, created_at str",
+        references={**TO_CAMPAIGN, ACTION: ("actions", ACTION), **TO_CANDIDATE},
+        unique=("campaign_id", "action", "candidate_id", "kind"),
+    )
+
+
 def _table(
     db: Database,
     name: str,

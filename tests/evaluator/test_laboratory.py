@@ -14,6 +14,7 @@ from netwright.evaluator.laboratory import Laboratory, LaboratoryLimits
 from netwright.evaluator.offered import OFFERED
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.evaluator.tasks import Task, load_task
+from netwright.portrait import Portrait
 from netwright.sandbox.isolation import Tier
 from netwright.sandbox.runner import Sandbox
 from netwright.types import Candidate, Recipe, Rung, Scope, Split, TrialStatus
@@ -336,3 +337,20 @@ def test_what_cannot_be_measured_is_a_problem_in_words(sandbox, task, line, prob
 
     assert (measures.inference, measures.states) == ((), ())
     assert measures.problems and problem in measures.problems[0]
+
+
+def test_what_passes_is_portrayed_and_recognised_in_other_words(laboratory: Laboratory) -> None:
+    first = laboratory.examine(candidate())
+    again = laboratory.examine(candidate(SOURCE.replace("self.value", "self.v").replace("position", "count")))
+    tuned = laboratory.examine(candidate(SOURCE + "\nRECIPE = {'lr': 1e-4}\n"))
+
+    assert all(report.passed for report in first.reports)
+    assert first.portrait.function == again.portrait.function is not None
+    assert tuned.portrait.function not in (first.portrait.function, None)
+    assert first.portrait.trace is not None and "cumsum" in first.portrait.trace.labels
+
+
+def test_what_is_rejected_has_no_portrait(laboratory: Laboratory) -> None:
+    leaky = candidate(SOURCE.replace("cumsum(1)", "cumsum(1).roll(-1, 1)"))
+
+    assert laboratory.examine(leaky).portrait == Portrait()

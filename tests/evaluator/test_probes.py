@@ -6,7 +6,7 @@ import torch
 from netwright.evaluator import causality
 from netwright.evaluator.aftermath import audit_trained
 from netwright.evaluator.causality import StatefulRun
-from netwright.evaluator.probes import run_gates
+from netwright.evaluator.probes import Probe, run_gates
 from netwright.evaluator.replies import DYNAMIC_GATES
 from netwright.types import Recipe, Rung, Scope, TaskSpec
 
@@ -49,7 +49,7 @@ def _one_thread():
 
 def gates(body: str, **changes):
     told = []
-    reports = run_gates(HEAD + f"        {body}\n", spec(**changes), Recipe(), told.append)
+    reports = run_gates(Probe(HEAD + f"        {body}\n", spec(**changes), Recipe()), told.append)
     return {report.gate: report for report in reports}, told
 
 
@@ -146,7 +146,7 @@ def test_saved_buffers_of_more_than_a_twentieth_of_the_budget_are_rejected(colum
     buffer = f"self.register_buffer('notes', torch.zeros(16, {columns}), persistent={persistent})"
     source = HEAD.replace("self.layer = layer", buffer) + "        return self.value(x) * (1 + self.gate)\n"
 
-    reports = {report.gate: report for report in run_gates(source, spec(), Recipe(), lambda event: None)}
+    reports = {report.gate: report for report in run_gates(Probe(source, spec(), Recipe()), lambda event: None)}
 
     assert reports["parameters"].passed is passes
     if not passes:
@@ -192,8 +192,8 @@ class Model(torch.nn.Module):
 """
     source = block if scope is Scope.BLOCK else model
 
-    honest = run_gates(source.format(""), spec(scope=scope), Recipe(), lambda event: None)
-    leaky = run_gates(source.format(" + x.roll(-1, 1)"), spec(scope=scope), Recipe(), lambda event: None)
+    honest = run_gates(Probe(source.format(""), spec(scope=scope), Recipe()), lambda event: None)
+    leaky = run_gates(Probe(source.format(" + x.roll(-1, 1)"), spec(scope=scope), Recipe()), lambda event: None)
 
     assert [report.message for report in honest if report.rejects] == []
     assert [report.gate for report in leaky if report.rejects] == ["causality"]
