@@ -109,6 +109,11 @@ _SHIPPED: dict[str, tuple[str, str]] = {
     "random": ("netwright.search.random_search:RandomPolicy", "a fresh design every time: the honest control"),
     "greedy": ("netwright.search.greedy:GreedyPolicy", "a few drafts, then always grow the best that is known"),
     "evolution": ("netwright.search.evolution:EvolutionPolicy", "aging evolution: a tournament among the youngest"),
+    "map-elites": ("netwright.search.map_elites:MapElitesPolicy", "grow the best of every kind of design alike"),
+    "mcts-decisions": (
+        "netwright.search.decisions:DecisionsPolicy",
+        "tree search over the decisions of the grammar, from the coarsest to the finest",
+    ),
 }
 
 POLICIES: Mapping[str, str] = {name: summary for name, (_, summary) in _SHIPPED.items()}

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pytest
 
-from netwright.search.policy import Observation, Policy
-from netwright.types import Action, Operator
+from netwright.search.policy import Observation, Policy, Sketch
+from netwright.types import Action, Operator, Structure
 
 Genes = tuple[int, ...]
 
@@ -24,6 +26,7 @@ class Landscape:
     scale: float = 1.0
     offset: float = 0.0
     failures: Callable[[int], bool] = lambda _: False
+    shown: int = 64
     genes: dict[int, Genes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -37,17 +40,36 @@ class Landscape:
         return single + sum(float(self._double[place, a, b]) for place, (a, b) in enumerate(pairs))
 
     def propose(self, action: Action) -> Genes:
+        return next(itertools.islice(self._proposals(action), action.draw, None))
+
+    def sketch(self, action: Action, count: int) -> list[Sketch]:
+        """Up to `count` strings, and no more than `shown`, that the action could become and nobody has."""
+        known, shown, count = set(self.genes.values()), {}, min(count, self.shown)
+        for draw, genes in enumerate(itertools.islice(self._proposals(action), 2 * count)):
+            if genes not in known and len(shown) < count:
+                shown.setdefault(genes, Sketch(draw, self.structure(genes)))
+        return list(shown.values())
+
+    def _proposals(self, action: Action) -> Iterator[Genes]:
+        """What the action could become, without end; draw 0 comes first."""
         rng = np.random.default_rng([78, self.seed, action.index])
         parents = [self.genes[parent] for parent in action.parents]
-        if action.operator is Operator.DRAFT or not parents:
-            return tuple(int(gene) for gene in rng.integers(5, size=10))
-        if action.operator is Operator.COMBINE:
-            mask = rng.random(10) < 0.5
-            return tuple(a if keep else b for a, b, keep in zip(*parents, mask, strict=True))
-        place = int(rng.integers(10))
-        other = int(parents[0][place] + rng.integers(1, 5)) % 5
-        letter = 0 if action.operator is Operator.SIMPLIFY else other
-        return (*parents[0][:place], letter, *parents[0][place + 1 :])
+        while True:
+            if action.operator is Operator.DRAFT or not parents:
+                yield tuple(rng.integers(5, size=10).tolist())
+            elif action.operator is Operator.COMBINE:
+                mask = rng.random(10) < 0.5
+                yield tuple(a if keep else b for a, b, keep in zip(*parents, mask, strict=True))
+            else:
+                place = int(rng.integers(10))
+                other = int(parents[0][place] + rng.integers(1, 5)) % 5
+                letter = 0 if action.operator is Operator.SIMPLIFY else other
+                yield (*parents[0][:place], letter, *parents[0][place + 1 :])
+
+    @staticmethod
+    @cache
+    def structure(genes: Genes) -> Structure:
+        return Structure(choices={f"place {place}": f"letter {gene}" for place, gene in enumerate(genes)})
 
     def answer(self, action: Action) -> Observation:
         if action.kind == "promote":
@@ -63,15 +85,24 @@ class Landscape:
 
     def _observe(self, action: Action, node: int, value: float, rung: int) -> Observation:
         failed = self.failures(action.index)
-        shown = None if failed else self.scale * value + self.offset
-        return Observation(action=action, node=node, value=shown, standard_error=0.05 * self.scale, rung=rung)
+        return Observation(
+            action=action,
+            node=node,
+            value=None if failed else self.scale * value + self.offset,
+            standard_error=0.05 * self.scale,
+            rung=rung,
+            structure=self.structure(self.genes[node]),
+        )
 
 
 @dataclass
 class Played:
+    """What was asked and told, in order, and the structures of the sketches that were chosen, by action."""
+
     actions: list[Action]
     observations: list[Observation]
     log: list[Action | Observation]
+    chosen: dict[int, Structure]
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +110,21 @@ def play() -> Callable[..., Played]:
     """Run a policy on a landscape with `flight` asks unanswered, answered out of order."""
 
     def run(policy: Policy, land: Landscape, asks: int, flight: int = 1) -> Played:
-        played = Played([], [], [])
+        played = Played([], [], [], {})
         waiting: list[Action] = []
         rng = np.random.default_rng([79, land.seed])
+        shown: dict[tuple[Operator | None, tuple[int, ...], int], Structure] = {}
+
+        def sketch(action: Action, count: int) -> list[Sketch]:
+            found = land.sketch(action, count)
+            shown.update({(action.operator, action.parents, one.draw): one.structure for one in found})
+            return found
+
         for index in range(asks):
-            action = policy.ask(index)
+            shown.clear()
+            action = policy.ask(index, sketch)
+            if structure := shown.get((action.operator, action.parents, action.draw)):
+                played.chosen[index] = structure
             played.actions.append(action)
             played.log.append(action)
             waiting.append(action)

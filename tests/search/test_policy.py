@@ -5,9 +5,10 @@ import time
 import pytest
 
 from netwright.errors import ConfigError
+from netwright.search.basic import draft
 from netwright.search.guard import GuardedPolicy
-from netwright.search.policy import POLICIES, Observation, make_policy
-from netwright.types import Action, Operator
+from netwright.search.policy import POLICIES, Observation, Sketch, make_policy, no_sketches
+from netwright.types import Action, Operator, Structure
 
 NAMES = sorted(POLICIES)
 every_policy = pytest.mark.parametrize("name", NAMES)
@@ -79,22 +80,23 @@ def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, 
     policy = make_policy(name, seed=11, rungs=2)
     played = play(policy, landscape(seed=2, failures=lambda index: index % 9 == 4), 120, flight)
 
-    again = make_policy(name, seed=11, rungs=2)
+    again, land = make_policy(name, seed=11, rungs=2), landscape(seed=2, failures=lambda index: index % 9 == 4)
     for event in played.log:
         if isinstance(event, Observation):
+            assert land.answer(event.action) == event
             again.tell(event)
         else:
-            assert again.ask(event.index) == event
+            assert again.ask(event.index, land.sketch) == event
 
     assert again.node_statistics() == policy.node_statistics()
-    assert again.ask(120) == policy.ask(120)
+    assert again.ask(120, land.sketch) == policy.ask(120, land.sketch)
 
 
 @every_policy
 def test_another_seed_is_another_search(name, play, landscape):
     def operators(seed):
         actions = play(make_policy(name, seed=seed, rungs=1), landscape(seed=1), 60).actions
-        return [(action.operator, action.parents) for action in actions]
+        return [(action.operator, action.parents, action.draw) for action in actions]
 
     if name == "random":
         assert operators(1) == operators(2)
@@ -133,25 +135,38 @@ def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, l
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
 def test_a_search_resumed_from_its_log_goes_on_as_if_it_had_not_ended(name, flight, play, landscape):
-    policy = make_policy(name, seed=13, rungs=2)
-    played = play(policy, landscape(seed=4, failures=lambda index: index % 6 == 1), 90, flight)
+    policy, land = make_policy(name, seed=13, rungs=2), landscape(seed=4, failures=lambda index: index % 6 == 1)
+    played = play(policy, land, 90, flight)
 
     again = make_policy(name, seed=13, rungs=2)
     for event in played.log:
-        again.tell(event) if isinstance(event, Observation) else again.resume(event)
+        if isinstance(event, Observation):
+            again.tell(event)
+        else:
+            again.resume(event, played.chosen.get(event.index))
 
     assert again.node_statistics() == policy.node_statistics()
-    assert [again.ask(index) for index in range(90, 100)] == [policy.ask(index) for index in range(90, 100)]
+    for index in range(90, 100):
+        assert again.ask(index, land.sketch) == policy.ask(index, land.sketch)
+
+
+def same_sketch(action: Action, count: int) -> list[Sketch]:
+    """All that a planner with a single design to offer can show."""
+    return [Sketch(0, Structure(choices={"kind": "memory", "kind.rule": "delta"}, numbers={"depth": 3.0}))]
+
+
+every_planner = pytest.mark.parametrize("sketch", [no_sketches, same_sketch])
 
 
 @every_policy
-def test_the_search_goes_on_when_everything_fails(name):
+@every_planner
+def test_the_search_goes_on_when_everything_fails(name, sketch):
     policy = make_policy(name, seed=0, rungs=2)
     for node in range(1, 4):
         policy.tell(baseline(-node, None))
 
     for index in range(60):
-        action = policy.ask(index)
+        action = policy.ask(index, sketch)
         assert action.kind == "expand"
         policy.tell(fails(action))
 
@@ -159,13 +174,14 @@ def test_the_search_goes_on_when_everything_fails(name):
 
 
 @every_policy
-def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name):
+@every_planner
+def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name, sketch):
     policy = make_policy(name, seed=0, rungs=2)
     policy.tell(baseline(-1, 1.0))
 
     actions = []
     for index in range(80):
-        actions.append(policy.ask(index))
+        actions.append(policy.ask(index, sketch))
         policy.tell(fails(actions[-1], repairable=False))
 
     assert all(action.operator is not Operator.REPAIR for action in actions)
@@ -173,24 +189,27 @@ def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name):
 
 
 @every_policy
-def test_one_baseline_alone_is_enough_to_start(name):
+@every_planner
+def test_one_baseline_alone_is_enough_to_start(name, sketch):
     policy = make_policy(name, seed=0, rungs=3)
     policy.tell(baseline(-1, 1.0))
 
     for index in range(20):
-        action = policy.ask(index)
+        action = policy.ask(index, sketch)
         policy.tell(Observation(action=action, node=index, value=1.0, rung=action.rung)) if (
             action.kind == "expand"
         ) else policy.tell(fails(action))
 
 
 @every_policy
-def test_ties_everywhere_are_borne(name):
+@every_planner
+def test_ties_everywhere_are_borne(name, sketch):
     policy = make_policy(name, seed=0, rungs=2)
     for index in range(100):
-        action = policy.ask(index)
+        action = policy.ask(index, sketch)
         node = index if action.kind == "expand" else action.parents[0]
-        policy.tell(Observation(action=action, node=node, value=2.5, rung=action.rung))
+        structure = next((one.structure for one in sketch(action, 1)), None)
+        policy.tell(Observation(action=action, node=node, value=2.5, rung=action.rung, structure=structure))
 
     assert len(policy.node_statistics()) > 50
 
@@ -240,11 +259,19 @@ def test_what_a_campaign_notes_on_an_action_does_not_matter_to_the_search(name):
 
 @every_policy
 def test_a_thousand_experiments_cost_less_than_fifty_milliseconds_each(name, play, landscape):
-    policy, land = make_policy(name, seed=0, rungs=2), landscape(seed=0)
+    policy, land = make_policy(name, seed=0, rungs=2), landscape(seed=0, shown=4)
     play(policy, land, 1000)
+    land.shown = 64
 
-    started = time.process_time()
+    spent = 0.0
     for index in range(1000, 1010):
-        policy.tell(land.answer(policy.ask(index)))
+        sketches = land.sketch(draft(index), 64)
+        started = time.process_time()
+        action = policy.ask(index, lambda action, count, shown=sketches: shown[:count])
+        spent += time.process_time() - started
+        observation = land.answer(action)
+        started = time.process_time()
+        policy.tell(observation)
+        spent += time.process_time() - started
 
-    assert (time.process_time() - started) / 10 < 0.05
+    assert spent / 10 < 0.05

@@ -1,0 +1,28 @@
+"""What kind of design a structure is: the axes along which an archive keeps designs apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from netwright.choices import role
+from netwright.search.archive import Descriptors
+from netwright.types import Structure
+
+AXES = ("family", "variety", "log10 flops per token")
+
+
+def descriptors(structure: Structure) -> Descriptors:
+    """Return the descriptors on `AXES`, without those that cannot be told.
+
+    The family names the kinds of mixers that were decided on; where no decision is one of a kind, the most frequent
+    option. The variety is how many different options were taken.
+    """
+    found: dict[str, str | float] = {}
+    if structure.choices:
+        kinds = {option for place, option in structure.choices.items() if role(place) == "kind"}
+        options = Counter(structure.choices.values())
+        found["family"] = "+".join(sorted(kinds)) or min(options, key=lambda option: (-options[option], option))
+        found["variety"] = float(len(options))
+    if (flops := structure.numbers.get(AXES[2])) is not None:
+        found[AXES[2]] = flops
+    return found
