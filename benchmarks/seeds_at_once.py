@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import itertools
 import platform
 import statistics
 import time
@@ -24,6 +23,7 @@ import torch
 from torch import nn
 
 from netwright.evaluator.budget import batch_rows, step_count
+from netwright.evaluator.devices import choose
 from netwright.evaluator.loading import pack_weights, seeded_network
 from netwright.evaluator.seeding import seed_all
 from netwright.evaluator.seeds_at_once import disagreement, train_at_once
@@ -40,8 +40,8 @@ ROUNDS = 3
 class Case:
     """One baseline on one task."""
 
-    def __init__(self, task: Task, name: str, device: str) -> None:
-        self.task, self.spec, self.device = task, task.spec, device
+    def __init__(self, task: Task, name: str) -> None:
+        self.task, self.spec, self.device = task, task.spec, task.spec.device
         self.tokens = task.spec.rungs[0].tokens
         self._mixer = importlib.import_module(f"netwright.evaluator.baselines.{name}").Mixer
         self._data = task.training_data()
@@ -54,7 +54,7 @@ class Case:
         return training_batches(self.spec, self._data, seed=seed, batch_size=rows)
 
     def why_apart(self) -> str:
-        return disagreement(range(2), self.network, self.feed, self.spec, self.spec.recipe, self.device)
+        return disagreement(range(2), self.network, self.feed, self.spec, self.spec.recipe)
 
     def alone(self, seeds: Sequence[int], steps: int) -> list[nn.Module]:
         networks = [self.network(seed) for seed in seeds]
@@ -66,7 +66,6 @@ class Case:
                 self.spec,
                 self.spec.recipe,
                 steps=steps,
-                device=self.device,
                 on_progress=lambda progress: None,
             )
         return networks
@@ -79,7 +78,6 @@ class Case:
             self.spec,
             self.spec.recipe,
             steps=steps,
-            device=self.device,
             on_progress=lambda progress: None,
         )
         return networks
@@ -87,7 +85,7 @@ class Case:
     def losses(self, networks: Sequence[nn.Module]) -> list[float]:
         rows = self.task.held_out(Split.VALIDATION, KEY)
         with torch.no_grad():
-            return [float(batch_loss(network.eval(), rows, self.spec, self.device)) for network in networks]
+            return [float(batch_loss(network.eval(), rows, self.spec)) for network in networks]
 
 
 def milliseconds(work: Callable[[int], object], steps: int, device: str) -> float:
@@ -142,10 +140,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     warnings.filterwarnings("ignore", message="There is a performance drop")
-    machine = platform.machine() if options.device == "cpu" else torch.cuda.get_device_name(options.device)
+    execution = choose(options.device, "float32")
+    machine = platform.machine() if execution.device == "cpu" else execution.name
     print(f"{machine}, one thread, torch {torch.__version__}")
-    pairs = list(itertools.product(map(load_task, options.tasks), options.baselines))
-    cases = [(Case(task, name, options.device), f"{task.spec.name:<7} {name:<29}") for task, name in pairs]
+    tasks = [load_task(name, execution=execution) for name in options.tasks]
+    cases = [(Case(task, name), f"{task.spec.name:<7} {name:<29}") for task in tasks for name in options.baselines]
     apart = {label: why for case, label in cases if (why := case.why_apart())}
     print(f"\n{'task':<7} {'architecture':<29} {'K':>3} {'ms alone':>9} {'at once':>9} {'ratio':>7}")
     for case, label in cases:

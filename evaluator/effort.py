@@ -39,9 +39,10 @@ def seconds_per_step(
     clock = time.process_time if spec.device == "cpu" else time.perf_counter
     optimizer = make_optimizer(network, recipe)
     network.train()
+    compute = network if forward is None else forward
     ticks = []
     for _ in range(WARM_UP_STEPS + TIMED_STEPS):
-        train_step(network, optimizer, batch_loss(forward or network, next(batches), spec), recipe)
+        train_step(network, optimizer, batch_loss(compute, next(batches), spec), recipe)
         ticks.append(clock())
     steps = [end - begun for begun, end in pairwise(ticks[WARM_UP_STEPS - 1 :])]
     return statistics.quantiles(steps, n=4)[0]

@@ -80,17 +80,15 @@ def fitting_precision(network: nn.Module, batch: Batch, spec: TaskSpec) -> tuple
 
 
 def compiled(
-    network: nn.Module, batch: Batch, spec: TaskSpec, precision: Precision, backends: Sequence[str], scratch: str
+    network: nn.Module, batch: Batch, spec: TaskSpec, precision: Precision, backends: Sequence[str]
 ) -> tuple[Forward, JsonDict]:
     """Return the network compiled by the first of `backends` that can, or as it stands, and what is to be told.
 
-    What is compiled lies in the folder `scratch` of this process alone: who could write to a cache that others read
-    could run code in their place. Told are `backend` and `compile_seconds`, or else why it is as it stands as
+    Told are `backend` and `compile_seconds`, or else why it is as it stands as
     `not_compiled`.
     """
     as_it_stands = forward_of(network, precision, spec.device)
     told: JsonDict = {}
-    _keep_to(scratch)
     for backend in backends:
         begun = time.perf_counter()
         try:
@@ -107,8 +105,11 @@ def compiled(
     return as_it_stands, told
 
 
-def _keep_to(folder: str) -> None:
-    """Let compilers of this process write to `folder`, and compile here and not in helpers that would outlive it."""
+def keep_to(folder: str) -> None:
+    """Let compilers of this process write to `folder` alone, and compile here and not in helpers that outlive it.
+
+    Who could write to a cache that others read could run code in their place.
+    """
     caches = {name: folder for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR")}
     os.environ.update(caches | {"TORCHINDUCTOR_COMPILE_THREADS": "1"})
     tempfile.tempdir = folder

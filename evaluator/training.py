@@ -118,6 +118,7 @@ def train(
     every step but the last, and may take down where the training stands.
     """
     network.train()
+    compute = network if forward is None else forward
     curve = Curve(steps)
     now = Standing(network, make_optimizer(network, recipe), curve)
     if go_on:
@@ -128,7 +129,7 @@ def train(
         rate = learning_rate(recipe, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, finite = train_step(network, optimizer, batch_loss(forward or network, next(batches), spec), recipe)
+        loss, finite = train_step(network, optimizer, batch_loss(compute, next(batches), spec), recipe)
         if not finite:
             return _outcome(step, curve, begun, diverged_at=step)
         point, clock = curve.add(step, loss), time.perf_counter()

@@ -252,8 +252,8 @@ def _prepared(
     if job is None or not job.payload["backends"]:
         return execution.forward_of(network, precision, spec.device), told
     job.stage(GRAPH)
-    backends, scratch = job.payload["backends"], job.payload["scratch"]
-    forward, compiled = execution.compiled(network, batch, spec, precision, backends, scratch)
+    execution.keep_to(job.payload["scratch"])
+    forward, compiled = execution.compiled(network, batch, spec, precision, job.payload["backends"])
     return forward, told | compiled
 
 
