@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from netwright.search.faults import fault
 from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.tree_state import TreeState
@@ -46,7 +47,7 @@ class BasicPolicy(ABC):
 
     @abstractmethod
     def expand(self, index: int, rng: np.random.Generator, sketch: Sketcher) -> Action:
-        """Return action `index`, which makes a new design: `draft`, or `expansion` of known nodes.
+        """Return action `index`, which makes a new design: `draft`, or `expansion` of known nodes with a result.
 
         `rng` comes from (seed, index) alone. Where a sketch is chosen, the action names its `draw`, and the
         sketch's structure goes to `structures[index]`.
@@ -55,6 +56,8 @@ class BasicPolicy(ABC):
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         rng = np.random.default_rng([self._seed, index])
         action = self._rule.choose(self.state, index) or self.expand(index, rng, sketch)
+        if complaint := fault(self.state, index, action):
+            raise ValueError(f"expand({index}) returned {complaint}")
         self.state.record_ask(action)
         return action
 

@@ -29,7 +29,7 @@ class GreedyPolicy(BasicPolicy):
         self._patience = patience
 
     def expand(self, index: int, rng: np.random.Generator, sketch: Sketcher) -> Action:
-        best = self._best_open()
+        best = self._best_open(2)
         if self.state.asked[Operator.DRAFT] < self._first_drafts or not best:
             return draft(index)
         operator = variation(rng)
@@ -37,8 +37,8 @@ class GreedyPolicy(BasicPolicy):
             operator = Operator.REFINE
         return expansion(index, operator, *best[: 2 if operator is Operator.COMBINE else 1])
 
-    def _best_open(self) -> list[int]:
-        """Return the two best nodes that are worth growing, fewer if there are not so many."""
+    def _best_open(self, count: int) -> list[int]:
+        """Return the best nodes that are worth growing, best first."""
         standings = self.state.standings()
         nodes = [node.id for node in self.state.in_order if node.alive and node.failures < self._patience]
-        return sorted(reversed(nodes), key=standings.__getitem__, reverse=True)[:2]
+        return sorted(reversed(nodes), key=standings.__getitem__, reverse=True)[:count]

@@ -114,6 +114,10 @@ _SHIPPED: dict[str, tuple[str, str]] = {
         "netwright.search.decisions:DecisionsPolicy",
         "tree search over the decisions of the grammar, from the coarsest to the finest",
     ),
+    "surrogate": (
+        "netwright.search.surrogate:SurrogatePolicy",
+        "the value model alone, many designs per training",
+    ),
 }
 
 POLICIES: Mapping[str, str] = {name: summary for name, (_, summary) in _SHIPPED.items()}

@@ -1,6 +1,8 @@
 """Policies of the user's own, as a file and as an entry point of an installed package."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,9 @@ class Newest(BasicPolicy):
 
 POLICY = Newest
 """
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 
 
 @pytest.fixture
@@ -87,3 +92,17 @@ def test_a_file_that_makes_no_policy_is_told_with_what_it_should_have(own_file, 
 def test_a_policy_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"policy file .*nowhere\.py does not exist"):
         make_policy(str(tmp_path / "nowhere.py"), seed=0, rungs=1)
+
+
+def test_the_example_of_the_documentation_searches(own_file, play, landscape):
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(example.splitlines()) <= 22
+
+    played = play(make_policy(own_file(example), seed=0, rungs=2), landscape(seed=0), 60, flight=3)
+
+    assert {action.kind for action in played.actions} == {"expand", "promote"}
+    assert {Operator.DRAFT, Operator.REFINE} <= {action.operator for action in played.actions}
+
+
+def test_the_documentation_and_the_list_name_the_same_policies():
+    assert set(re.findall(r"^\| `([\w-]+)`", PAGE.read_text(), re.MULTILINE)) == set(POLICIES)
