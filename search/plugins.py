@@ -71,6 +71,8 @@ def _policy_in(path: Path) -> Any:
 def _complete(whence: str, policy: Any) -> Policy:
     for member in _MEMBERS:
         if not callable(getattr(policy, member, None)):
-            raise ConfigError(f"{whence} makes a {type(policy).__name__} without `{member}`: see docs/policies.md")
+            raise ConfigError(
+                f"{whence} makes an object of type {type(policy).__name__} without `{member}`: see docs/policies.md"
+            )
     checked: Policy = policy
     return checked

@@ -45,6 +45,24 @@ def test_an_unknown_policy_is_named_with_the_known_ones(said: Said) -> None:
     assert "'hope'" in message and "tree" in message and "evolution" in message
 
 
+def test_a_policy_file_is_sought_beside_the_campaign_file(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "campaign.toml").write_text('[search]\npolicy = "mine.py"')
+
+    code, message = said("run", tmp_path / "campaign.toml")
+
+    assert code == 2
+    assert f"policy file {tmp_path / 'mine.py'} does not exist" in message
+
+
+def test_a_policy_of_ones_own_that_cannot_be_made_is_told_before_anything_runs(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def POLICY(seed, rungs, promotions):\n    return 3")
+
+    code, message = said("run", "--policy", tmp_path / "mine.py")
+
+    assert code == 2
+    assert "mine.py makes an object of type int without `ask`" in message
+
+
 @pytest.mark.parametrize("command", [["evaluate", "{file}"], ["baselines"], ["run"]])
 def test_an_unknown_protocol_is_named_with_the_known_ones(said: Said, honest_file: Path, command: list[str]) -> None:
     code, message = said(*(word.format(file=honest_file) for word in command), "--protocol", "joules")

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from netwright.search.policy import Observation, Policy, Sketch
+from netwright.search.policy import Observation, Policy, Sketch, no_sketches
 from netwright.types import Action, Operator, Structure
 
 Genes = tuple[int, ...]
@@ -27,6 +27,7 @@ class Landscape:
     offset: float = 0.0
     failures: Callable[[int], bool] = lambda _: False
     shown: int = 64
+    legible: bool = True
     genes: dict[int, Genes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class Landscape:
             value=None if failed else self.scale * value + self.offset,
             standard_error=0.05 * self.scale,
             rung=rung,
-            structure=self.structure(self.genes[node]),
+            structure=self.structure(self.genes[node]) if self.legible else None,
         )
 
 
@@ -107,9 +108,12 @@ class Played:
 
 @pytest.fixture(scope="session")
 def play() -> Callable[..., Played]:
-    """Run a policy on a landscape with `flight` asks unanswered, answered out of order."""
+    """Run a policy on a landscape with `flight` asks unanswered, answered out of order.
 
-    def run(policy: Policy, land: Landscape, asks: int, flight: int = 1) -> Played:
+    Where it is `sketched`, the planner shows what an action could become, and structures are told.
+    """
+
+    def run(policy: Policy, land: Landscape, asks: int, flight: int = 1, *, sketched: bool = False) -> Played:
         played = Played([], [], [], {})
         waiting: list[Action] = []
         rng = np.random.default_rng([79, land.seed])
@@ -120,9 +124,10 @@ def play() -> Callable[..., Played]:
             shown.update({(action.operator, action.parents, one.draw): one.structure for one in found})
             return found
 
+        land.legible = sketched
         for index in range(asks):
             shown.clear()
-            action = policy.ask(index, sketch)
+            action = policy.ask(index, sketch if sketched else no_sketches)
             if structure := shown.get((action.operator, action.parents, action.draw)):
                 played.chosen[index] = structure
             played.actions.append(action)

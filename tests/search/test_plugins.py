@@ -76,7 +76,7 @@ def test_a_policy_of_an_installed_package_is_found_and_listed_by_its_name(instal
     [
         ("x = 1", "defines no POLICY: add POLICY = YourPolicy"),
         ("POLICY = 3", "is a int, expected what can be called with seed, rungs and promotions"),
-        ("POLICY = dict", "makes a dict without `ask`"),
+        ("POLICY = dict", "makes an object of type dict without `ask`"),
         ("def POLICY(seed): pass", r"mine\.py cannot be loaded: TypeError: .* unexpected keyword argument 'rungs'"),
         ("import nonesuch", r"mine\.py cannot be loaded: ModuleNotFoundError: No module named 'nonesuch'"),
         ("def", r"mine\.py cannot be loaded: SyntaxError"),

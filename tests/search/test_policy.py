@@ -1,6 +1,7 @@
 """What every policy promises, whichever it is."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,12 @@ from netwright.types import Action, Operator, Structure
 
 NAMES = sorted(POLICIES)
 every_policy = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="session")
+def play(play):
+    """Every policy is shown sketches; what it does without is tested below and policy by policy."""
+    return partial(play, sketched=True)
 
 
 def baseline(node: int, value: float | None) -> Observation:
