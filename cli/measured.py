@@ -128,12 +128,17 @@ def print_front(found: Front, *, json: bool) -> None:
         "row (ms)>",
         "state>",
         "growth",
+        "alone>",
         "id",
     )
     number = sum(each.on_front for each in found.entries)
     title = f"{found.task_id}, rung {found.rung}: * no other design beats these {number} of {len(found.entries)}"
     out.print(table(columns, [_front_cells(each) for each in found.entries], title=title))
     say(f"compared: {compared(found)}; differences in loss within the noise beat nobody")
+    say(
+        f"hypervolume of the front: {found.hypervolume:.1%} of what lies between the best and the worst of all; alone "
+        "is the share of it that would be lost without a design"
+    )
     for name, lacking in found.lacking.items():
         say(Text(f"{COST_NAMES[name]} is left out: not known of {lacking} of {len(found.entries)}", style="yellow"))
     if {"latency_seconds", "state_bytes"} & found.lacking.keys():
@@ -156,6 +161,7 @@ def _front_cells(each: Entry) -> list[object]:
         _milliseconds(costs["latency_seconds"]),
         f"{state:.0f} B" if state is not None else None,
         each.growth.word if each.growth else None,
+        f"{each.alone:.1%}" if each.on_front else None,
         row.short,
     ]
 
@@ -167,6 +173,7 @@ def _entry_json(each: Entry) -> dict[str, Any]:
         "title": row.title,
         "is_baseline": row.is_baseline,
         "on_front": each.on_front,
+        "alone": each.alone,
         "loss_nats": row.loss_nats,
         "standard_error": row.standard_error,
         **each.costs,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from netwright.errors import NotFound
 from netwright.evaluator.growth import Growth, growth_of
@@ -14,6 +16,7 @@ from netwright.measures import Measures
 from netwright.memory import Memory
 from netwright.memory.query import TopRow, top
 from netwright.report import words
+from netwright.search.hypervolume import contributions, hypervolume, unit_box
 
 COST_NAMES: Mapping[str, str] = {
     "parameters": "parameters",
@@ -26,12 +29,16 @@ COST_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A design with what it costs, by the names in TOLERANCES; None where that is not known."""
+    """A design with what it costs, by the names in TOLERANCES; None where that is not known.
+
+    `alone` is the share of the front's hypervolume that would be lost without it, 0 for one that is not on the front.
+    """
 
     row: TopRow
     costs: Mapping[str, float | None]
     growth: Growth | None
     on_front: bool
+    alone: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,8 @@ class Front:
     """All designs at a rung, best loss first, and which of them no other one beats.
 
     `compared` are the costs that were compared, as every design has them; `lacking` counts for each of the others the
-    designs without it. `machine` is the one on which they were measured, None where none was.
+    designs without it. `machine` is the one on which they were measured, None where none was. `hypervolume`, normalised
+    to [0, 1], is the part that the front dominates of the box between the best and the worst of all designs.
     """
 
     task_id: str
@@ -47,6 +55,7 @@ class Front:
     compared: tuple[str, ...]
     lacking: Mapping[str, int]
     machine: str | None
+    hypervolume: float
     entries: tuple[Entry, ...]
 
 
@@ -73,17 +82,37 @@ def front(memory: Memory, campaign: str | None = None, rung: int | None = None) 
         Point(row.loss_nats, row.standard_error or 0.0, {name: each[name] or 0.0 for name in compared})
         for row, each in zip(rows, costs, strict=True)
     ]
+    on_front = pareto_front(points)
+    volume, alone = _volume(points, on_front)
     return Front(
         task_id=known.task.id,
         rung=level,
         compared=compared,
         lacking={name: number for name, number in lacking.items() if number},
         machine=next((each.machine for each in measures.values()), None),
+        hypervolume=volume,
         entries=tuple(
-            Entry(row=row, costs=each, growth=_growth(measures.get(row.candidate_id)), on_front=on_front)
-            for row, each, on_front in zip(rows, costs, pareto_front(points), strict=True)
+            Entry(row=row, costs=each, growth=_growth(measures.get(row.candidate_id)), on_front=unbeaten, alone=share)
+            for row, each, unbeaten, share in zip(rows, costs, on_front, alone, strict=True)
         ),
     )
+
+
+def _volume(points: Sequence[Point], on_front: Sequence[bool]) -> tuple[float, list[float]]:
+    """The normalised hypervolume of the front, and by point the share of it that would be lost without that one.
+
+    A cost in which no design is clearly better than another says nothing, and is left out.
+    """
+    axes = [[point.loss for point in points]]
+    for name, tolerance in TOLERANCES.items():
+        values = [point.costs[name] for point in points if name in point.costs]
+        if values and min(values) < (1.0 - tolerance) * max(values):
+            axes.append(values)
+    scaled = unit_box(np.array(axes).T)
+    chosen, reference = np.array(on_front), np.ones(scaled.shape[1])
+    volume, alone = hypervolume(scaled[chosen], reference), np.zeros(len(points))
+    alone[chosen] = contributions(scaled[chosen], reference) / volume
+    return volume, alone.tolist()
 
 
 def _measures(memory: Memory, task_id: str, candidates: set[str]) -> dict[str, Measures]:
@@ -127,4 +156,5 @@ def _shown(entry: Entry) -> dict[str, Any]:
         "latency": "–" if latency is None else f"{1e3 * latency:.2f} ms",
         "state": "–" if state is None else f"{state:.0f} B",
         "growth": (entry.growth.word if entry.growth else None) or "–",
+        "alone": f"{entry.alone:.1%}",
     }

@@ -63,6 +63,26 @@ def test_what_costs_less_is_on_the_front_whatever_its_loss(told, finalists, put_
     assert compared(found) == "loss, parameters, FLOPs per token, latency and state"
 
 
+def test_what_is_lost_without_a_design_is_its_share_of_the_hypervolume(told, finalists, put_measures):
+    with_flops(told, [1e6] * 4)
+    for place, entry in enumerate(finalists):
+        put_measures(entry.row.candidate_id, seconds=1e-4 if place == 3 else 1e-3)
+
+    found = front(told.memory)
+
+    best, fastest = found.entries[0], found.entries[3]
+    assert 0.0 < found.hypervolume < 1.0
+    assert best.alone > 0.0 and fastest.alone > 0.0 and best.alone + fastest.alone <= 1.0
+    assert all(entry.alone == 0.0 for entry in found.entries if not entry.on_front)
+
+
+def test_a_design_that_is_best_in_all_that_differs_clearly_dominates_all_there_is(told):
+    found = front(told.memory)
+
+    assert found.compared == ("parameters",)
+    assert found.hypervolume == 1.0 and found.entries[0].alone == 1.0
+
+
 def test_seconds_of_different_machines_are_not_mixed(told, finalists, put_measures):
     for entry in finalists:
         put_measures(entry.row.candidate_id, machine="this machine, cpu")
