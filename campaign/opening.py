@@ -126,15 +126,19 @@ def settled(training: TrainingConfig, execution: Execution) -> TrainingConfig:
     return training.model_copy(update={"device": device, "precision": execution.precision})
 
 
+def as_begun(row: Campaign, training: TrainingConfig) -> TrainingConfig:
+    """The settings of a campaign, where `auto` is what it came to when the campaign began."""
+    before = {"device": row.task.device, "precision": row.task.precision}
+    return training.model_copy(update={key: was for key, was in before.items() if getattr(training, key) == "auto"})
+
+
 def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any]) -> Execution:
     """How a finished campaign's candidates are to be trained once more: as they were, with `flags` over it.
 
     Raises: ConfigError where its device cannot be had, or the flags name another kind of device or precision.
     """
-    before = {"device": row.task.device, "precision": row.task.precision}
-    kept = {key: value for key, value in before.items() if getattr(training, key) == "auto"}
-    execution = training_settings(training.model_copy(update=kept), flags).execution()
-    for what, was in before.items():
+    execution = training_settings(as_begun(row, training), flags).execution()
+    for what, was in (("device", row.task.device), ("precision", row.task.precision)):
         if was != getattr(execution, what):
             raise ConfigError(
                 f"campaign {row.name!r} was trained with {what} {was}, and not {getattr(execution, what)}: their "

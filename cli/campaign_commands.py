@@ -96,6 +96,7 @@ def _named(name: str | None) -> str | None:
 
 def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> int:
     """Continue an interrupted campaign exactly where it was."""
+    from netwright.campaign.opening import as_begun
     from netwright.config import CampaignConfig
     from netwright.memory.store import Memory
 
@@ -105,7 +106,8 @@ def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     if row.status == "finished":
         typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True)
     config = CampaignConfig.model_validate(row.config)
-    return _run(home, config.model_copy(update={"name": row.name}), json)
+    training = as_begun(row, config.training)
+    return _run(home, config.model_copy(update={"name": row.name, "training": training}), json)
 
 
 def _run(home: Path, config: CampaignConfig, json: bool) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from netwright.campaign.measuring import Measured
-from netwright.cli.output import count, out, print_json, say, table
+from netwright.cli.output import count, out, print_json, say, table, took
 from netwright.evaluator.growth import growth_of
 from netwright.measures import PROBE_DIM, Inference, State
 from netwright.report.front import COST_NAMES, Entry, Front, compared
@@ -26,6 +26,9 @@ def print_measured(measured: Sequence[Measured], *, json: bool) -> None:
         _print_lengths(measured[0])
     _print_summary(measured)
     for each in measured:
+        first = each.measures.inference[0] if each.measures.inference else None
+        if first and first.compile_seconds:
+            say(f"{each.candidate.title}: {first.backend} compiles a step of training in {took(first.compile_seconds)}")
         for problem in each.measures.problems:
             say(Text(f"{each.candidate.title}: {problem}", style="yellow"))
     machines = dict.fromkeys(each.measures.machine for each in measured)

@@ -35,7 +35,7 @@ from netwright.evaluator.contract import inspect_source, recipe_of
 from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.joined_jobs import AT_ONCE_MAX, TRAIN_SEEDS_ENTRY, Part, join, parts
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
-from netwright.evaluator.measurement import MEASURE_ENTRY, measurement
+from netwright.evaluator.measurement import COMPILE_ENTRY, MEASURE_ENTRY, measurement
 from netwright.evaluator.protocol import tokens_for
 from netwright.evaluator.replies import (
     DYNAMIC_GATES,
@@ -103,7 +103,7 @@ class Laboratory:
     laboratory itself failed.
     """
 
-    ENTRIES = (_CHECK_ENTRY, CALIBRATE_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY)
+    ENTRIES = (_CHECK_ENTRY, CALIBRATE_ENTRY, TRAIN_ENTRY, TRAIN_SEEDS_ENTRY, SCORE_ENTRY, MEASURE_ENTRY, COMPILE_ENTRY)
     WARM_ZYGOTE = f"{_WORKER}:warm_zygote"
     WARM_CHILD = f"{_WORKER}:warm_child"
     WARM_CUDA_CHILD = f"{_WORKER}:warm_cuda_child"
@@ -325,7 +325,12 @@ class Laboratory:
         What could not be measured is among the problems. After `cancel` was set the measures mean nothing.
         """
         found = measurement(
-            candidate, self.spec, self.execution.name, self.limits, lambda job: self._sandbox.run(job, cancel=cancel)
+            candidate,
+            self.spec,
+            self.execution,
+            self.limits,
+            lambda job: self._sandbox.run(job, cancel=cancel),
+            compilers=starts_programs(self.tier),
         )
         _log.info("candidate measured id=%s wall_seconds=%.2f", candidate.id[:12], found.wall_seconds)
         return found

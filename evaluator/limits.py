@@ -77,6 +77,11 @@ class LaboratoryLimits:
         """What answering one question sheet may use."""
         return self._limits(self.score_seconds, {ANSWERS: self.score_seconds})
 
+    def graph(self, graph_seconds: float) -> Limits:
+        """What compiling a network may use, and making it before."""
+        seconds = self.build_seconds + self.first_step_seconds + graph_seconds
+        return self._limits(seconds, {FIRST_STEP: self.first_step_seconds, GRAPH: graph_seconds})
+
     def measure(self) -> Limits:
         """What measuring inference and state may use."""
         return self._limits(self.measure_seconds, {MEASURING: self.measure_seconds})

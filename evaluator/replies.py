@@ -78,6 +78,12 @@ class TrainReply(WorkReply):
     executed: Executed | None = None
 
 
+class CompileReply(WorkReply):
+    """What came of compiling a network."""
+
+    executed: Executed | None = None
+
+
 class SeedsReply(WorkReply):
     """What a training of several seeds claims: a reply for each, to be read as a TrainReply, or none and a reason."""
 

@@ -117,6 +117,15 @@ def measure_candidate(job: ChildJob) -> JsonDict:
     return _guarded(lambda: _measure(job))
 
 
+def compile_candidate(job: ChildJob) -> JsonDict:
+    """Compile a step of training with fresh weights. Payload: source, spec, backends, scratch.
+
+    Stages: compile, build, first step, torch.compile.
+    """
+    _settle()
+    return _guarded(lambda: _compile(job))
+
+
 def warm_zygote() -> None:
     """Import what candidates may use and the first optimizer step drags in, on one thread, before the zygote forks."""
     torch.set_num_threads(1)
@@ -179,9 +188,10 @@ class _Warm(nn.Module):
 
 
 def _settle() -> None:
-    """Compute on one thread, and as zero what is too small for normal numbers: decays make many, and slowly."""
+    """Compute on one thread, in float32, and as zero what is too small for normal numbers: decays make many."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    execution.allow_tf32(False)
 
 
 def _spec(job: ChildJob) -> TaskSpec:
@@ -210,6 +220,18 @@ def _calibrate(job: ChildJob) -> JsonDict:
     if payload["count"]:
         reply["operations_per_token"] = effort.operations_per_token(network, factory, next(batches), spec)
     return reply
+
+
+def _compile(job: ChildJob) -> JsonDict:
+    spec = _spec(job)
+    factory = loading.load_factory(job.payload["source"], spec, job.stage)
+    network = loading.seeded_network(spec, factory, seed=0).to(spec.device)
+    job.stage(FIRST_STEP)
+    generator, rows = torch.Generator().manual_seed(0), spec.recipe.batch_size
+    inputs = forms.random_inputs(spec, rows, spec.max_len, generator)
+    batch = Batch(inputs.numpy(), forms.random_targets(spec, rows, spec.max_len, generator).numpy())
+    _, told = _prepared(network, batch, spec, job)
+    return {"status": "done", "reason": "", "executed": told}
 
 
 def _train(job: ChildJob) -> JsonDict:

@@ -26,7 +26,8 @@ class Inference(Frozen):
 
     `seconds` are those of a single row, `batch_seconds` those of `Measures.batch_rows` together. `flops` are the
     multiply-adds x 2 of the matrix products and convolutions of a row; `written` the numbers that its operations
-    write; `peak_bytes` the most that a row keeps alive at once, weights aside. None: it could not be had.
+    write; `peak_bytes` the most that a row keeps alive at once, weights aside. `compile_seconds` is what torch.compile
+    took for a step of training on such rows, by `backend`. None: it could not be had, or was not asked for.
     """
 
     length: Annotated[int, Field(ge=1)]
@@ -35,6 +36,8 @@ class Inference(Frozen):
     flops: Annotated[FiniteFloat, Field(ge=0.0)] | None = None
     written: Amount | None = None
     peak_bytes: Amount | None = None
+    compile_seconds: Positive | None = None
+    backend: Annotated[Words, Field(max_length=20)] | None = None
 
 
 class State(Frozen):

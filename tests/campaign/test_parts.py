@@ -8,10 +8,11 @@ import pytest
 
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.inbox import Inbox
-from netwright.campaign.opening import begin_or_continue, exclusive, is_running
+from netwright.campaign.opening import as_begun, begin_or_continue, exclusive, executed_as, is_running, settled
 from netwright.campaign.scheduler import observation
-from netwright.config import CampaignConfig
+from netwright.config import CampaignConfig, TrainingConfig
 from netwright.errors import BusyError, ConfigError
+from netwright.evaluator.devices import Execution
 from netwright.evaluator.tasks import load_task
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.store import Memory
@@ -134,6 +135,36 @@ def test_a_campaign_cannot_change_what_its_budgets_are_equal_in(tmp_path: Path) 
 
         with pytest.raises(ConfigError, match=r"begun with another protocol \(tokens, now time\)"):
             begin_or_continue(memory, CampaignConfig(task="recall"), load_task("recall", protocol="time"))
+
+
+@pytest.mark.parametrize(
+    ("execution", "words"),
+    [
+        (Execution(precision="bf16"), r"another precision \(float32, now bf16\)"),
+        (Execution(device="cuda"), r"another device \(cpu, now cuda\)"),
+    ],
+)
+def test_a_campaign_cannot_change_what_it_trains_on_or_in(tmp_path: Path, execution: Execution, words: str) -> None:
+    with Memory.open(tmp_path) as memory:
+        begin_or_continue(memory, CampaignConfig(task="recall"), TASK)
+
+        with pytest.raises(ConfigError, match=words):
+            begin_or_continue(memory, CampaignConfig(task="recall"), load_task("recall", execution=execution))
+
+
+def test_what_auto_came_to_is_remembered_and_holds_for_whoever_trains_its_designs_again(tmp_path: Path) -> None:
+    flags = {"precision": "bf16", "device": None}
+    bf16 = Execution(precision="bf16", compile="off")
+    config = CampaignConfig(task="recall", training=settled(TrainingConfig(compile="off"), bf16))
+    with Memory.open(tmp_path) as memory:
+        row = begin_or_continue(memory, config, load_task("recall", execution=bf16))
+    stored = CampaignConfig.model_validate(row.config).training
+
+    assert (stored.device, stored.precision) == ("cpu", "bf16")
+    assert executed_as(row, stored, {}) == executed_as(row, TrainingConfig(compile="off"), flags) == bf16
+    assert as_begun(row, TrainingConfig()) == TrainingConfig(device="cpu", precision="bf16")
+    with pytest.raises(ConfigError, match="was trained with precision bf16, and not float32"):
+        executed_as(row, stored, {"precision": "float32"})
 
 
 def test_a_campaign_is_running_as_long_as_somebody_holds_it(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -132,13 +134,18 @@ def test_what_decides_is_audited_with_more_sheets_than_a_screening():
     assert audit.sheets(1, Split.VALIDATION) == audit.sheets(0, Split.TEST) == audit.sheets(1, Split.TEST) == 7
 
 
-def executed(laboratory: Laboratory, execution: Execution, repeat: int = 0) -> Trial:
+def executing(laboratory: Laboratory, execution: Execution) -> tuple[Laboratory, Candidate]:
     task = dataclasses.replace(
         laboratory.task, spec=laboratory.spec.model_copy(update={"precision": execution.precision})
     )
     bench = Laboratory(laboratory._sandbox, task, bytes(32), execution=execution)
     source = SOURCE.replace("{scoring}", "pass")
     candidate = Candidate(source=source, scope=Scope.MODEL, title="Model", hypothesis="", origin="file")
+    return bench, candidate
+
+
+def executed(laboratory: Laboratory, execution: Execution, repeat: int = 0) -> Trial:
+    bench, candidate = executing(laboratory, execution)
     return bench.trial(candidate, rung=0, seed=0, repeat=repeat)
 
 
@@ -161,6 +168,43 @@ def test_where_nothing_can_compile_a_trial_is_trained_as_it_stands_and_says_why(
     assert asked.loss_nats == plain.loss_nats
 
 
+def test_measures_say_why_nothing_can_compile_where_that_is_asked_for(laboratory):
+    (plain, candidate), (asked, _) = (executing(laboratory, Execution(compile=how)) for how in ("auto", "on"))
+
+    without, found = plain.measure(candidate), asked.measure(candidate)
+
+    assert without.problems == ()
+    assert found.problems == ("torch.compile: a confined process can start no compiler (see docs/training.md)",)
+    assert found.inference[0].seconds and found.inference[0].compile_seconds is None
+
+
+@pytest.fixture
+def open_laboratory(task: Task) -> Iterator[Laboratory]:
+    """Where inductor can start a compiler: confined by nothing."""
+    with Sandbox(
+        slots=1,
+        entries=Laboratory.ENTRIES,
+        warm_zygote=Laboratory.WARM_ZYGOTE,
+        warm_child=Laboratory.WARM_CHILD,
+        isolation=Tier.T0,
+    ) as sandbox:
+        yield Laboratory(sandbox, task, bytes(32))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_inductor_trains_and_is_measured_where_it_can_start_a_compiler(open_laboratory):
+    bench, candidate = executing(open_laboratory, Execution(compile="on", compile_seconds=500))
+    before = set(Path(tempfile.gettempdir()).glob("netwright-*"))
+
+    trial, measures = bench.trial(candidate, rung=0, seed=0), bench.measure(candidate)
+
+    assert trial.telemetry["backend"] == "inductor" and trial.telemetry["compile_seconds"] > 0
+    assert trial.loss_nats == pytest.approx(executed(open_laboratory, Execution()).loss_nats, rel=1e-3)
+    assert measures.problems == () and measures.inference[0].compile_seconds > 0
+    assert set(Path(tempfile.gettempdir()).glob("netwright-*")) <= before
+
+
 ENDLESS = """        if torch.compiler.is_compiling():
             while True:
                 tokens = tokens + 1
@@ -169,18 +213,12 @@ ENDLESS = """        if torch.compiler.is_compiling():
 
 
 @pytest.mark.slow
-def test_a_compilation_that_takes_too_long_costs_no_trial(task):
+def test_a_compilation_that_takes_too_long_costs_no_trial(open_laboratory):
     source = SOURCE.replace("        return self.head(self.embed(tokens))\n", ENDLESS).replace("{scoring}", "pass")
     candidate = Candidate(source=source, scope=Scope.MODEL, title="Model", hypothesis="", origin="file")
-    with Sandbox(
-        slots=1,
-        entries=Laboratory.ENTRIES,
-        warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
-        isolation=Tier.T0,
-    ) as sandbox:
-        execution = Execution(compile="on", compile_seconds=5)
-        found = Laboratory(sandbox, task, bytes(32), execution=execution).trial(candidate, rung=0, seed=0)
+    bench, _ = executing(open_laboratory, Execution(compile="on", compile_seconds=5))
+
+    found = bench.trial(candidate, rung=0, seed=0)
 
     assert found.status is TrialStatus.DONE
     assert found.telemetry["not_compiled"] == "stage 'torch.compile' still running after 5 s"
