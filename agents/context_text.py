@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netwright.types import BudgetProtocol, Context, Remembered, Score, TaskSpec, Verdict
+from netwright.types import BudgetProtocol, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
 
 FAILURE_CHARACTERS = 3000
 CODE_CHARACTERS = 30_000
@@ -36,6 +36,7 @@ def _form(task: TaskSpec) -> str:
     return f"inputs of shape {task.input_shape} as float32, num_classes {task.answer_shape[1]}"
 
 
+_DEVICES: dict[DeviceKind, str] = {"cpu": "One CPU core", "cuda": "One GPU; the gates run on a CPU"}
 _BUDGETS: dict[BudgetProtocol, str] = {
     "tokens": "",
     "flops": " Budgets are equal in FLOPs: fewer per token than the reference baseline's mean more tokens.",
@@ -62,7 +63,7 @@ def task_text(task: TaskSpec) -> str:
         f"- Judged by the {_judged_by(task)}, lower is better.",
         f"- {_form(task)}, dim {task.dim}, heads {task.heads}, "
         f"layers {task.layers}, {task.parameters:,} parameters in all.",
-        f"- Training budget: {rungs}. One CPU core.{_BUDGETS[task.protocol]}",
+        f"- Training budget: {rungs}. {_DEVICES[task.device]}.{_BUDGETS[task.protocol]}",
         f"- Default recipe: {recipe.optimizer}, lr {recipe.lr:g}, batch {recipe.batch_size} sequences, "
         f"weight decay {recipe.weight_decay:g}, {recipe.schedule} schedule, warm-up {recipe.warmup:g}.",
     ]

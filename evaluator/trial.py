@@ -169,8 +169,10 @@ class TrialRun:
 
     def _trained(self, checkpoints: Checkpoints, listen: Callable[[JsonDict], str]) -> JobResult:
         """Run the training; once more, as the network stands, where compiling it took too long or its process."""
+        if not (tried := self._backends()):
+            return self.bench.run(self.training_job(checkpoints), listen)
         with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as scratch:
-            result = self.bench.run(self.training_job(checkpoints, self._backends(), scratch), listen)
+            result = self.bench.run(self.training_job(checkpoints, tried, scratch), listen)
         lost = result.cause not in (ExitCause.OK, ExitCause.CANCELLED) and result.stages[-1:]
         if not lost or lost[0][0] != GRAPH:
             return result

@@ -220,7 +220,8 @@ def test_a_network_that_computes_something_else_when_compiled_is_trained_as_it_s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore")  # inductor imports what torch itself has deprecated
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_inductor_compiles_on_a_cpu_into_the_folder_of_the_process_alone(tmp_path, monkeypatch, precision):
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR", "TORCHINDUCTOR_COMPILE_THREADS"):
@@ -229,7 +230,7 @@ def test_inductor_compiles_on_a_cpu_into_the_folder_of_the_process_alone(tmp_pat
     execution.keep_to(str(tmp_path))
     network = build(baseline_mixer("linear_attention"))
     forward, told = execution.compiled(network, next(feed()), SPEC, precision, ["inductor"])
-    assert told["backend"] == "inductor"
+    assert told.get("backend") == "inductor", told
     assert any(tmp_path.rglob("*.so"))
     as_it_stands = build(baseline_mixer("linear_attention"))
 
@@ -243,6 +244,7 @@ def test_inductor_compiles_on_a_cpu_into_the_folder_of_the_process_alone(tmp_pat
     assert curve(network, forward) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
