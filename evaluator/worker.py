@@ -188,7 +188,10 @@ class _Warm(nn.Module):
 
 
 def _settle() -> None:
-    """Compute on one thread, in float32, and as zero what is too small for normal numbers: decays make many."""
+    """Compute on one thread, in no less than float32, and as zero what is too small for normal numbers.
+
+    Decays make many of those, and the processor is slow with them.
+    """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     execution.allow_tf32(False)
