@@ -108,4 +108,4 @@ def positions(part: Part, leaf: Positions) -> None:
         part.forward.append(f"y = gate * {code.format('value')}")
         way_out(part)
     else:
-        part.forward.append(f"y = {code.format('x')}")
+        part.result = code.format("x")

@@ -91,13 +91,13 @@ class OscillatingFilter(nn.Module):
         flat = parts.flatten(2)  # (C, chunk, chunks * B)
         near = rows.flip(-1) @ flat
         kept = powers[..., :-1].flip(-1)
-        written = torch.complex(kept.real @ flat, kept.imag @ flat)
+        written = torch.complex(*(torch.cat([kept.real, kept.imag], dim=1) @ flat).chunk(2, dim=1))
         state, states = torch.zeros_like(written[..., :batch]), []
         for addend in written.split(batch, dim=-1):
             states.append(state)
             state = powers[..., -1:] * state + addend
         before, read = torch.cat(states, dim=-1), reads[..., 1:].mT
-        far = read.real @ before.real - read.imag @ before.imag
+        far = torch.cat([read.real, -read.imag], dim=2) @ torch.cat([before.real, before.imag], dim=1)
         y = (near + far).view_as(parts).permute(3, 2, 1, 0).reshape(batch, -1, channels)
         return y[:, :length] + self.here * x
 '''

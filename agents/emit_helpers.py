@@ -151,9 +151,8 @@ class CausalMix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[1]
-        used = length * (length + 1) // 2
-        earlier = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
-        square = x.new_zeros(length, length).masked_scatter(earlier, self.weight[:used])
+        row, column = torch.tril_indices(length, length, device=x.device)
+        square = x.new_zeros(length, length).index_put((row, column), self.weight[: len(row)])
         return square @ x + self.bias[:length]
 '''
 

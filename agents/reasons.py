@@ -204,7 +204,8 @@ def _memory_equation(leaf: Memory) -> str:
         return f"S_t = {scale}S_{{t-1}} - (r_t * z_t) (S_{{t-1}}^T z_t)^T + k_t v_t^T;  y_t = S_t^T q_t"
     if isinstance(leaf.rule, Delta):
         old = f"{scale}S_{{t-1}}"
-        return f"S_t = {old} + b_t k_t (v_t - ({old})^T k_t)^T;  y_t = S_t^T q_t"
+        held = f"({old})" if scale else old
+        return f"S_t = {old} + b_t k_t (v_t - {held}^T k_t)^T;  y_t = S_t^T q_t"
     write = "k_t v_t^T"
     if isinstance(leaf.decay, DataDecay) and leaf.decay.coupled:
         write = f"d_t {write}" if leaf.decay.curve == "rated" else f"(1 - a_t) {write}"

@@ -17,7 +17,8 @@ from netwright.agents.emit_helpers import HELPERS
 from netwright.agents.genes import LongFilter
 from netwright.agents.genotype import Genotype, Layer
 from netwright.agents.grammar import Grammar
-from netwright.agents.leaves import Convolution, Recurrence
+from netwright.agents.leaves import Convolution, Leaf, Recurrence
+from netwright.agents.mutation import ALTERNATIVES, gene_variants
 from netwright.agents.reasons import equations, hypothesis
 from netwright.agents.size import parameters
 from netwright.agents.words import title
@@ -48,12 +49,12 @@ def scalars(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def assert_causal(module: nn.Module, length: int) -> None:
+def assert_causal(module: nn.Module, length: int, dim: int = DIM) -> None:
     """Another suffix, far larger, leaves every earlier output as it was (float64)."""
-    x = torch.randn(2, length, DIM, dtype=torch.float64)
+    x = torch.randn(2, length, dim, dtype=torch.float64)
     cut = length // 2 + 1
     other = x.clone()
-    other[:, cut:] = 5 * torch.randn(2, length - cut, DIM, dtype=torch.float64)
+    other[:, cut:] = 5 * torch.randn(2, length - cut, dim, dtype=torch.float64)
     with torch.no_grad():
         y, z = module(x), module(other)
     assert y.shape == x.shape
@@ -72,6 +73,17 @@ def test_every_sample_builds_is_causal_and_has_the_size_it_promised(start: int) 
             for length in (1, 7, 70):
                 assert_causal(module, length)
         assert sum(sizes) == parameters(genotype, Scope.MIXER, DIM, HEADS, layers=2, max_len=128), genotype.text()
+
+
+@pytest.mark.parametrize("leaf", ALTERNATIVES, ids=lambda leaf: leaf.__name__)
+def test_every_option_of_every_gene_builds_is_causal_and_has_the_size_it_promised(leaf: type[Leaf]) -> None:
+    dim, heads, longest = 16, 2, 40
+    for gene in ALTERNATIVES[leaf]:
+        for variant in gene_variants(leaf(), gene):
+            genotype = Genotype(even=Layer(body=variant))
+            mixer = module_of(emit(genotype)).Mixer(dim, heads, longest, 0, 1).double()
+            assert scalars(mixer) == parameters(genotype, Scope.MIXER, dim, heads, 1, longest), genotype.text()
+            assert_causal(mixer, 19, dim)
 
 
 def test_every_parameter_of_a_sample_gets_a_finite_gradient() -> None:

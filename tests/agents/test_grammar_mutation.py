@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from netwright.agents.baseline_genotypes import BASELINE_GENOTYPES
 from netwright.agents.cost import relative_cost
 from netwright.agents.differences import difference
-from netwright.agents.genes import DataDecay, Delta, Gate, Hebbian, ShortConvolution
+from netwright.agents.genes import DataDecay, Delta, FixedDecay, Gate, Hebbian, Removal, Shift, ShortConvolution
 from netwright.agents.genotype import Genotype, Layer, Parallel, RecipeGenes, with_genes
 from netwright.agents.grammar import Allowance, Grammar
 from netwright.agents.leaves import Attention, Convolution, Memory
@@ -48,6 +48,41 @@ def test_a_genotype_survives_the_way_through_json() -> None:
     for seed in range(200):
         genotype = sample(seed)
         assert Genotype.model_validate_json(genotype.text()) == genotype
+
+
+def test_genotypes_of_earlier_memories_still_mean_what_they_meant() -> None:
+    earlier = (
+        '{"version":1,"even":{"body":{"kind":"memory","projection":"full","local":{"kind":"shift"},"rule":{"kind":'
+        '"hebbian","feature":"relu","normaliser":false},"decay":{"kind":"data","per":"channel","horizon":32,'
+        '"coupled":true},"key_width":"full","position":"none","qk_norm":"rms","talking":false,"norm":"rms","gate":'
+        '{"activation":"silu","rank":"full"}},"skip":"none"},"odd":{"body":{"kind":"memory","decay":{"kind":"fixed",'
+        '"horizon":8}},"skip":"scaled"},"recipe":null}'
+    )
+
+    genotype = Genotype.model_validate_json(earlier)
+
+    memory = genotype.even.body
+    assert isinstance(memory, Memory)
+    assert memory.decay == DataDecay(per="channel", horizon=32, coupled=True, curve="sigmoid", squeeze="linear")
+    assert (memory.values, memory.direct, memory.local) == ("identity", "none", Shift(separate=False))
+    assert genotype.odd == Layer(body=Memory(decay=FixedDecay(horizon=8, shortest=2)), skip="scaled")
+
+
+def test_genes_without_a_meaning_are_refused() -> None:
+    with pytest.raises(ValidationError, match="a decay per head has no curve 'sigmoid'"):
+        DataDecay(per="head", curve="sigmoid")
+    with pytest.raises(ValidationError, match="a decay per channel has no curve 'rated'"):
+        DataDecay(per="channel", curve="rated")
+    with pytest.raises(ValidationError, match="nothing is squeezed"):
+        DataDecay(per="head", squeeze="tanh")
+    with pytest.raises(ValidationError, match="only a gate of low rank has a middle"):
+        Gate(activation="inner sigmoid", rank="full")
+    with pytest.raises(ValidationError, match="longer than the horizon"):
+        FixedDecay(horizon=4, shortest=8)
+    with pytest.raises(ValidationError, match="projection must change"):
+        Memory(rule=Removal(), projection="single")
+    with pytest.raises(ValidationError, match="projection must change"):
+        Attention(local=Shift(separate=True), projection="low rank")
 
 
 def test_settling_keeps_what_was_asked_for_where_it_can() -> None:
