@@ -50,7 +50,7 @@ class BasicPolicy(ABC):
         """Return action `index`, which makes a new design: `draft`, or `expansion` of known nodes with a result.
 
         `rng` comes from (seed, index) alone. Where a sketch is chosen, the action names its `draw`, and the
-        sketch's structure goes to `structures[index]`.
+        sketch's structure goes to `structures[index]`; else the first sketch is taken, if there is any.
         """
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
@@ -58,8 +58,18 @@ class BasicPolicy(ABC):
         action = self._rule.choose(self.state, index) or self.expand(index, rng, sketch)
         if complaint := fault(self.state, index, action):
             raise ValueError(f"expand({index}) returned {complaint}")
+        if action.kind == "expand" and action.draw == 0 and index not in self.structures:
+            action = self._first_sketched(action, sketch)
         self.state.record_ask(action)
         return action
+
+    def _first_sketched(self, action: Action, sketch: Sketcher) -> Action:
+        """Take the first sketch, which is new to the campaign, where `expand` chose none."""
+        first = next(iter(sketch(action, 1)), None)
+        if first is None:
+            return action
+        self.structures[action.index] = first.structure
+        return action.model_copy(update={"draw": first.draw})
 
     def resume(self, action: Action, structure: Structure | None = None) -> None:
         self.state.record_ask(action)
