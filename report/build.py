@@ -19,7 +19,8 @@ from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, st
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
 from netwright.report.code import highlight
-from netwright.report.front import Front, compared, front, unbeaten
+from netwright.report.front import Costs, Front, compared, costs_of, front, unbeaten
+from netwright.report.kinds import Kinds, kinds
 from netwright.report.measures import Confirmed, Measurements
 from netwright.types import PROTOCOL_NAMES, Candidate, Outcome, Split, Trial, TrialStatus, Verdict
 
@@ -37,6 +38,7 @@ class Story:
     repetitions: list[Trial]
     leaders: list[TopRow]
     front: Front | None
+    costs: Mapping[str, Costs]
     tree: list[TreeRow]
     failures: list[FailureGroup]
     stats: Stats
@@ -102,6 +104,7 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         repetitions=[trial for trial in locked if trial.repeat],
         leaders=leaders,
         front=front(memory, campaign.name) if leaders else None,
+        costs=costs_of(memory, campaign.task.id, leaders),
         tree=tree(memory, campaign.name),
         failures=failures(memory, campaign.name),
         stats=stats(memory, campaign.name),
@@ -148,6 +151,7 @@ def _page(story: Story) -> dict[str, Any]:
         "front": story.front,
         "compared": compared(story.front) if story.front else "",
         "unbeaten": unbeaten(story.front) if story.front else [],
+        "kinds": _kinds(story),
         "metric": story.campaign.task.metric,
         "extra_metrics": _extra_metrics(story),
         "progress": _progress(story),
@@ -197,6 +201,13 @@ def _facts(story: Story) -> list[tuple[str, str]]:
 
 def _in_metric(story: Story, nats: float) -> float:
     return nats / measures.NATS_PER_BIT if story.campaign.task.metric == "bits per byte" else nats
+
+
+def _kinds(story: Story) -> Kinds | None:
+    """The best of every kind at rung 0; None where there are not at least two kinds to tell apart."""
+    first = {name: losses[0] for name, losses in story.measurements.items() if 0 in losses}
+    found = kinds(story.leaders, story.candidates, first, story.costs)
+    return found if len(found.kinds) > 1 else None
 
 
 def _leader(row: TopRow, story: Story) -> dict[str, Any]:

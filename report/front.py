@@ -27,15 +27,19 @@ COST_NAMES: Mapping[str, str] = {
 """How the costs in TOLERANCES are called."""
 
 
+Costs = Mapping[str, float | None]
+"""What a design costs, by the names in TOLERANCES; None where that is not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A design with what it costs, by the names in TOLERANCES; None where that is not known.
+    """A design with what it costs.
 
     `alone` is the share of the front's hypervolume that would be lost without it, 0 for one that is not on the front.
     """
 
     row: TopRow
-    costs: Mapping[str, float | None]
+    costs: Costs
     growth: Growth | None
     on_front: bool
     alone: float
@@ -115,6 +119,12 @@ def _volume(points: Sequence[Point], on_front: Sequence[bool]) -> tuple[float, l
     return volume, alone.tolist()
 
 
+def costs_of(memory: Memory, task_id: str, rows: Sequence[TopRow]) -> dict[str, Costs]:
+    """What designs of one task cost, by candidate id."""
+    measures = _measures(memory, task_id, {row.candidate_id for row in rows})
+    return {row.candidate_id: _costs(row, measures.get(row.candidate_id)) for row in rows}
+
+
 def _measures(memory: Memory, task_id: str, candidates: set[str]) -> dict[str, Measures]:
     """By candidate, what was measured on the machine that measured most of them: seconds compare within one only."""
     found = [each for each in memory.measures(task_id) if each.candidate_id in candidates]
@@ -123,7 +133,7 @@ def _measures(memory: Memory, task_id: str, candidates: set[str]) -> dict[str, M
     return {each.candidate_id: each for each in found if each.machine == machine}
 
 
-def _costs(row: TopRow, measures: Measures | None) -> dict[str, float | None]:
+def _costs(row: TopRow, measures: Measures | None) -> Costs:
     state = measures.state if measures else None
     return {
         "parameters": row.parameters,
