@@ -36,12 +36,13 @@ class _Evidence:
 class ProductionBandit:
     """Factors on the probability of each option at each place, learned from results.
 
-    `strength` is how many results a prior mean is worth; `sharpness` how many e-folds of probability lie between the
-    best and the worst standing; no factor is below `floor` or above 1 / `floor`. The same updates in any order give
+    `strength` is how many results a prior mean is worth: by default the variance of standings that are spread evenly,
+    1/12, over that of options whose means differ by 0.1. `sharpness` is how many e-folds of probability lie between
+    the best and the worst standing; no factor is below `floor` or above 1 / `floor`. The same updates in any order give
     the same weights, but for rounding in the last digits, which is cut off.
     """
 
-    def __init__(self, *, strength: float = 4.0, sharpness: float = 5.0, floor: float = 0.25) -> None:
+    def __init__(self, *, strength: float = 8.0, sharpness: float = 5.0, floor: float = 0.25) -> None:
         self._strength = strength
         self._sharpness = sharpness
         self._floor = floor
