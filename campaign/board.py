@@ -53,7 +53,7 @@ class Board:
     phase: str = "starting"
     trained: int = 0
     promoted: int = 0
-    duplicates: int = 0
+    duplicates: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     slots: dict[int, Slot] = field(default_factory=dict)
     busy_seconds: float = 0.0

@@ -11,7 +11,6 @@ what was finished is not done twice whatever killed the process in between.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,13 +23,15 @@ from langgraph.runtime import Runtime
 from netwright.agents.base import Critic, Planner
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.novelty import Novelty
 from netwright.campaign.slots import Slots
 from netwright.errors import MalformedReply, ProviderError
-from netwright.evaluator.fingerprint import fingerprint
+from netwright.evaluator.laboratory import Examination
 from netwright.evaluator.statistics import NoiseFloor, score_of
 from netwright.evaluator.verdict import judge
 from netwright.memory.records import Attempt, ExperimentRecord
 from netwright.memory.store import Memory
+from netwright.portrait import Portrait
 from netwright.types import (
     Action,
     Candidate,
@@ -111,15 +112,14 @@ class Expander:
         self._board = board
         self._repairs = repairs
         self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
-        self._owners: dict[str, int] = {}
+        self._novelty = Novelty(memory, campaign_id, slots.laboratory.task.spec, self._tier, board)
         self._known: Sequence[Trial] = ()
         self._places = itertools.count()
         self._graph = self._build()
 
     def know(self, candidate: Candidate, owner: int) -> None:
         """Remember that action (or baseline) `owner` made this design, so that no other passes it off as new."""
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-            self._owners.setdefault(fingerprint(candidate.source), owner)
+        self._novelty.know(candidate, owner)
 
     def compare_with(self, known: Sequence[Trial]) -> None:
         """End trainings of new designs that are hopeless beside those `known`.
@@ -165,7 +165,7 @@ class Expander:
         graph.add_conditional_edges(START, _entry, ["propose", "train"])
         graph.add_conditional_edges("propose", _unless_failed("screen"), ["screen", "judge"])
         graph.add_conditional_edges("screen", _after_screen, ["propose", "gate", "judge"])
-        graph.add_conditional_edges("gate", self._after_gate, ["repair", "train", "judge"])
+        graph.add_conditional_edges("gate", _after_gate, ["propose", "repair", "train", "judge"])
         graph.add_conditional_edges("repair", _unless_failed("screen"), ["screen", "judge"])
         graph.add_edge("train", "judge")
         graph.add_edge("judge", "remember")
@@ -191,40 +191,22 @@ class Expander:
         work = runtime.context
         if work.after is not None:
             await work.after.wait()
-        candidate = self._candidate(state)
-        owner = self._owner(candidate, work.action.index)
-        if owner == work.action.index:
-            return State(duplicate=False)
-        self._board.duplicates += 1
-        if state["attempt"] + 1 < MOST_ATTEMPTS:
-            return State(duplicate=True, attempt=state["attempt"] + 1)
-        return State(
-            duplicate=True,
-            candidate_id=None,
-            stage="novelty",
-            failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
-            f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
-        )
+        owner = self._novelty.twin(self._candidate(state), work.action.index)
+        return State(duplicate=False) if owner is None else _tried(state, owner)
 
     def _candidate(self, state: State) -> Candidate:
         assert state["candidate_id"] is not None
         return self._memory.candidate(state["candidate_id"])
 
-    def _owner(self, candidate: Candidate, index: int) -> int:
-        """Which action was the first to propose this design; a file that does not parse is nobody's twin."""
-        try:
-            return self._owners.setdefault(fingerprint(candidate.source), index)
-        except (SyntaxError, ValueError, RecursionError):
-            return index  # the gates say what is wrong with it
-
     async def _gate(self, state: State, runtime: Runtime[Work]) -> State:
-        candidate = self._candidate(state)
-        reports = self._memory.gates(candidate.id, self._task_id, tier=self._tier)
-        if not reports:
-            reports = await self._slots.check(candidate)
-            self._memory.put_gates(candidate.id, self._task_id, reports, self._tier)
+        candidate, action = self._candidate(state), runtime.context.action
+        reports, portrait = await self._examined(candidate)
         rejection = _first_rejection(reports)
         if rejection is None:
+            owner = self._novelty.double(candidate, action.index, portrait)
+            if owner is not None:
+                return _tried(state, owner)
+            self._novelty.accept(candidate, action.index, Operator(state["operator"]))
             runtime.context.screened.set()
             return State(rejection="")
         self._board.failures[f"gate: {rejection.gate}"] += 1
@@ -232,10 +214,21 @@ class Expander:
             return State(rejection=rejection.message, stage=f"gate: {rejection.gate}", failure=rejection.message)
         return State(rejection=f"{rejection.gate}: {rejection.message}")
 
-    def _after_gate(self, state: State) -> str:
-        if not state["rejection"]:
-            return "train"
-        return "judge" if state["failure"] else "repair"
+    async def _examined(self, candidate: Candidate) -> Examination:
+        """What the gates say and what the design showed, from memory or from a process; both are remembered.
+
+        What an older netwright checked has no portrait, and is portrayed now.
+        """
+        reports = self._memory.gates(candidate.id, self._task_id, tier=self._tier)
+        portrait = self._memory.portrait(candidate.id, self._task_id, tier=self._tier)
+        if reports and (portrait is not None or _first_rejection(reports)):
+            return Examination(reports, portrait or Portrait())
+        found = await self._slots.examine(candidate)
+        if not reports:
+            self._memory.put_gates(candidate.id, self._task_id, found.reports, self._tier)
+        if not _first_rejection(found.reports):
+            self._memory.put_portrait(candidate.id, self._task_id, found.portrait, self._tier)
+        return Examination(reports or found.reports, found.portrait)
 
     async def _repair(self, state: State, runtime: Runtime[Work]) -> State:
         context = runtime.context.context(state["attempt"])
@@ -259,6 +252,8 @@ class Expander:
             candidate, operator = known.candidate, known.operator
         else:
             candidate, operator = self._candidate(state), Operator(state["operator"])
+        if action.kind == "expand":
+            self._novelty.recall(candidate, action.index)
         trial = await self.trial(
             candidate,
             rung=action.rung,
@@ -355,6 +350,27 @@ def _unless_failed(following: str) -> Callable[[State], str]:
         return "judge" if state["failure"] else following
 
     return route
+
+
+def _tried(state: State, owner: int) -> State:
+    """Ask for another proposal, or give up: this one was a design of `owner`."""
+    if state["attempt"] + 1 < MOST_ATTEMPTS:
+        return State(duplicate=True, attempt=state["attempt"] + 1)
+    return State(
+        duplicate=True,
+        candidate_id=None,
+        stage="novelty",
+        failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
+        f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
+    )
+
+
+def _after_gate(state: State) -> str:
+    if state["duplicate"]:
+        return _after_screen(state)
+    if not state["rejection"]:
+        return "train"
+    return "judge" if state["failure"] else "repair"
 
 
 def _after_screen(state: State) -> str:

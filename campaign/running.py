@@ -60,6 +60,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     ):
         row = begin_or_continue(memory, config, task)
         board = open_board(row, sandbox.isolation)
+        board.duplicates += memory.duplicates(row.id)
         lab = open_laboratory(sandbox, task, memory, limits=limits, audit=config.audit.strength, execution=execution)
         status: CampaignStatus = "failed"
         note = ""

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from netwright.campaign.board import Board, Slot
-from netwright.evaluator.laboratory import Progress
+from netwright.evaluator.laboratory import Examination, Progress
 from netwright.evaluator.suite import AnyLaboratory
-from netwright.types import Candidate, GateReport, Split, Trial, TrialStatus
+from netwright.types import Candidate, Split, Trial, TrialStatus
 
 Result = TypeVar("Result")
 
@@ -58,16 +58,16 @@ class Slots:
         self.stop()
         self._threads.shutdown(wait=True)
 
-    async def check(self, candidate: Candidate) -> tuple[GateReport, ...]:
-        """All gates of `candidate`.
+    async def examine(self, candidate: Candidate) -> Examination:
+        """All gates of `candidate`, and its portrait if it passes.
 
         Raises: Interrupted.
         """
         async with self._checks:
-            reports = await self._in_thread(lambda: self.laboratory.check(candidate, cancel=self._stop))
+            found = await self._in_thread(lambda: self.laboratory.examine(candidate, cancel=self._stop))
         if self.stopped:
             raise Interrupted  # a check that was cut short says nothing
-        return reports
+        return found
 
     async def trial(
         self,

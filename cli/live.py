@@ -17,6 +17,7 @@ from netwright.campaign.board import Board, Leader
 from netwright.campaign.running import Watcher
 from netwright.campaign.single import Progress as ProgressCall
 from netwright.cli.output import duration, err
+from netwright.memory.designs import recognised
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -87,8 +88,8 @@ def draw(board: Board) -> Group:
     lines: list[Text | Table] = [headline, slots]
     for label, leader in leaders(board):
         lines.append(Text(f"{label:14}{_loss(leader)} {board.task.unit} at rung {leader.score.rung}  {leader.title}"))
-    if board.duplicates:
-        lines.append(Text(f"duplicates    {board.duplicates} proposals had been tried, and were not trained again"))
+    if known := recognised(board.duplicates):
+        lines.append(Text(f"known designs {known}"))
     if board.failures:
         failed = ", ".join(f"{count} {stage}" for stage, count in board.failures.most_common(5))
         lines.append(Text(f"failures      {failed}", style="yellow"))

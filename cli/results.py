@@ -27,6 +27,7 @@ from netwright.cli.output import (
 from netwright.config import CampaignConfig
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.evaluator.tasks import AnyTask
+from netwright.memory.designs import recognised
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
 from netwright.memory.records import Campaign
@@ -126,6 +127,8 @@ def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
             f"{sums.llm['calls']} LLM calls, {sums.llm['prompt_tokens'] + sums.llm['completion_tokens']:,} tokens"
         )
     say("; ".join(parts))
+    if known := recognised(sums.duplicates):
+        say(f"known designs: {known}")
     if row.note:
         say(Text(row.note, style="yellow"))
 
@@ -198,6 +201,8 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items()) or "none"
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
     say(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}")
+    if known := recognised(sums.duplicates):
+        say(f"known designs: {known}")
     say(claims.sentence)
     say(f"isolation: {_tiers(sums)}")
     print_leaderboard(rows, 5)

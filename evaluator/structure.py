@@ -16,6 +16,9 @@ from netwright.evaluator.dataflow import flow_graph
 from netwright.graph_features import graph_counts
 from netwright.types import Recipe, Structure
 
+STRUCTURE_VERSION = 1
+"""Changes when the same source gets other counts or numbers: structures of another version do not compare."""
+
 
 def structure_of(
     source: str,

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from netwright.memory.connection import Connection, now
 from netwright.memory.rows import NOT_ISOLATED, insert, name_task
 from netwright.portrait import Portrait, TracedGraph
 from netwright.types import Structure
+
+RECOGNISED = {
+    "source": "proposed again as they were",
+    "code": "proposed again in other words",
+    "function": "proposed again in other code",
+    "remembered": "trained before, and answered from memory",
+    "near": "trained though almost the same as one before",
+}
+"""What each kind of duplicate says of designs."""
+
+
+def recognised(duplicates: Mapping[str, int]) -> str:
+    """Say how many proposals were known designs, by what they were recognised by; empty where none was."""
+    return ", ".join(f"{duplicates[kind]} {words}" for kind, words in RECOGNISED.items() if duplicates.get(kind))
 
 
 class Designs:
@@ -63,13 +78,22 @@ class Designs:
         trace = TracedGraph.model_validate_json(row["trace"]) if row["trace"] is not None else None
         return Portrait(function=row["function"], trace=trace)
 
-    def put_duplicate(self, campaign_id: int, action: int, candidate_id: str, kind: str, owner: int) -> None:
-        """Note that an action's proposal was that of node `owner`, and what it was recognised by."""
+    def put_duplicate(self, campaign_id: int, action: int, candidate_id: str, kind: str, owner: int) -> bool:
+        """Note that an action's proposal was that of node `owner`, and by what; False if it was noted before."""
         values = {"campaign_id": campaign_id, "action": action, "candidate_id": candidate_id, "kind": kind}
         with self.connection.write() as conn:
-            insert(conn, "duplicates", {**values, "owner": owner, "created_at": now()}, ignore=True)
+            return insert(conn, "duplicates", {**values, "owner": owner, "created_at": now()}, ignore=True) is not None
 
-    def duplicates(self, campaign_id: int) -> Counter[str]:
-        """How many proposals of a campaign had been tried, by what they were recognised by; the most first."""
-        sql = "SELECT kind, count(*) AS n FROM duplicates WHERE campaign_id = ? GROUP BY kind ORDER BY n DESC, kind"
-        return Counter({row["kind"]: row["n"] for row in self.connection.rows(sql, (campaign_id,))})
+    def trained_before(self, campaign_id: int, candidate_id: str, task_id: str) -> bool:
+        """Whether a trial of the candidate that counts was none of this campaign's."""
+        sql = (
+            "SELECT 1 FROM trials WHERE candidate_id = ? AND task_id = ? AND superseded = 0 AND repeat = 0 "
+            "AND split = 'validation' AND campaign_id IS NOT ? LIMIT 1"
+        )
+        return self.connection.row(sql, (candidate_id, task_id, campaign_id)) is not None
+
+    def duplicates(self, campaign_id: int | None = None) -> Counter[str]:
+        """How many proposals of a campaign, or of all, were known designs, by what they were recognised by."""
+        where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
+        rows = self.connection.rows(f"SELECT kind, count(*) AS n FROM duplicates {where} GROUP BY kind", parameters)
+        return Counter({row["kind"]: row["n"] for row in rows})

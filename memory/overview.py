@@ -136,7 +136,10 @@ def failures(memory: Memory, campaign: str | None = None) -> list[FailureGroup]:
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """Sums over a campaign, or over the whole memory; `trials` are counted by status, `tiers` by isolation."""
+    """Sums over a campaign, or over the whole memory.
+
+    `trials` are counted by status, `tiers` by isolation, `duplicates` (known designs) by what they were recognised by.
+    """
 
     campaigns: int
     experiments: int
@@ -146,6 +149,7 @@ class Stats:
     training_seconds: float
     trained_tokens: int
     rejected_by_gate: dict[str, int]
+    duplicates: dict[str, int]
     operators: list[JsonDict]
     llm: JsonDict
     database_bytes: int
@@ -185,6 +189,7 @@ def stats(memory: Memory, campaign: str | None = None) -> Stats:
             "SELECT gate, count(*) FROM gates WHERE NOT passed AND superseded = 0 AND severity = 'error' "
             f"AND candidate_id IN ({tried}) GROUP BY gate ORDER BY 2 DESC"
         ),
+        duplicates=dict(memory.duplicates(chosen)),
         operators=_operators(memory, where),
         llm=memory.llm_totals(chosen).model_dump(),
         database_bytes=sum(path.stat().st_size for path in memory.home.glob(f"{memory.path.name}*") if path.is_file()),

@@ -15,6 +15,7 @@ from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.memory import Campaign, Experiment, Memory
+from netwright.memory.designs import recognised
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
@@ -182,6 +183,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         *([("Each training", PROTOCOL_NAMES[campaign.task.protocol])] if campaign.task.protocol != "tokens" else []),
         ("Took", words.duration(campaign.elapsed_seconds)),
         ("Designs tried", str(known.experiments)),
+        *([("Known designs", repeated)] if (repeated := recognised(known.duplicates)) else []),
         ("Trainings", f"{known.trials.get('done', 0)} finished of {ended}, {words.duration(known.training_seconds)}"),
         ("Search", f"{(config.get('search') or {}).get('policy', 'tree')} policy, seed {campaign.seed}"),
         ("Planner", planner),
