@@ -248,6 +248,8 @@ def open_board(row: Campaign, report: IsolationReport) -> Board:
         elapsed_before=row.elapsed_seconds,
     )
     board.news.append(f"isolation {tier}: {layers}")
+    if (row.task.device, row.task.precision) != ("cpu", "float32"):
+        board.news.append(f"trains on {row.task.device}, in {row.task.precision}, see docs/training.md")
     if row.task.protocol != "tokens":
         board.news.append(f"budgets: {PROTOCOL_NAMES[row.task.protocol]}, see docs/budgets.md")
     return board
