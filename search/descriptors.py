@@ -19,10 +19,15 @@ def descriptors(structure: Structure) -> Descriptors:
     """
     found: dict[str, str | float] = {}
     if structure.choices:
-        kinds = {option for place, option in structure.choices.items() if role(place) == "kind"}
+        kinds = {option for place, option in structure.choices.items() if _is_mixer(place, structure)}
         options = Counter(structure.choices.values())
         found["family"] = "+".join(sorted(kinds)) or min(options, key=lambda option: (-options[option], option))
         found["variety"] = float(len(options))
     if (flops := structure.numbers.get(AXES[2])) is not None:
         found[AXES[2]] = flops
     return found
+
+
+def _is_mixer(place: str, structure: Structure) -> bool:
+    """Tell whether a place decides on a kind of mixer, and not on a way of joining two of them."""
+    return role(place) == "kind" and f"{place.removesuffix('kind')}left.kind" not in structure.choices

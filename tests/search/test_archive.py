@@ -104,13 +104,14 @@ def test_the_family_of_a_design_is_what_kinds_of_mixers_it_has():
         choices={
             "even.body.kind": "memory",
             "even.body.rule.kind": "delta",
+            "odd.body.kind": "parallel",
             "odd.body.left.kind": "attention",
             "odd.body.right.kind": "memory",
         },
         numbers={"log10 flops per token": 5.5, "depth": 4.0},
     )
 
-    assert descriptors(structure) == {"family": "attention+memory", "variety": 3.0, "log10 flops per token": 5.5}
+    assert descriptors(structure) == {"family": "attention+memory", "variety": 4.0, "log10 flops per token": 5.5}
 
 
 def test_without_kinds_the_family_is_the_option_taken_most_often():
