@@ -39,9 +39,6 @@ class Archive:
         self._known: dict[int, Descriptors] = {}
         self._cells: dict[int, Cell] = {}
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def put(self, node: int, descriptors: Descriptors) -> None:
         """Add a design, or say anew what it is like."""
         self._known[node] = descriptors
