@@ -27,7 +27,8 @@ from netwright.types import Scope, TaskSpec
 
 _SEED = 11
 _NOISE = 0.3
-_RANKING_LENGTH = 16
+_SHORT = 16
+"""Positions that tell what part each parameter plays, and whether evaluation differs from training."""
 _OUTPUT_PROJECTIONS = 6
 _DIGITS = {torch.float64: 6, torch.float32: 4}
 """Kept of numbers, by the precision in which they were computed: far from what rounding may change."""
@@ -40,13 +41,14 @@ def function_of(spec: TaskSpec, factory: type[nn.Module], *, whole: bool) -> str
     """
     with _SteadyDraws():  # type: ignore[no-untyped-call]
         subject = _fresh(spec, factory, whole=whole)
-    dtype, weights, gradients, draws = _ranking_pass(subject, min(spec.max_len, _RANKING_LENGTH))
+    short = min(spec.max_len, _SHORT)
+    dtype, weights, gradients, draws = _ranking_pass(subject, short)
     digits = _DIGITS[dtype]
     weights.rank(gradients, digits)
     weights.draw()
     trained, gradients = _training_pass(subject, _inputs(subject, spec.max_len, dtype), draws if draws.any else None)
     with torch.no_grad():
-        evaluated = to_float64(subject.module.eval()(_inputs(subject, spec.max_len, dtype)))
+        evaluated = to_float64(subject.module.eval()(_inputs(subject, short, dtype)))
     if not all(bool(torch.isfinite(each).all()) for each in (evaluated, trained, *gradients)):
         return None
     outputs = [_told(each, digits, _OUTPUT_PROJECTIONS) for each in (evaluated, trained)]

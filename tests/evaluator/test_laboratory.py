@@ -354,3 +354,16 @@ def test_what_is_rejected_has_no_portrait(laboratory: Laboratory) -> None:
     leaky = candidate(SOURCE.replace("cumsum(1)", "cumsum(1).roll(-1, 1)"))
 
     assert laboratory.examine(leaky).portrait == Portrait()
+
+
+@pytest.mark.slow
+def test_who_hangs_only_in_its_portrait_has_passed_without_one(sandbox: Sandbox, task: Task) -> None:
+    """A portrait alone looks at a single row of eight."""
+    stuck = candidate(SOURCE.replace("        position", "        while x.shape[:2] == (1, 8): pass\n        position"))
+    hasty = Laboratory(sandbox, task, KEY, limits=LaboratoryLimits(check_seconds=10))
+
+    found = hasty.examine(stuck)
+
+    assert [report.gate for report in found.reports[-len(DYNAMIC_GATES) :]] == list(DYNAMIC_GATES)
+    assert all(report.passed for report in found.reports)
+    assert found.portrait == Portrait()

@@ -11,7 +11,8 @@ from sqlite_utils import Database
 
 from netwright.errors import SchemaMismatch
 from netwright.memory import Memory, query, schema
-from netwright.types import JobLog, TrialStatus
+from netwright.portrait import Portrait
+from netwright.types import JobLog, Structure, TrialStatus
 
 OLD_CONFIG = {"task": "recall", "workers": 2, "in_flight": 4, "accept_no_sandbox": True, "llm": {"url": None}}
 TRIAL = {
@@ -79,6 +80,11 @@ def test_a_memory_of_version_1_takes_what_came_later(old_home, make_candidate, m
         memory.put_trial(1, make_trial(design, jobs=(job,)))
         memory.put_trial(1, make_trial(design, repeat=1))
 
+        memory.put_structure(design.id, "bytes-1", 1, Structure(numbers={"depth": 3.0}))
+        memory.put_portrait(design.id, "bytes-1", Portrait(function="ab" * 32), "T3")
+
+        assert memory.structures("bytes-1", 1)[design.id].numbers == {"depth": 3.0}
+        assert memory.portrait(design.id, "bytes-1") == Portrait(function="ab" * 32)
         assert [trial.jobs for trial in memory.trials(candidate_id=design.id)] == [(job,)]
         assert len(memory.trials(candidate_id=design.id, everything=True)) == 2
 
