@@ -41,6 +41,10 @@ def _fused(part: Part, leaf: Attention) -> None:
     if leaf.window is None and leaf.position != "alibi":
         part.forward.append(f"y = F.scaled_dot_product_attention(q, k, v, is_causal=True{scale})")
         return
+    if leaf.window is not None and leaf.position != "alibi":
+        factor = "1.0" if leaf.qk_norm == "l2" else "q.shape[-1] ** -0.5"
+        part.forward.append(f"y = {part.use('local_attention')}(q, k, v, {leaf.window}, {factor})")
+        return
     bias, mask = _mask_code(part, leaf)
     code = f"{bias}.masked_fill(~{mask}, -torch.inf)" if bias and mask else bias or mask
     part.forward.append(f"mask = {code}")

@@ -7,7 +7,7 @@ et al. 2021 (arXiv:2108.12409); matching n-grams: Akyurek et al. 2024 (arXiv:240
 from __future__ import annotations
 
 from netwright.agents.emit_filters import (
-    BLOCK_CONVOLUTION,
+    CAUSAL_CONVOLUTION,
     IMPLICIT_FILTER,
     LONG_FILTER,
     OSCILLATING_FILTER,
@@ -15,6 +15,7 @@ from netwright.agents.emit_filters import (
     SHORT_FILTER,
 )
 from netwright.agents.emit_recalls import (
+    BEFORE_EACH,
     CHANNEL_DECAY_RECALL,
     CHANNEL_DELTA_RECALL,
     DECAY_MASK,
@@ -23,6 +24,7 @@ from netwright.agents.emit_recalls import (
     FIXED_LOG_DECAY,
     GATED_DELTA_RECALL,
     HEAD_DECAY_RECALL,
+    IN_CHUNKS,
     LINEAR_RECALL,
     REMOVAL_RECALL,
 )
@@ -69,6 +71,23 @@ def distance_bias(x: Tensor) -> Tensor:
     distance = (position[:, None] - position).to(x)
     slope = 2.0 ** -torch.linspace(1, 8, x.shape[1], device=x.device, dtype=x.dtype)
     return (-slope[:, None, None] * distance).masked_fill(distance < 0, -torch.inf)
+'''
+
+LOCAL_ATTENTION = '''
+def local_attention(q: Tensor, k: Tensor, v: Tensor, window: int, scale: float) -> Tensor:
+    """Softmax attention over the last `window` tokens, (B, H, T, D).
+
+    In blocks of `window` queries, each of which sees its own block and the one before.
+    """
+    length = q.shape[2]
+    q, k, v = (F.pad(part, (0, 0, 0, -length % window)).unflatten(2, (-1, window)) for part in (q, k, v))
+    k, v = (torch.cat([F.pad(part, (0, 0, 0, 0, 1, -1)), part], dim=3) for part in (k, v))
+    place = torch.arange(2 * window, device=q.device)
+    distance = window + place[:window, None] - place
+    visible = ((distance >= 0) & (distance < window)).repeat(q.shape[2], 1, 1)
+    visible[0, :, :window] = False
+    scores = ((scale * q) @ k.mT).masked_fill(~visible, -torch.inf)
+    return (scores.softmax(dim=-1) @ v).flatten(2, 3)[:, :, :length]
 '''
 
 CONTINUE_MATCHES = '''
@@ -164,10 +183,13 @@ HELPERS: dict[str, str] = {
     "causal_mask": CAUSAL_MASK,
     "window_mask": WINDOW_MASK,
     "distance_bias": DISTANCE_BIAS,
+    "local_attention": LOCAL_ATTENTION,
     "continue_matches": CONTINUE_MATCHES,
     "fixed_decay": FIXED_DECAY,
     "fixed_log_decay": FIXED_LOG_DECAY,
     "decay_mask": DECAY_MASK,
+    "in_chunks": IN_CHUNKS,
+    "before_each": BEFORE_EACH,
     "linear_recall": LINEAR_RECALL,
     "decayed_recall": HEAD_DECAY_RECALL,
     "channel_decayed_recall": CHANNEL_DECAY_RECALL,
@@ -176,7 +198,7 @@ HELPERS: dict[str, str] = {
     "channel_delta_recall": CHANNEL_DELTA_RECALL,
     "removal_recall": REMOVAL_RECALL,
     "running_average": RUNNING_AVERAGE,
-    "block_convolution": BLOCK_CONVOLUTION,
+    "causal_convolution": CAUSAL_CONVOLUTION,
     "TokenShift": TOKEN_SHIFT,
     "TokenShifts": TOKEN_SHIFTS,
     "ShortConvolution": SHORT_CONVOLUTION,
@@ -188,13 +210,14 @@ HELPERS: dict[str, str] = {
 }
 
 _NEEDS = {
-    "decayed_recall": "decay_mask",
-    "gated_delta_recall": "decay_mask",
-    "ImplicitFilter": "block_convolution",
+    "decayed_recall": {"decay_mask", "in_chunks", "before_each"},
+    "channel_decayed_recall": {"in_chunks", "before_each"},
+    "gated_delta_recall": {"decay_mask"},
+    "ImplicitFilter": {"causal_convolution"},
 }
 
 
 def with_dependencies(names: set[str]) -> list[str]:
     """List the helpers in `names` and all that they call, in the order of the file."""
-    wanted = names | {_NEEDS[name] for name in names if name in _NEEDS}
+    wanted = names.union(*(_NEEDS.get(name, ()) for name in names))
     return [name for name in HELPERS if name in wanted]

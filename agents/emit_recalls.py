@@ -28,7 +28,7 @@ def fixed_log_decay(x: Tensor, longest: int, shortest: int) -> Tensor:
 
 DECAY_MASK = '''
 def decay_mask(log_decay: Tensor) -> Tensor:
-    """From log decays (B, H, T) to what is left at row t of column s, 0 for s > t: (B, H, T, T)."""
+    """From log decays (..., T) to what is left at row t of column s, 0 for s > t: (..., T, T)."""
     total = log_decay.cumsum(-1)
     future = torch.ones(2 * total.shape[-1:], dtype=torch.bool, device=total.device).triu(1)
     return (total.unsqueeze(-1) - total.unsqueeze(-2)).masked_fill(future, -torch.inf).exp()
@@ -45,18 +45,35 @@ def linear_recall(q: Tensor, k: Tensor, v: Tensor, chunk: int = 64) -> Tensor:
     return torch.cat(read, dim=2)
 '''
 
+IN_CHUNKS = '''
+def in_chunks(x: Tensor, chunk: int) -> Tensor:
+    """Cut (B, H, T, D) into (B, H, N, chunk, D), the last chunk filled up with zeros."""
+    return F.pad(x, (0, 0, 0, -x.shape[2] % chunk)).unflatten(2, (-1, chunk))
+'''
+
+BEFORE_EACH = '''
+def before_each(written: Tensor, kept: Tensor) -> Tensor:
+    """States before each chunk, (B, H, N, K, V): S_n = kept_n S_{n-1} + written_n, beginning with zeros."""
+    state, states = torch.zeros_like(written[:, :, 0]), []
+    for addend, share in zip(written.unbind(2), kept.unbind(2), strict=True):
+        states.append(state)
+        state = share * state + addend
+    return torch.stack(states, dim=2)
+'''
+
 HEAD_DECAY_RECALL = '''
 def decayed_recall(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, chunk: int = 64) -> Tensor:
-    """S_t = a_t S_{t-1} + k_t v_t^T, read by q_t; log_decay (B, H, T) is log a_t."""
-    state = v.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1])
-    read = []
-    for qc, kc, vc, log_ac in zip(*(part.split(chunk, dim=2) for part in (q, k, v, log_decay)), strict=True):
-        since_start = log_ac.cumsum(-1).exp().unsqueeze(-1)
-        mask = decay_mask(log_ac)
-        read.append(((qc @ kc.mT) * mask) @ vc + since_start * (qc @ state))
-        to_end = mask[..., -1, :].unsqueeze(-1)
-        state = since_start[:, :, -1:] * state + (to_end * kc).mT @ vc
-    return torch.cat(read, dim=2)
+    """S_t = a_t S_{t-1} + k_t v_t^T, read by q_t; log_decay (B, H, T) is log a_t.
+
+    As attention without softmax inside a chunk; between chunks through the state.
+    """
+    length, chunk = v.shape[2], min(chunk, v.shape[2])
+    q, k, v, log_decay = (in_chunks(part, chunk) for part in (q, k, v, log_decay.unsqueeze(-1)))
+    mask, since_start = decay_mask(log_decay.squeeze(-1)), log_decay.cumsum(dim=-2).exp()
+    written = (mask[..., -1, :, None] * k).mT @ v
+    states = before_each(written, since_start[..., -1:, :])
+    y = ((q @ k.mT) * mask) @ v + since_start * (q @ states)
+    return y.flatten(2, 3)[:, :, :length]
 '''
 
 CHANNEL_DECAY_RECALL = '''
@@ -65,14 +82,13 @@ def channel_decayed_recall(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, c
 
     log_decay (B, H, T, D) is log a_t; over a chunk it must not sum to less than -64.
     """
-    state = v.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1])
-    read = []
-    for qc, kc, vc, log_ac in zip(*(part.split(chunk, dim=2) for part in (q, k, v, log_decay)), strict=True):
-        total = log_ac.cumsum(dim=2)  # at least -64: exp(-total) fits into float32
-        qc, kc = qc * total.exp(), kc * (-total).exp()
-        read.append((qc @ kc.mT).tril() @ vc + qc @ state)
-        state = total[:, :, -1:].exp().mT * (state + kc.mT @ vc)
-    return torch.cat(read, dim=2)
+    length, chunk = v.shape[2], min(chunk, v.shape[2])
+    q, k, v, log_decay = (in_chunks(part, chunk) for part in (q, k, v, log_decay))
+    total = log_decay.cumsum(dim=-2)  # at least -64: exp(-total) fits into float32
+    q, k, kept = q * total.exp(), k * (-total).exp(), total[..., -1:, :].exp().mT
+    states = before_each(kept * (k.mT @ v), kept)
+    y = (q @ k.mT).tril() @ v + q @ states
+    return y.flatten(2, 3)[:, :, :length]
 '''
 
 DELTA_RECALL = '''

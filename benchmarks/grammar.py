@@ -3,8 +3,9 @@
     python benchmarks/grammar.py [--draws 200] [--rounds 25]
 
 Sketches are drawn for a task of the default sizes, each operator on parents that it drafted. Step times are of forward
-and backward of both mixers of a two-layer network (B = 16, T = 128, dim 64, 4 heads), of the baseline's file and of the
-file that the grammar writes for the same function, best of the rounds in turn. All are CPU seconds of this thread.
+and backward of both mixers of a two-layer network (16 rows of 128 tokens and 4 of 512, dim 64, 4 heads), of the
+baseline's file and of the file that the grammar writes for the same function, best of the rounds in turn. All are CPU
+seconds of this thread.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TASK = TaskSpec(
     validation_rows=8, test_rows=8,
 )  # fmt: skip
 PARENTS = 20
+SHAPES = ((16, 128), (4, 512))
 
 
 def sketch_milliseconds(operator: Operator, draws: int) -> tuple[float, float]:
@@ -56,10 +58,10 @@ def _context(operator: Operator, seed: int, parents: tuple[Remembered, ...] = ()
     return Context(task=TASK, operator=operator, parents=parents, seed=seed, draw=draw, mixer_parameters=20_000)
 
 
-def step_milliseconds(sources: tuple[str, str], rounds: int) -> tuple[float, float]:
+def step_milliseconds(sources: tuple[str, str], rows: int, length: int, rounds: int) -> tuple[float, float]:
     """The best time of a step of each of two files, both layers, measured in turn."""
-    pairs = [[_mixer(source, layer) for layer in range(2)] for source in sources]
-    x = torch.randn(16, TASK.max_len, TASK.dim, requires_grad=True)
+    pairs = [[_mixer(source, length, layer) for layer in range(2)] for source in sources]
+    x = torch.randn(rows, length, TASK.dim, requires_grad=True)
     best = [float("inf"), float("inf")]
     for _ in range(rounds):
         for index, mixers in enumerate(pairs):
@@ -67,10 +69,10 @@ def step_milliseconds(sources: tuple[str, str], rounds: int) -> tuple[float, flo
     return 1000 * best[0], 1000 * best[1]
 
 
-def _mixer(source: str, layer: int) -> nn.Module:
+def _mixer(source: str, length: int, layer: int) -> nn.Module:
     module = types.ModuleType("candidate")
     exec(compile(source, "candidate.py", "exec"), module.__dict__)
-    mixer: nn.Module = module.Mixer(TASK.dim, TASK.heads, TASK.max_len, layer, 2)
+    mixer: nn.Module = module.Mixer(TASK.dim, TASK.heads, length, layer, 2)
     return mixer
 
 
@@ -91,13 +93,15 @@ def main() -> None:
         if operator is not Operator.BASELINE:
             sketching, writing = sketch_milliseconds(operator, options.draws)
             print(f"{operator:10} {sketching:9.2f} {writing:10.2f}")
-    print(f"\n{'baseline':32} {'file ms':>8} {'grammar ms':>10} {'ratio':>6}")
+    print(f"\n{'baseline':32} {'tokens':>8} {'file ms':>8} {'grammar ms':>10} {'ratio':>6}")
     for name in MIXERS:
         file = baseline(name)
         genotype = baseline_genotype(file.title)
         assert genotype is not None
-        own, written = step_milliseconds((file.source, emit(genotype)), options.rounds)
-        print(f"{name:32} {own:8.1f} {written:10.1f} {written / own:6.2f}", flush=True)
+        for rows, length in SHAPES:
+            own, written = step_milliseconds((file.source, emit(genotype)), rows, length, options.rounds)
+            shape = f"{rows} x {length}"
+            print(f"{name:32} {shape:>8} {own:8.1f} {written:10.1f} {written / own:6.2f}", flush=True)
 
 
 if __name__ == "__main__":
