@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from netwright.memory.designs import recognised
 from netwright.portrait import Portrait, TracedGraph
 from netwright.types import Action, Operator, Structure
 
@@ -63,3 +64,10 @@ def test_duplicates_are_counted_once_and_by_kind(memory, task, design):
 
     assert memory.duplicates(campaign.id) == {"code": 1, "function": 1}
     assert memory.duplicates(campaign.id + 1) == {}
+
+
+def test_what_was_recognised_is_said_by_kind(memory):
+    assert recognised({"near": 1, "code": 2}) == (
+        "2 proposed again in other words, 1 trained though almost the same as one before"
+    )
+    assert recognised(memory.duplicates()) == ""
