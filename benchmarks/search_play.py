@@ -65,10 +65,10 @@ class Game:
 
     def __init__(self, table: Table, seed: int, *, noisy: bool, aliases: bool) -> None:
         self.table = table
-        self._function = {network: network for network in table.values} if aliases else table.function
+        self._function: Mapping[Network, object] = table.alias if aliases else table.function
         self._seed = seed
         self._noise = np.random.default_rng([20241, seed]) if noisy and table.runs else None
-        self._seen: set[Network] = set()
+        self._seen: set[object] = set()
         self._known: dict[int, Network] = {}
         self._shown: dict[tuple[Operator | None, tuple[int, ...], int], Network] = {}
         self.seconds = 0.0
@@ -128,11 +128,11 @@ class Game:
         )
 
     def _new(self, drawn: list[list[int]], count: int) -> list[Network]:
-        found: dict[Network, Network] = {}
+        found: dict[object, Network] = {}
         for one in drawn:
-            function = self._function.get(tuple(one))
-            if function is not None and function not in self._seen:
-                found.setdefault(function, tuple(one))
+            network = self.table.alias.get(tuple(one))
+            if network is not None and self._function[network] not in self._seen:
+                found.setdefault(self._function[network], network)
                 if len(found) == count:
                     break
         return list(found.values())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netwright.search.graph_features import graph_counts
+from netwright.graph_features import graph_counts
 from netwright.types import Structure
 
 Network = tuple[int, ...]
@@ -26,15 +26,17 @@ Graph = tuple[list[str], list[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Table:
-    """A space of networks, one decision per place. `function` names what a network computes: aliases share it.
+    """A space of networks, one decision per place, each of so many `sizes`.
 
-    `values` is what regret is measured on; `runs` are single trainings, where the table has them.
+    `alias` says as which tabulated network any other way to write it down is known; `function` names what a tabulated
+    network computes: networks that were trained apart may share it. `values` is what regret is measured on; `runs` are single trainings, where the table has them.
     """
 
     name: str
     sizes: tuple[int, ...]
     values: Mapping[Network, float]
-    function: Mapping[Network, Network]
+    alias: Mapping[Network, Network]
+    function: Mapping[Network, str]
     graph: Callable[[Network], Graph]
     numbers: Mapping[Network, Mapping[str, float]]
     runs: Mapping[Network, Sequence[float]] = field(default_factory=dict)
@@ -103,14 +105,13 @@ def _used(labels: list[str], edges: list[tuple[int, int]]) -> Graph:
 
 
 def cell_table(folder: Path, column: str, name: str) -> Table:
-    first: dict[str, Network] = {}
     values, function, numbers = {}, {}, {}
     for row in rows_of(folder / "nasbench201_200ep.csv.gz"):
         network = digits(row["ops"])
         values[network] = float(row[f"{column}_val"])
-        function[network] = first.setdefault(row["iso_class"], network)
+        function[network] = row["iso_class"]
         numbers[network] = logarithms(parameters=row["params"], operations=row["macs"])
-    return Table(name, (5,) * 6, values, function, cell_graph, numbers)
+    return Table(name, (5,) * 6, values, {network: network for network in values}, function, cell_graph, numbers)
 
 
 def logarithms(**quantities: str) -> dict[str, float]:
@@ -143,16 +144,17 @@ def macro_graph(network: Network) -> Graph:
 
 def macro_table(folder: Path) -> Table:
     rows = {digits(row["ops"]): row for row in rows_of(folder / "nasbench_macro_c10.csv.gz")}
-    function = {network: macro_function(network) for network in rows}
-    told = {network: rows[function[network]] for network in rows}
+    alias = {network: macro_function(network) for network in rows}
+    kept = {network: rows[network] for network in sorted(set(alias.values()))}
     return Table(
         "macro-c10",
         (3,) * 8,
-        {network: float(row["acc_mean"]) for network, row in told.items()},
-        function,
+        {network: float(row["acc_mean"]) for network, row in kept.items()},
+        alias,
+        {network: row["ops"] for network, row in kept.items()},
         macro_graph,
-        {network: logarithms(parameters=row["params"], operations=row["flops"]) for network, row in told.items()},
-        runs={network: [float(row[f"acc_run{run}"]) for run in range(3)] for network, row in told.items()},
+        {network: logarithms(parameters=row["params"], operations=row["flops"]) for network, row in kept.items()},
+        runs={network: [float(row[f"acc_run{run}"]) for run in range(3)] for network, row in kept.items()},
     )
 
 
@@ -183,17 +185,18 @@ def symmetries(tree: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def graph_table(folder: Path, column: str, name: str) -> Table:
-    values, function, numbers = {}, {}, {}
+    values, alias, function, numbers = {}, {}, {}, {}
     same = [symmetries(tree) for tree in TREES]
     for row in rows_of(folder / "nasbench_graph.csv.gz"):
         if not row[f"{column}_val"]:
             continue
         network = (int(row["link"]), *digits(row["ops"]))
-        quantities = logarithms(parameters=row[f"{column}_params_m"])
+        values[network], function[network] = float(row[f"{column}_val"]), row["key"]
+        numbers[network] = logarithms(parameters=row[f"{column}_params_m"])
         for order in same[network[0]]:
-            alias = (network[0], *(network[1 + order[node]] for node in range(4)))
-            values[alias], function[alias], numbers[alias] = float(row[f"{column}_val"]), network, quantities
-    return Table(name, (9,) + (1 + max(max(n[1:]) for n in values),) * 4, values, function, tree_graph, numbers)
+            alias[network[0], *(network[1 + order[node]] for node in range(4))] = network
+    operations = 1 + max(max(network[1:]) for network in values)
+    return Table(name, (9,) + (operations,) * 4, values, alias, function, tree_graph, numbers)
 
 
 READERS: Mapping[str, Callable[[Path], Table]] = {
