@@ -1,8 +1,8 @@
 """Structures as rows of numbers, and how far apart they are, group by group.
 
 Choices: the share of decisions, of those that either design made, on which the two differ. Counts: one minus the
-min-max (Jaccard) similarity of the two bags on a logarithmic scale of counts. Numbers: mean squared difference of
-standardised quantities. Each distance is of negative type, so `exp(-distance)` is a kernel for each.
+min-max (Jaccard) similarity of the two bags on a logarithmic scale of counts. Numbers: root mean squared difference
+of standardised quantities. Each distance is of negative type, so `exp(-distance)` is a kernel for each.
 Sources: Schoenberg (1938), Trans. AMS 44:522; Ralaivola et al. (2005), Graph kernels for chemical informatics,
 Neural Networks 18:1093 (min-max kernel).
 """
@@ -187,14 +187,14 @@ def _differing(same: Floats, total: Floats) -> Floats:
 
 
 def _apart(left: Bag, right: Bag, scale: Scale) -> Floats:
-    """Mean squared standardised difference; a quantity that one design lacks counts as average, and as a difference."""
+    """Root mean squared standardised difference; a quantity that one design lacks counts as average, and as a difference."""
     # A quantity that came after the scale was taken waits for the next.
     used = np.flatnonzero(scale.spread > 0.0)
     if len(used) == 0:
         return np.zeros((len(left.size), len(right.size)))
     a, b = (_standard(bag.numbers, scale, used) for bag in (left, right))
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * a @ b.T
-    return np.asarray(np.maximum(squared, 0.0) / len(used))
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0) / len(used)))
 
 
 def _standard(numbers: Floats, scale: Scale, used: Ids) -> Floats:

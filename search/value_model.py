@@ -30,7 +30,7 @@ class ModelSettings:
     capacity: int = 600
     tuning: int = 150
     growth: float = 1.25
-    sweeps: int = 3
+    sweeps: int = 8
 
 
 class Belief(NamedTuple):
