@@ -29,7 +29,8 @@ class Table:
     """A space of networks, one decision per place, each of so many `sizes`.
 
     `alias` says as which tabulated network any other way to write it down is known; `function` names what a tabulated
-    network computes: networks that were trained apart may share it. `values` is what regret is measured on; `runs` are single trainings, where the table has them.
+    network computes: networks that were trained apart may share it. `values` is what regret is measured on; `runs` are
+    single trainings, where the table has them.
     """
 
     name: str

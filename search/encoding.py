@@ -187,7 +187,7 @@ def _differing(same: Floats, total: Floats) -> Floats:
 
 
 def _apart(left: Bag, right: Bag, scale: Scale) -> Floats:
-    """Root mean squared standardised difference; a quantity that one design lacks counts as average, and as a difference."""
+    """Root mean squared standardised difference; a quantity that one design lacks is average, and a difference."""
     # A quantity that came after the scale was taken waits for the next.
     used = np.flatnonzero(scale.spread > 0.0)
     if len(used) == 0:

@@ -30,7 +30,7 @@ _RELUCTANCE = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Places on the grids above: rates r_g of the groups, share q of the linear part, noise variance per signal variance."""
+    """Places on the grids above: rates r_g, share q of the linear part, noise variance per signal variance."""
 
     rates: tuple[int, int, int] = (5, 5, 0)
     linear: int = 1

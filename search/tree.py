@@ -27,7 +27,8 @@ class TreeSettings(SelectionSettings):
     """The constants of the policy besides those of the tree.
 
     `model` is None for a search without one. It chooses once it knows `informed` designs, among `sketches` of each of
-    `looks` choices of the tree and `drafts` fresh designs.
+    `looks` choices of the tree and `drafts` fresh designs. While the search stagnates, every `novelty`-th choice is
+    among the half of them that is least like any known design.
     """
 
     model: ModelSettings | None = ModelSettings()
@@ -35,6 +36,7 @@ class TreeSettings(SelectionSettings):
     looks: int = 8
     sketches: int = 12
     drafts: int = 40
+    novelty: int = 4
 
 
 class TreePolicy:
@@ -111,7 +113,7 @@ class TreePolicy:
         if self._informed and self._calibration.trusted:
             seen = self._look(index, selection, sketch)
             if seen:
-                return self._best(rng, seen)
+                return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
         action = _action(index, selection.choose())
         first = next(iter(sketch(action, 1)), None)
         if first is None:
@@ -127,10 +129,18 @@ class TreePolicy:
         actions = [(_action(index, choice), count) for choice, count in wanted.items() if count > 0]
         return [(action, one) for action, count in actions for one in sketch(action, count)]
 
-    def _best(self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]]) -> tuple[Action, Structure]:
-        """Return the sketch of the greatest expected improvement."""
+    @property
+    def _stagnant(self) -> bool:
+        return self._state.since_best >= self._settings.stagnation
+
+    def _best(
+        self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]], *, novel: bool
+    ) -> tuple[Action, Structure]:
+        """Return the sketch of the greatest expected improvement, if need be among the novel half."""
         belief = self._model.predict([one.structure for _, one in seen], list(self._pending.values()))
         gain = log_expected_improvement(belief, float(self._model.fitted.max()))
+        if novel:
+            gain = np.where(belief.kinship <= np.median(belief.kinship), gain, -np.inf)
         action, one = seen[pick_best(rng, gain)]
         return action.model_copy(update={"draw": one.draw}), one.structure
 

@@ -34,10 +34,11 @@ class ModelSettings:
 
 
 class Belief(NamedTuple):
-    """Expected worth and its standard deviation, `(n,)` each."""
+    """Expected worth, its standard deviation, and the correlation with the most similar known design, `(n,)` each."""
 
     mean: Floats
     deviation: Floats
+    kinship: Floats
 
 
 class ValueModel:
@@ -86,7 +87,7 @@ class ValueModel:
         if pending:
             variance -= self._explained(bag, half, self._encoder.rows(pending))
         mean = self._offset + cross @ self._weights
-        return Belief(mean, self._spread * np.sqrt(np.maximum(variance, 1e-9)))
+        return Belief(mean, self._spread * np.sqrt(np.maximum(variance, 1e-9)), cross.max(axis=1))
 
     @property
     def fitted(self) -> Floats:
