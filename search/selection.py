@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -56,16 +58,25 @@ def worth_as_parent(view: Subtrees, settings: SelectionSettings) -> Floats:
 
 
 class Selection:
-    """The choices open in one state of the tree. Each choice made here counts as work in flight for the next."""
+    """The choices open in one state of the tree. Each choice made here counts as work in flight for the next.
+
+    `foreseen` is the standing that a model expects of nodes; a node's own counts half then.
+    """
 
     def __init__(
-        self, state: TreeState, settings: SelectionSettings, bandit: OperatorBandit, rng: np.random.Generator
+        self,
+        state: TreeState,
+        settings: SelectionSettings,
+        bandit: OperatorBandit,
+        rng: np.random.Generator,
+        foreseen: Mapping[int, float] = MappingProxyType({}),
     ) -> None:
         self._state = state
         self._settings = settings
         self._bandit = bandit
         self._rng = rng
         self._view = state.subtrees()
+        self._foreseen = foreseen
         self._tried = np.array([node.children + node.in_flight for node in state.in_order], dtype=float)
 
     def choose(self) -> Choice:
@@ -96,7 +107,11 @@ class Selection:
 
     @cached_property
     def _worth(self) -> Floats:
-        return worth_as_parent(self._view, self._settings)
+        standing = self._view.standing
+        foreseen = np.array(
+            [self._foreseen.get(node, own) for node, own in zip(self._state.order, standing, strict=True)]
+        )
+        return worth_as_parent(self._view, self._settings) + 0.5 * self._settings.own * (foreseen - standing)
 
     @cached_property
     def _limit(self) -> Floats:

@@ -5,7 +5,7 @@ The equations are in docs/search.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from netwright.search.operators import OperatorBandit, improvement
 from netwright.search.policy import NodeStatistics, Observation, Sketch, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.selection import Choice, Selection, SelectionSettings, pick_best, worth_as_parent
+from netwright.search.transfer import Experience
 from netwright.search.tree_state import TreeState
 from netwright.search.value_model import ModelSettings, ValueModel
 from netwright.search.worth import Worths, worths
@@ -51,10 +52,24 @@ class TreePolicy:
         self._rule = PromotionRule(share=promotions)
         self._bandit = OperatorBandit()
         self._model = ValueModel(self._settings.model)
+        self._least = self._settings.informed
         self._calibration = Calibration()
         self._structures: dict[int, Structure] = {}
         self._pending: dict[int, Structure] = {}
         self._worths = Worths({}, {})
+
+    def warm(self, searches: Iterable[Sequence[tuple[Structure, float]]]) -> None:
+        """Start from earlier searches on similar tasks: designs and scores (higher is better) of each.
+
+        Raises:
+            ValueError: something was asked or told before.
+        """
+        if self._state.order or self._state.asks:
+            raise ValueError("earlier searches are taken in before the first ask or tell")
+        experience = Experience(searches, self._settings.model or ModelSettings())
+        if experience and self._settings.model is not None:
+            self._model = ValueModel(self._settings.model, experience.expect)
+            self._least = 1
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action, structure = self._rule.choose(self._state, index), None
@@ -74,7 +89,8 @@ class TreePolicy:
         reward = improvement(self._state, observation)
         self._state.record_tell(observation)
         if action is not None and action.kind == "expand" and action.operator is not None:
-            self._bandit.update(action.operator, reward)
+            if self._settings.bandit:
+                self._bandit.update(action.operator, reward)
             self._pending.pop(action.index, None)
         if self._settings.model is not None and observation.value is not None:
             self._learn(observation.node, observation.structure)
@@ -105,16 +121,18 @@ class TreePolicy:
 
     @property
     def _informed(self) -> bool:
-        return len(self._model) >= self._settings.informed
+        return len(self._model) >= self._least
 
     def _expand(self, index: int, sketch: Sketcher) -> tuple[Action, Structure | None]:
         rng = np.random.default_rng([self._seed, index])
-        selection = Selection(self._state, self._settings, self._bandit, rng)
+        foreseen: Mapping[int, float] = {}
         if self._informed and self._calibration.trusted:
-            seen = self._look(index, selection, sketch)
+            foreseen = self._model.standings()
+            seen = self._look(index, Selection(self._state, self._settings, self._bandit, rng), sketch)
             if seen:
                 return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
-        action = _action(index, selection.choose())
+        # Nothing to choose from: the model still says which parents were lucky or unlucky.
+        action = _action(index, Selection(self._state, self._settings, self._bandit, rng, foreseen).choose())
         first = next(iter(sketch(action, 1)), None)
         if first is None:
             return action, None

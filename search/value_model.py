@@ -7,12 +7,13 @@ sample of the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
+from scipy.stats import rankdata
 
 from netwright.search.encoding import Bag, Encoder, Scale, distances, scale_of
 from netwright.search.kernel import Setting, covariance, factor, signal_variance, tuned
@@ -41,11 +42,20 @@ class Belief(NamedTuple):
     kinship: Floats
 
 
-class ValueModel:
-    """Learns the worth of designs by their ids; all are given anew each time, since worth is relative."""
+Expectation = Callable[[Sequence[Structure]], Floats]
+"""The worth of designs as one would expect it before any result, `(n,)`."""
 
-    def __init__(self, settings: ModelSettings | None = None) -> None:
+
+class ValueModel:
+    """Learns the worth of designs by their ids; all are given anew each time, since worth is relative.
+
+    What is `expected` is a mean function with a weight of its own: `worth = weight * expected + Gaussian process`.
+    """
+
+    def __init__(self, settings: ModelSettings | None = None, expected: Expectation | None = None) -> None:
         self._settings = settings or ModelSettings()
+        self._expected = expected or _nothing
+        self._foreseen: dict[int, float] = {}
         self._encoder = Encoder()
         self._structures: dict[int, Structure] = {}
         self._used: list[int] = []
@@ -64,6 +74,7 @@ class ValueModel:
         fresh = [node for node in structures if node not in self._structures]
         for node in fresh:
             self._structures[node] = structures[node]
+            self._foreseen[node] = float(self._expected([structures[node]])[0])
             self._encoder.learn(structures[node])
         if not self._structures:
             return
@@ -86,14 +97,20 @@ class ValueModel:
         variance = 1.0 - (half**2).sum(axis=0)
         if pending:
             variance -= self._explained(bag, half, self._encoder.rows(pending))
-        mean = self._offset + cross @ self._weights
+        mean = self._offset + self._trust * self._expected(structures) + cross @ self._weights
         return Belief(mean, self._spread * np.sqrt(np.maximum(variance, 1e-9)), cross.max(axis=1))
 
     @property
     def fitted(self) -> Floats:
         """Expected worth of the designs in use, `(n,)`: their results less what is taken for noise."""
         noise = self._setting.noise_variance + self._errors
-        return np.asarray(self._target + self._offset - noise * self._weights)
+        return np.asarray(self._target + self._mean - noise * self._weights)
+
+    def standings(self) -> dict[int, float]:
+        """Return the standing in (0, 1] that the designs in use have by their expected worth; see `standings`."""
+        ranks = rankdata(-self.fitted)
+        places = 1.0 - np.log(ranks) / np.log(len(ranks) + 1.0)
+        return dict(zip(self._used, places.tolist(), strict=True))
 
     @property
     def noise(self) -> float:
@@ -157,8 +174,12 @@ class ValueModel:
 
     def _standardise(self, worth: Mapping[int, float]) -> None:
         values = np.array([worth[node] for node in self._used])
-        self._offset, self._unit = float(values.mean()), float(values.std()) or 1.0
-        self._target = values - self._offset
+        self._unit = float(values.std()) or 1.0
+        expected = np.array([self._foreseen[node] for node in self._used])
+        self._trust = _slope(expected, values / self._unit) if self._expected is not _nothing else 0.0
+        self._offset = float((values - self._trust * expected).mean())
+        self._mean = self._offset + self._trust * expected
+        self._target = values - self._mean
 
     def _aim(self, worth: Mapping[int, float]) -> None:
         """Point the model at the latest worth of the designs in use."""
@@ -166,6 +187,16 @@ class ValueModel:
         white = solve_triangular(self._lower, self._target, lower=True, check_finite=False)
         self._weights = solve_triangular(self._lower, white, lower=True, trans="T", check_finite=False)
         self._spread = self._unit * np.sqrt(signal_variance(white / self._unit))
+
+
+def _nothing(structures: Sequence[Structure]) -> Floats:
+    return np.zeros(len(structures))
+
+
+def _slope(expected: Floats, worth: Floats) -> float:
+    """Return the weight in [0, 1] of what was expected: a half a priori, as strongly as four results say."""
+    centred = expected - expected.mean()
+    return float(np.clip((centred @ worth + 2.0) / (centred @ centred + 4.0), 0.0, 1.0))
 
 
 def informative(nodes: Sequence[int], worth: Mapping[int, float], capacity: int) -> list[int]:

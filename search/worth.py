@@ -31,14 +31,19 @@ def worths(state: TreeState) -> Worths:
     for table in state.tables:
         if not len(table):
             continue
-        centre, unit = measure(table.values)
-        cut = np.maximum((table.values - centre) / unit, -_REACH)
-        for node, worth, spread in zip(table.nodes, cut.tolist(), (table.errors / unit).tolist(), strict=True):
+        spreads = table.errors / measure(table.values)[1]
+        for node, worth, spread in zip(table.nodes, relative(table.values).tolist(), spreads.tolist(), strict=True):
             value.setdefault(node, worth)
             error.setdefault(node, spread)
     for rung in range(1, state.rungs):
         exchange_places(value, state.tables[rung], state.failed[rung])
     return Worths(value, error)
+
+
+def relative(values: Floats) -> Floats:
+    """Return the worth of values `(n,)` among themselves."""
+    centre, unit = measure(values)
+    return np.asarray(np.maximum((values - centre) / unit, -_REACH))
 
 
 def measure(values: Floats) -> tuple[float, float]:

@@ -6,6 +6,8 @@ import pytest
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.calibration import Calibration
 from netwright.search.encoding import Encoder, distances, scale_of
+from netwright.search.transfer import Experience
+from netwright.search.tree import TreePolicy
 from netwright.search.value_model import Belief, ModelSettings, ValueModel, informative
 from netwright.types import Structure
 
@@ -206,3 +208,44 @@ def test_a_model_that_ranks_results_upside_down_is_switched_off_and_comes_back_w
 
     assert wrong.trusted
     assert noted(-came[:5], came[:5]).trusted
+
+
+def warmed(names: list[str], sign: float, known: int) -> np.ndarray:
+    """Expected worth of the last 40 names after `known` results, started from a search over the first 60."""
+    experience = Experience(
+        [[(design(name), sign * 7.0 * value_of(name) - 3.0) for name in names[:60]]], ModelSettings()
+    )
+    model = ValueModel(None, experience.expect)
+    taught = dict(enumerate(names[60 : 60 + known]))
+    model.learn(
+        {node: design(name) for node, name in taught.items()},
+        {node: value_of(name) for node, name in taught.items()},
+        dict.fromkeys(taught, 0.0),
+    )
+    return np.corrcoef(model.predict([design(name) for name in names[-40:]]).mean, [value_of(n) for n in names[-40:]])[
+        0, 1
+    ]
+
+
+def test_an_earlier_search_in_other_units_helps_from_the_first_result_on():
+    assert warmed(words(140), 1.0, known=2) > 0.7
+
+
+def test_an_earlier_search_that_misleads_is_unlearned():
+    names = words(140)
+
+    assert warmed(names, -1.0, known=2) < 0.0
+    assert warmed(names, -1.0, known=40) > 0.5
+
+
+def test_a_search_without_designs_worth_telling_leaves_no_experience():
+    assert not Experience([[], [(design("ab"), 1.0)]], ModelSettings())
+
+
+def test_a_tree_takes_in_earlier_searches_before_it_starts_and_only_then():
+    tree = TreePolicy(seed=0, rungs=1)
+    tree.warm([[(design(name), value_of(name)) for name in words(30)]])
+    tree.ask(0)
+
+    with pytest.raises(ValueError, match="before the first ask"):
+        tree.warm([])
