@@ -9,7 +9,7 @@ Neural Networks 18:1093 (min-max kernel).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from netwright.search.standings import Floats
 from netwright.types import Structure
 
 # A count of c stands for every level that it reaches (1, 2, 3, 4, 6, 8, 12, ...), so large counts differ less.
-_LEVELS = (0.0, 1.5, 2.5, 3.5, 5.5, 7.5, 11.5, 15.5, 23.5, 31.5, 47.5, 63.5, 95.5, 127.5)
+_LEVELS = np.array([0.0, 1.5, 2.5, 3.5, 5.5, 7.5, 11.5, 15.5, 23.5, 31.5, 47.5, 63.5, 95.5, 127.5])
 _REMEMBERED = 20_000
 
 Ids = NDArray[np.int64]
@@ -41,21 +41,27 @@ class _Vocabulary:
     """Numbers for names, and columns for those of them that a known design has."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, ...], int] = {}
+        self._numbers: dict[object, int] = {}
         self._column: Ids = np.full(256, -1, dtype=np.int64)
         self.columns = 0
 
-    def number(self, name: tuple[str, ...]) -> int:
-        number = self._numbers.setdefault(name, len(self._numbers))
-        if number >= len(self._column):
-            self._column = np.concatenate([self._column, np.full(len(self._column), -1, dtype=np.int64)])
-        return number
+    def numbers(self, names: Iterable[object]) -> Ids:
+        known = self._numbers
+        return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
 
     def learn(self, numbers: Ids) -> None:
         """Give a column to each that has none."""
-        for number in numbers[self._column[numbers] < 0]:
+        for number in numbers[self._columns(numbers) < 0]:
             self._column[number] = self.columns
             self.columns += 1
+
+    def _columns(self, numbers: Ids) -> Ids:
+        """Return the column of each number, -1 where it has none."""
+        missing = int(numbers.max(initial=0)) + 1 - len(self._column)
+        if missing > 0:
+            grown = np.full(max(missing, len(self._column)), -1, dtype=np.int64)
+            self._column = np.concatenate([self._column, grown])
+        return self._column[numbers]
 
     def indicators(self, bags: Sequence[Ids]) -> Rows:
         """Return 1 where a bag has a name, `(len(bags), columns)`; names without a column are left out."""
@@ -73,7 +79,7 @@ class _Vocabulary:
 
     def _places(self, bags: Sequence[Ids]) -> tuple[Ids, Ids]:
         row = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
-        return row, self._column[np.concatenate(bags)]
+        return row, self._columns(np.concatenate(bags))
 
 
 class Bag(NamedTuple):
@@ -108,7 +114,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._decisions, self._places, self._levels = _Vocabulary(), _Vocabulary(), _Vocabulary()
-        self._quantities = _Vocabulary()
+        self._quantities, self._counted = _Vocabulary(), _Vocabulary()
         self._seen: dict[int, _Encoded] = {}
 
     def learn(self, structure: Structure) -> None:
@@ -141,17 +147,17 @@ class Encoder:
         return known
 
     def _tokens(self, structure: Structure) -> _Encoded:
-        def ids(vocabulary: _Vocabulary, names: Sequence[tuple[str, ...]]) -> Ids:
-            return np.array([vocabulary.number(name) for name in names], dtype=np.int64)
-
-        levels = [(name, str(level)) for name, count in structure.counts.items() for level in _LEVELS if count > level]
         numbers = {name: value for name, value in structure.numbers.items() if np.isfinite(value)}
+        reached = np.searchsorted(_LEVELS, np.array(list(structure.counts.values())))
+        first = np.repeat(len(_LEVELS) * self._counted.numbers(structure.counts), reached)
+        # 0, 1, ..., reached - 1 for each count.
+        level = np.arange(len(first)) - np.repeat(np.cumsum(reached) - reached, reached)
         return _Encoded(
             structure=structure,
-            decisions=ids(self._decisions, list(structure.choices.items())),
-            places=ids(self._places, [(place,) for place in structure.choices]),
-            levels=ids(self._levels, levels),
-            quantities=ids(self._quantities, [(name,) for name in numbers]),
+            decisions=self._decisions.numbers(structure.choices.items()),
+            places=self._places.numbers(structure.choices),
+            levels=first + level,
+            quantities=self._quantities.numbers(numbers),
             values=np.array(list(numbers.values()), dtype=float),
         )
 

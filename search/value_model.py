@@ -61,8 +61,8 @@ class ValueModel:
         self._used: list[int] = []
         self._setting = Setting()
         self._tuned_at = 0
-        self._distances: Floats = np.zeros((3, 0, 0))
         self._errors: Floats = np.zeros(0)
+        self._factor: Floats = np.zeros((0, 0))
 
     def __len__(self) -> int:
         return len(self._used)
@@ -79,8 +79,8 @@ class ValueModel:
         if not self._structures:
             return
         grown = len(self._structures) >= self._settings.growth * self._tuned_at
-        full = len(self._used) + len(fresh) > 1.2 * self._settings.capacity
-        if grown or full or not self._used:
+        full = len(self._used) + len(fresh) > len(self._factor)
+        if grown or full:
             self._choose(worth, errors, tune=grown)
         else:
             self._extend(fresh, errors)
@@ -132,19 +132,27 @@ class ValueModel:
         self._used = informative(list(self._structures), worth, self._settings.capacity)
         self._bag = self._encoder.rows([self._structures[node] for node in self._used])
         self._scale: Scale = scale_of(self._bag.numbers)
-        self._distances = distances(self._bag, self._bag, self._scale)
+        apart = distances(self._bag, self._bag, self._scale)
         self._standardise(worth)
         self._errors = np.array([(errors[node] / self._unit) ** 2 for node in self._used])
         if tune:
-            self._tune(worth)
+            self._tune(apart, worth)
             self._tuned_at = len(self._structures)
-        self._lower = factor(self._distances, self._setting, self._errors)
+        lower = factor(apart, self._setting, self._errors)
+        room = len(self._used) + self._settings.capacity // 4
+        self._factor = np.zeros((room, room))
+        self._factor[: len(lower), : len(lower)] = lower
 
-    def _tune(self, worth: Mapping[int, float]) -> None:
+    @property
+    def _lower(self) -> Floats:
+        """The Cholesky factor of the designs in use, `(n, n)`, within a matrix that has room for more."""
+        return self._factor[: len(self._used), : len(self._used)]
+
+    def _tune(self, apart: Floats, worth: Mapping[int, float]) -> None:
         chosen = informative(self._used, worth, self._settings.tuning)
         places = np.flatnonzero(np.isin(self._used, chosen))
         self._setting = tuned(
-            self._distances[:, places][:, :, places],
+            apart[:, places][:, :, places],
             self._target[places] / self._unit,
             self._errors[places],
             self._setting,
@@ -155,22 +163,13 @@ class ValueModel:
         """Add rows to the Cholesky factor."""
         for node in fresh:
             last = self._encoder.rows([self._structures[node]])
-            self._used.append(node)
             self._bag = self._bag.joined(last)
-            row = distances(last, self._bag, self._scale)
-            size = len(self._used)
-            grown = np.zeros((3, size, size))
-            grown[:, :-1, :-1] = self._distances
-            grown[:, -1:, :], grown[:, :, -1:] = row, row.transpose(0, 2, 1)
-            self._distances = grown
-            self._errors = np.append(self._errors, (errors[node] / self._unit) ** 2)
-            cross = covariance(row, self._setting)[0]
+            cross = covariance(distances(last, self._bag, self._scale), self._setting)[0]
             below = solve_triangular(self._lower, cross[:-1], lower=True, check_finite=False)
-            lower = np.zeros((size, size))
-            lower[:-1, :-1], lower[-1, :-1] = self._lower, below
+            self._errors = np.append(self._errors, (errors[node] / self._unit) ** 2)
             rest = cross[-1] + self._setting.noise_variance + self._errors[-1] - below @ below
-            lower[-1, -1] = np.sqrt(max(rest, 1e-10))
-            self._lower = lower
+            self._used.append(node)
+            self._lower[-1, :-1], self._lower[-1, -1] = below, np.sqrt(max(rest, 1e-10))
 
     def _standardise(self, worth: Mapping[int, float]) -> None:
         values = np.array([worth[node] for node in self._used])
