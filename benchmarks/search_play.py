@@ -20,6 +20,7 @@ from netwright.types import Action, Operator
 CHECKPOINTS = (50, 100, 200, 500)
 VARIANTS: Mapping[str, TreeSettings] = {
     "tree without model": TreeSettings(model=None),
+    "tree without bandit": TreeSettings(bandit=False),
     "tree without widening": TreeSettings(widening=float("inf")),
     "tree without screening": TreeSettings(looks=1, sketches=1, drafts=0),
 }

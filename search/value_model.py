@@ -25,13 +25,14 @@ from netwright.types import Structure
 class ModelSettings:
     """`capacity` bounds the designs used at once, `tuning` those the kernel is tuned on.
 
-    `growth`: tuned again when the designs have grown by this factor; `sweeps`: steps of that at most.
+    `growth`: tuned again when the designs have grown by this factor; `sweeps`: steps of that at most, from `start`.
     """
 
     capacity: int = 600
     tuning: int = 150
     growth: float = 1.25
     sweeps: int = 8
+    start: Setting = Setting()
 
 
 class Belief(NamedTuple):
@@ -59,7 +60,7 @@ class ValueModel:
         self._encoder = Encoder()
         self._structures: dict[int, Structure] = {}
         self._used: list[int] = []
-        self._setting = Setting()
+        self._setting = self._settings.start
         self._tuned_at = 0
         self._errors: Floats = np.zeros(0)
         self._factor: Floats = np.zeros((0, 0))

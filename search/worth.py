@@ -1,7 +1,8 @@
 """What the value model learns: each design's worth among those trained so far.
 
-Scores have a long low tail: designs that do not learn at all. The tail is cut at `median - 2 (90% quantile - median)`,
-so that the top is resolved; the rest is measured in that unit, so that nats, bits or per cent give the same worth.
+Scores are measured from their median in units of `90% quantile - median`, so that nats, bits or per cent give the same
+worth. They have a long low tail, designs that do not learn at all: below minus one unit worth falls with the logarithm,
+so that the top is resolved and yet the bad is told from the hopeless.
 Values of two rungs are never compared: see `standings.exchange_places`.
 """
 
@@ -13,8 +14,6 @@ import numpy as np
 
 from netwright.search.standings import Floats, exchange_places
 from netwright.search.tree_state import TreeState
-
-_REACH = 2.0
 
 
 class Worths(NamedTuple):
@@ -43,7 +42,8 @@ def worths(state: TreeState) -> Worths:
 def relative(values: Floats) -> Floats:
     """Return the worth of values `(n,)` among themselves."""
     centre, unit = measure(values)
-    return np.asarray(np.maximum((values - centre) / unit, -_REACH))
+    units = (values - centre) / unit
+    return np.asarray(np.where(units >= -1.0, units, -1.0 - np.log(np.maximum(-units, 1.0))))
 
 
 def measure(values: Floats) -> tuple[float, float]:
