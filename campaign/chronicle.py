@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
+from netwright.search.policy import Preferences
 from netwright.types import Action, Context, Operator, Remembered, Score, TaskSpec
 
 BEST_SHOWN = 3
@@ -24,6 +25,7 @@ class Chronicle:
     def __init__(self, task: TaskSpec, seed: int, mixer_parameters: int | None) -> None:
         self.task = task
         self.noise: NoiseFloor | None = None
+        self.preferences: Preferences = {}
         self._seed = seed
         self._mixer_parameters = mixer_parameters
         self._nodes: dict[int, Remembered] = {}
@@ -32,7 +34,8 @@ class Chronicle:
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
         copy = Chronicle(self.task, self._seed, self._mixer_parameters)
-        copy.noise, copy._nodes, copy._first_scores = self.noise, dict(self._nodes), dict(self._first_scores)
+        copy.noise, copy.preferences = self.noise, self.preferences
+        copy._nodes, copy._first_scores = dict(self._nodes), dict(self._first_scores)
         return copy
 
     def enter(self, node: int, remembered: Remembered) -> None:
@@ -78,6 +81,7 @@ class Chronicle:
             draw=action.draw,
             action=action.index,
             mixer_parameters=self._mixer_parameters,
+            preferences=self.preferences,
         )
 
 

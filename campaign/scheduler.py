@@ -275,6 +275,7 @@ class Scheduler:
             self._parts.chronicle.enter(record.node, remembered(record, candidate))
         if action is None or not action.closing:
             self._parts.policy.tell(observation(record, action, structure))
+            self._parts.chronicle.preferences = self._parts.policy.preferences()
         if candidate is not None and score is not None and not record.failure:
             self._celebrate(record, candidate, score)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from netwright.search.faults import fault
-from netwright.search.policy import NodeStatistics, Observation, Sketcher, no_sketches
+from netwright.search.policy import NodeStatistics, Observation, Preferences, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Operator, Structure
@@ -88,3 +88,7 @@ class BasicPolicy(ABC):
             node: NodeStatistics(visits=int(visits), value=float(standing))
             for node, visits, standing in zip(self.state.order, view.visits, view.standing, strict=True)
         }
+
+    def preferences(self) -> Preferences:
+        """None: the planner draws as it would by itself."""
+        return {}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from netwright.errors import PolicyError
 from netwright.search.faults import fault
-from netwright.search.policy import NodeStatistics, Observation, Policy, Sketcher, no_sketches
+from netwright.search.policy import NodeStatistics, Observation, Policy, Preferences, Sketcher, no_sketches
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Structure
 
@@ -62,6 +62,15 @@ class GuardedPolicy:
                 )
         return answer
 
+    def preferences(self) -> Preferences:
+        answer = self._call("preferences()", self._inner.preferences)
+        if not _are_factors(answer):
+            raise self._error(
+                f"answered preferences() with {answer!r:.200}, expected a dictionary of places to a finite factor "
+                "above 0 for each option"
+            )
+        return answer
+
     def _call(self, what: str, call: Callable[[], T]) -> T:
         try:
             return call()
@@ -72,6 +81,14 @@ class GuardedPolicy:
 
     def _error(self, complaint: str) -> PolicyError:
         return PolicyError(f"{self._name} {complaint}; nothing is lost: mend it, then go on with `netwright resume`")
+
+
+def _are_factors(answer: Any) -> bool:
+    return isinstance(answer, dict) and all(
+        isinstance(options, dict)
+        and all(isinstance(factor, float | int) and 0.0 < factor < math.inf for factor in options.values())
+        for options in answer.values()
+    )
 
 
 def _is_sound(statistics: Any) -> bool:

@@ -40,6 +40,10 @@ def no_sketches(action: Action, count: int) -> Sequence[Sketch]:
     return ()
 
 
+Preferences = dict[str, dict[str, float]]
+"""Factors on how probable each option of a decision is, by place (`rule.kind`: {`delta`: 1.4})."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """What came of an action (or of a baseline, where `action` is None).
@@ -98,6 +102,10 @@ class Policy(Protocol):
 
     def node_statistics(self) -> Mapping[int, NodeStatistics]:
         """Every node told so far, by id."""
+        ...
+
+    def preferences(self) -> Preferences:
+        """What has paid so far, for a planner that decides by a grammar; {} leaves it to itself."""
         ...
 
 

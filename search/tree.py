@@ -13,7 +13,8 @@ import numpy as np
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.calibration import Calibration
 from netwright.search.operators import OperatorBandit, improvement
-from netwright.search.policy import NodeStatistics, Observation, Sketch, Sketcher, no_sketches
+from netwright.search.policy import NodeStatistics, Observation, Preferences, Sketch, Sketcher, no_sketches
+from netwright.search.productions import ProductionBandit
 from netwright.search.promotion import PromotionRule
 from netwright.search.selection import Choice, Selection, SelectionSettings, pick_best, worth_as_parent
 from netwright.search.transfer import Experience
@@ -56,6 +57,7 @@ class TreePolicy:
         self._calibration = Calibration()
         self._structures: dict[int, Structure] = {}
         self._pending: dict[int, Structure] = {}
+        self._productions = ProductionBandit()
         self._worths = Worths({}, {})
 
     def warm(self, searches: Iterable[Sequence[tuple[Structure, float]]]) -> None:
@@ -92,6 +94,8 @@ class TreePolicy:
             if self._settings.bandit:
                 self._bandit.update(action.operator, reward)
             self._pending.pop(action.index, None)
+        if observation.structure is not None and (action is None or action.kind == "expand"):
+            self._productions.update(observation.structure.choices, self._standing(observation.value))
         if self._settings.model is not None and observation.value is not None:
             self._learn(observation.node, observation.structure)
 
@@ -103,6 +107,14 @@ class TreePolicy:
                 self._state.order, view.visits, worth_as_parent(view, self._settings), strict=True
             )
         }
+
+    def preferences(self) -> Preferences:
+        """Which decisions led to good designs; drafts and changes of a grammar lean that way."""
+        return self._productions.weights()
+
+    def _standing(self, value: float | None) -> float:
+        """Return the share of the results of rung 0 that are no better; 0 for a failure."""
+        return 0.0 if value is None else float(np.mean(self._state.tables[0].values <= value))
 
     @property
     def calibration(self) -> Calibration:

@@ -97,3 +97,13 @@ def test_a_planner_that_writes_at_once_shows_nothing_and_is_known_by_its_sources
     structure = book.know(baselines_for(chronicle.task)[0])
     assert structure.counts
     assert not structure.choices
+
+
+def test_what_has_paid_makes_sketches_more_like_it(chronicle: Chronicle) -> None:
+    sketch = Sketchbook(GrammarPlanner()).sketcher(chronicle)
+    before = [each.structure.counts.get("rule.kind=delta", 0) for each in sketch(drafting(0), 60)]
+
+    chronicle.preferences = {"rule.kind": {"delta": 4.0, "hebbian": 0.25}}
+    after = [each.structure.counts.get("rule.kind=delta", 0) for each in sketch(drafting(0), 60)]
+
+    assert sum(after) > 1.3 * sum(before)

@@ -30,6 +30,9 @@ class Answers:
     def node_statistics(self) -> Mapping[int, NodeStatistics]:
         return {}
 
+    def preferences(self) -> Any:
+        return {"rule.kind": {"delta": 1.4}}
+
 
 def guarded(answer: Callable[[int], Any]) -> GuardedPolicy:
     """Two baselines with results (-1 at rung 1 too), a dead one, a failed draft 0 and a draft 1 in flight."""
@@ -115,7 +118,7 @@ def test_what_a_policy_raises_is_told_with_where_it_was_raised():
         guarded(broken).ask(4)
 
 
-@pytest.mark.parametrize("method", ["tell", "resume", "node_statistics"])
+@pytest.mark.parametrize("method", ["tell", "resume", "node_statistics", "preferences"])
 def test_whichever_method_raises_it_is_named(method, monkeypatch):
     def raises(*_: object) -> None:
         raise KeyError("lost")
@@ -126,6 +129,7 @@ def test_whichever_method_raises_it_is_named(method, monkeypatch):
         "tell": lambda: policy.tell(Observation(action=action(1), node=1, value=1.0)),
         "resume": lambda: policy.resume(action(7)),
         "node_statistics": policy.node_statistics,
+        "preferences": policy.preferences,
     }
 
     with pytest.raises(PolicyError, match=f"mine.py raised KeyError in {method}"):
@@ -148,6 +152,19 @@ def test_statistics_that_make_no_sense_are_named(statistics, complaint, monkeypa
 
     with pytest.raises(PolicyError, match=complaint):
         policy.node_statistics()
+
+
+@pytest.mark.parametrize(
+    "preferences",
+    [None, {"rule.kind": 2.0}, {"rule.kind": {"delta": 0.0}}, {"rule.kind": {"delta": float("inf")}}],
+)
+def test_preferences_that_are_no_factors_are_named(preferences, monkeypatch):
+    policy = guarded(action)
+    assert policy.preferences() == {"rule.kind": {"delta": 1.4}}
+    monkeypatch.setattr(Answers, "preferences", lambda self: preferences)
+
+    with pytest.raises(PolicyError, match=r"mine.py answered preferences\(\) with .*expected a dictionary"):
+        policy.preferences()
 
 
 def test_a_result_that_answers_nothing_is_the_campaigns_mistake():

@@ -264,6 +264,7 @@ def test_what_a_campaign_notes_on_an_action_does_not_matter_to_the_search(name):
     assert policy.node_statistics()[0].visits == 1
 
 
+@pytest.mark.slow
 @every_policy
 def test_a_thousand_experiments_cost_less_than_fifty_milliseconds_each(name, play, landscape):
     policy, land = make_policy(name, seed=0, rungs=2), landscape(seed=0, shown=4)

@@ -4,7 +4,7 @@ import numpy as np
 
 from netwright.search.policy import Observation, make_policy
 from netwright.search.tree import TreePolicy, TreeSettings
-from netwright.types import Action, Operator
+from netwright.types import Action, Operator, Structure
 
 
 def with_baselines(*values: float, seed: int = 0, rungs: int = 1, **settings: float) -> TreePolicy:
@@ -190,3 +190,31 @@ def test_a_promoted_node_that_disappoints_hands_its_place_to_one_that_does_not()
     assert after[-1].value == before[-2].value
     assert after[-2].value == before[-1].value
     assert after[-3].value == before[-3].value
+
+
+def test_decisions_that_lead_to_good_designs_are_preferred_and_the_control_stays_as_it_is():
+    policies = {name: make_policy(name, seed=0, rungs=1) for name in ("tree", "random")}
+    for policy in policies.values():
+        for node in range(1, 13):
+            kind = "delta" if node % 2 else "hebbian"
+            structure = Structure(choices={"even.body.rule.kind": kind})
+            value = -1.0 if kind == "delta" else -2.0
+            policy.tell(Observation(action=None, node=-node, value=value, structure=structure))
+
+    preferences = policies["tree"].preferences()["rule.kind"]
+
+    assert preferences["delta"] > 1.2
+    assert preferences["hebbian"] < 0.8
+    assert policies["random"].preferences() == {}
+
+
+def test_a_design_that_fails_speaks_against_its_decisions():
+    policy = make_policy("tree", seed=0, rungs=1)
+    for node, value in ((-1, 1.0), (-2, 1.0), (-3, None), (-4, None)):
+        kind = "attention" if value else "recurrence"
+        structure = Structure(choices={"even.body.kind": kind})
+        policy.tell(Observation(action=None, node=node, value=value, structure=structure))
+
+    preferences = policy.preferences()["kind"]
+
+    assert preferences["recurrence"] < 1 < preferences["attention"]
