@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
-from scipy.stats import rankdata
 
 from netwright.search.encoding import Bag, Encoder, Scale, distances, scale_of
 from netwright.search.kernel import Setting, covariance, factor, signal_variance, tuned
@@ -109,6 +108,9 @@ class ValueModel:
 
     def standings(self) -> dict[int, float]:
         """Return the standing in (0, 1] that the designs in use have by their expected worth; see `standings`."""
+        # Half a second to import, which a campaign of few designs never needs.
+        from scipy.stats import rankdata
+
         ranks = rankdata(-self.fitted)
         places = 1.0 - np.log(ranks) / np.log(len(ranks) + 1.0)
         return dict(zip(self._used, places.tolist(), strict=True))
