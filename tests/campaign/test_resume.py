@@ -22,7 +22,6 @@ from netwright.memory.store import Memory
 
 Netwright = Callable[..., "subprocess.CompletedProcess[str]"]
 KEY = bytes(range(32))
-KILLS = 10
 
 
 def facts(home: Path) -> dict[str, Any]:
@@ -62,8 +61,13 @@ def wait_for_progress(child: subprocess.Popen[bytes], home: Path, seconds: float
 
 
 @pytest.mark.timeout(400)
-def test_a_campaign_killed_ten_times_comes_to_the_same_experiments_as_an_undisturbed_one(
-    tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
+@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_campaign_killed_again_and_again_comes_to_the_same_experiments_as_an_undisturbed_one(
+    times: int,
+    tmp_path: Path,
+    campaign_file: Callable[..., Path],
+    start: Callable[..., subprocess.Popen[bytes]],
+    netwright: Any,
 ) -> None:
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     for home in (calm, stormy):
@@ -74,7 +78,7 @@ def test_a_campaign_killed_ten_times_comes_to_the_same_experiments_as_an_undistu
     chance = random.Random(1)
     kills = 0
 
-    while kills < KILLS:
+    while kills < times:
         child = start("run", file, "--home", stormy)
         if not wait_for_progress(child, stormy, 60):
             break
@@ -84,7 +88,7 @@ def test_a_campaign_killed_ten_times_comes_to_the_same_experiments_as_an_undistu
         kills += 1
     last = netwright("run", file, "--home", stormy, "--json", timeout=200)
 
-    assert kills == KILLS
+    assert kills == times
     assert last.returncode == 0, last.stderr
     assert facts(stormy) == facts(calm)
     assert json.loads(last.stdout)["status"] == "finished"
