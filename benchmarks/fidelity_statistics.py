@@ -85,10 +85,13 @@ def kept(short: Values, long: Values, share: float) -> float:
     return len(set(best.tolist()) & set(chosen.tolist())) / len(best)
 
 
-def estimate(statistic: Callable[[Values, Values], float], x: Values, y: Values) -> Estimate:
-    """Return the statistic with the percentile interval over resampled architectures, the same every time."""
+def estimate(statistic: Callable[..., float], *samples: Values) -> Estimate:
+    """Return the statistic of samples (A,) with the percentile interval over resampled architectures.
+
+    All samples are resampled alike, and the same every time.
+    """
     found = stats.bootstrap(
-        (x, y),
+        samples,
         statistic,
         paired=True,
         vectorized=False,
@@ -97,7 +100,7 @@ def estimate(statistic: Callable[[Values, Values], float], x: Values, y: Values)
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(statistic(x, y), float(found.low), float(found.high))
+    return Estimate(statistic(*samples), float(found.low), float(found.high))
 
 
 def seed_mean(losses: Values) -> Values:

@@ -25,8 +25,7 @@ from pathlib import Path
 import numpy as np
 from fidelity import LONGER, RESULTS, Job, baselines, carry_out, designs, loaded, settle
 from fidelity_report import LONG, REFERENCE, SHORT, Architecture, Ledger, Run
-from fidelity_statistics import LEVEL, RESAMPLES, Estimate, Values, estimate, kept, score, spearman
-from scipy import stats
+from fidelity_statistics import Values, estimate, kept, score, spearman
 
 from netwright.evaluator.tasks import load_task
 from netwright.evaluator.tasks.suite import SUITES
@@ -94,23 +93,9 @@ def long_losses(task: str, names: Sequence[str]) -> Values:
     return np.array([found[name] for name in names])
 
 
-def difference(short: Values, plain: Values, long: Values) -> Estimate:
-    """How much more `short` correlates in rank with `long` than `plain` does; losses (A,)."""
-
-    def more(x: Values, y: Values, z: Values) -> float:
-        return spearman(x, z) - spearman(y, z)
-
-    found = stats.bootstrap(
-        (short, plain, long),
-        more,
-        paired=True,
-        vectorized=False,
-        n_resamples=RESAMPLES,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return Estimate(more(short, plain, long), float(found.low), float(found.high))
+def gain(short: Values, plain: Values, long: Values) -> float:
+    """Return how much more `short` correlates in rank with `long` than `plain` does; losses (A,)."""
+    return spearman(short, long) - spearman(plain, long)
 
 
 def suite_losses(members: Mapping[str, float], losses: Mapping[str, Values], reference: int) -> Values:
@@ -149,7 +134,7 @@ def report(ledger: Ledger, tasks: Sequence[str], names: Sequence[str]) -> None:
     for (task, variation), losses in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] != PLAIN)):
         rho, text = estimate(spearman, losses, long[task]), ""
         if variation != PLAIN and (task, PLAIN) in found:
-            more = difference(losses, found[task, PLAIN], long[task])
+            more = estimate(gain, losses, found[task, PLAIN], long[task])
             text = f"{more.value:+5.2f} [{more.low:+5.2f}, {more.high:+5.2f}]"
         members = [each.name for each in SUITES[task][1]] if task in SUITES else [task]
         cost = sum(mean_seconds(ledger.runs, member, variation) for member in members)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -154,19 +155,7 @@ def evaluate_file(
     task = load_task(task_name, data=data, protocol=protocol, execution=execution)
     check_rung(task, rung)
     candidate = read_candidate(path, task.spec.scope)
-    with (
-        Memory.open(home) as memory,
-        open_sandbox(sandbox_config, slots=workers, execution=execution) as sandbox,
-    ):
-        lab = open_laboratory(
-            sandbox,
-            task,
-            memory,
-            limits=sandbox_config.limits,
-            seeds_at_once=seeds_at_once,
-            execution=execution,
-        )
-        memory.put_task(task.spec)
+    with _opened(home, task, sandbox_config, workers, seeds_at_once, execution) as (memory, lab):
         memory.put_candidate(candidate)
         gates = _gates(memory, lab, candidate)
         trials: list[Trial] = []
@@ -185,11 +174,11 @@ def evaluate_file(
             row=Row(
                 candidate,
                 tuple(trials),
-                score_of(trials, _noise(memory, task.spec, rung, sandbox.tier)),
+                score_of(trials, _noise(memory, task.spec, rung, lab.tier)),
                 memory.share(candidate.id, task.spec.id),
             ),
             gates=gates,
-            baselines=known_baselines(memory, task.spec, rung, sandbox.tier),
+            baselines=known_baselines(memory, task.spec, rung, lab.tier),
         )
 
 
@@ -215,6 +204,21 @@ def evaluate_baselines(
     task = load_task(task_name, data=data, protocol=protocol, execution=execution)
     check_rung(task, rung)
     candidates = baselines_for(task.spec, chosen)
+    with _opened(home, task, sandbox_config, workers, seeds_at_once, execution) as (memory, lab):
+        train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
+        return task.spec, known_baselines(memory, task.spec, rung, lab.tier)
+
+
+@contextmanager
+def _opened(
+    home: Path,
+    task: AnyTask,
+    sandbox_config: SandboxConfig,
+    workers: int,
+    seeds_at_once: SeedsAtOnce,
+    execution: Execution,
+) -> Iterator[tuple[Memory, AnyLaboratory]]:
+    """The memory, which then knows the task, and a laboratory for it with so many slots."""
     with (
         Memory.open(home) as memory,
         open_sandbox(sandbox_config, slots=workers, execution=execution) as sandbox,
@@ -228,8 +232,7 @@ def evaluate_baselines(
             execution=execution,
         )
         memory.put_task(task.spec)
-        train_all(memory, lab, candidates, seeds=range(seeds), rung=rung, workers=workers, on_progress=on_progress)
-        return task.spec, known_baselines(memory, task.spec, rung, sandbox.tier)
+        yield memory, lab
 
 
 def _gates(memory: Memory, lab: AnyLaboratory, candidate: Candidate) -> tuple[GateReport, ...]:

@@ -6,13 +6,15 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netwright.config import CampaignConfig, ConfirmConfig, SandboxConfig, TrainingConfig
 from netwright.errors import ConfigError
+
+Settings = TypeVar("Settings", TrainingConfig, ConfirmConfig)
 
 # By pydantic's name of a mistake: what was expected, in the words of a campaign file.
 _EXPECTED = {
@@ -73,27 +75,25 @@ def laid_over(config: SandboxConfig, flags: Mapping[str, Any]) -> SandboxConfig:
 
 
 def training_settings(config: TrainingConfig, flags: Mapping[str, Any]) -> TrainingConfig:
-    """The settings of trainings with the command line's flags over them; None means that it was not given.
-
-    Raises: ConfigError naming the key.
-    """
-    given = {key: value for key, value in flags.items() if value is not None}
-    try:
-        return TrainingConfig.model_validate(config.model_dump() | given)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, "", None, set(given), table="training")) from None
+    """The settings of trainings with the command line's flags over them; see `_with_flags`."""
+    return _with_flags(config, flags, "training")
 
 
 def confirm_settings(config: ConfirmConfig, flags: Mapping[str, Any]) -> ConfirmConfig:
-    """The settings of a confirmation with the command line's flags over them; None means that it was not given.
+    """The settings of a confirmation with the command line's flags over them; see `_with_flags`."""
+    return _with_flags(config, flags, "confirm")
+
+
+def _with_flags(config: Settings, flags: Mapping[str, Any], table: str) -> Settings:
+    """The settings of a table with the command line's flags over them; None means that it was not given.
 
     Raises: ConfigError naming the key.
     """
     given = {key: value for key, value in flags.items() if value is not None}
     try:
-        return ConfirmConfig.model_validate(config.model_dump() | given)
+        return type(config).model_validate(config.model_dump() | given)
     except ValidationError as error:
-        raise ConfigError(_explain(error, "", None, set(given), table="confirm")) from None
+        raise ConfigError(_explain(error, "", None, set(given), table=table)) from None
 
 
 def _read(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
@@ -200,16 +199,10 @@ def test_codes_that_are_no_numbers_or_too_few_are_refused():
 
 
 @pytest.fixture(scope="module")
-def laboratory() -> Iterator[Laboratory]:
-    with Sandbox(
-        slots=1,
-        entries=Laboratory.ENTRIES,
-        warm_zygote=Laboratory.WARM_ZYGOTE,
-        warm_child=Laboratory.WARM_CHILD,
-    ) as sandbox:
-        task = load_task("compression", rung_tokens=[12_288])
-        short = dataclasses.replace(task, spec=task.spec.model_copy(update={"max_len": 6}))
-        yield Laboratory(sandbox, short, KEY)
+def laboratory(sandbox: Sandbox) -> Laboratory:
+    task = load_task("compression", rung_tokens=[12_288])
+    short = dataclasses.replace(task, spec=task.spec.model_copy(update={"max_len": 6}))
+    return Laboratory(sandbox, short, KEY)
 
 
 def candidate(answer: str = "y") -> Candidate:
