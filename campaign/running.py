@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander
@@ -53,6 +55,8 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (
+        # The trainings have the cores; matrices of the search are small, and idle threads of BLAS spin.
+        threadpool_limits(limits=1, user_api="blas"),
         exclusive(home, config.campaign_name),
         Memory.open(home) as memory,
         # One more than there are training slots: gates have a lane of their own.

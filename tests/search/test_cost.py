@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from netwright.search.policy import Observation, Sketch
 from netwright.search.tree import TreePolicy
@@ -25,8 +26,16 @@ def catalogue() -> list[Structure]:
     ]
 
 
+@pytest.fixture
+def one_blas_thread():
+    """As in the process of a campaign."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("one_blas_thread")
 @pytest.mark.parametrize(("experiments", "milliseconds"), [(1000, 50.0), (10_000, 200.0)])
 def test_an_ask_and_its_tell_cost_little_however_long_the_search(experiments, milliseconds):
     designs, policy = catalogue(), TreePolicy(seed=0, rungs=1)
