@@ -57,8 +57,8 @@ def play(job: Job) -> tuple[np.ndarray, np.ndarray]:
 
 def policy_of(name: str, seed: int) -> Policy:
     if name in VARIANTS:
-        return TreePolicy(seed=seed, rungs=1, settings=VARIANTS[name])
-    return make_policy(name, seed=seed, rungs=1)
+        return TreePolicy(seed=seed, prices=[1.0], settings=VARIANTS[name])
+    return make_policy(name, seed=seed, prices=[1.0])
 
 
 class Game:

@@ -31,6 +31,7 @@ from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
 from netwright.errors import NetwrightError
+from netwright.evaluator.protocol import prices
 from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.suite import AnyLaboratory
 from netwright.memory.records import Campaign, CampaignStatus
@@ -52,7 +53,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     config = config.model_copy(update={"training": settled(config.training, execution)})
     task = task_of(config, execution)
     check_planner(config, task.spec)
-    policy = make_policy(config.search.policy, seed=config.seed, rungs=len(task.spec.rungs))
+    policy = make_policy(config.search.policy, seed=config.seed, prices=prices(task.spec))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (
         # The trainings have the cores; matrices of the search are small, and idle threads of BLAS spin.

@@ -24,6 +24,7 @@ from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError
 from netwright.evaluator.baselines import baselines_for
+from netwright.evaluator.protocol import prices
 from netwright.evaluator.statistics import noise_floor, score_of
 from netwright.memory.records import Campaign, ExperimentRecord
 from netwright.memory.store import Memory
@@ -208,10 +209,10 @@ class Scheduler:
 
         At most a quarter of the budget: on a slow machine it is better to end a little late than to try nothing.
         """
-        rungs, board = self._board.task.rungs, self._board
+        board = self._board
         rounds = math.ceil(len(self._finalists()) / self._config.workers)
         pace = board.busy_seconds / board.work_done if board.work_done else 0.0
-        seconds = pace * (1 + rounds * rungs[-1].tokens / rungs[0].tokens)
+        seconds = pace * (1 + rounds * prices(board.task)[-1])
         return min(seconds, self._config.budget.minutes * 60 / 4)
 
     def _finalists(self) -> list[int]:

@@ -128,7 +128,7 @@ def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.cli.results import plan_of, print_plan
     from netwright.search.policy import make_policy
 
-    make_policy(config.search.policy, seed=config.seed, rungs=1)
+    make_policy(config.search.policy, seed=config.seed, prices=[1.0])
     task = task_of(config, config.training.execution())
     check_planner(config, task.spec)
     config.sandbox.limits_for(task.spec.rungs[0].tokens)

@@ -57,6 +57,15 @@ def tokens_for(spec: TaskSpec, rung: int, factor: float) -> int:
     return max(1, round(spec.rungs[rung].tokens * factor))
 
 
+def prices(spec: TaskSpec) -> tuple[float, ...]:
+    """Return what a training at each rung costs, in trainings at the lowest.
+
+    Every rung is trained from scratch. Tokens, operations and seconds are in proportion to its tokens, so that the
+    prices are the same under each protocol.
+    """
+    return tuple(rung.tokens / spec.rungs[0].tokens for rung in spec.rungs)
+
+
 def seconds_max(share: Share, spec: TaskSpec, rung: int, reference_seconds: float) -> float:
     """Return the most that a training may take where a token takes `reference_seconds` of the reference.
 

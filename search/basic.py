@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from netwright.search.faults import fault
-from netwright.search.policy import NodeStatistics, Observation, Preferences, Sketcher, no_sketches
+from netwright.search.policy import PROMOTIONS, NodeStatistics, Observation, Preferences, Sketcher, no_sketches
 from netwright.search.promotion import PromotionRule
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Operator, Structure
@@ -39,11 +39,11 @@ class BasicPolicy(ABC):
     known; that of a node in flight is its sketch's.
     """
 
-    def __init__(self, *, seed: int, rungs: int, promotions: float = 0.15) -> None:
-        self.state = TreeState(rungs)
+    def __init__(self, *, seed: int, prices: Sequence[float], promotions: float = PROMOTIONS) -> None:
+        self.state = TreeState(len(prices))
         self.structures: dict[int, Structure] = {}
         self._seed = seed
-        self._rule = PromotionRule(share=promotions)
+        self._rule = PromotionRule(prices=tuple(prices), share=promotions)
 
     @abstractmethod
     def expand(self, index: int, rng: np.random.Generator, sketch: Sketcher) -> Action:

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from netwright.search.basic import BasicPolicy, draft
-from netwright.search.policy import Sketch, Sketcher
+from netwright.search.policy import PROMOTIONS, Sketch, Sketcher
 from netwright.types import Action
 
 
@@ -36,9 +36,15 @@ class DecisionsPolicy(BasicPolicy):
     """UCT over the decisions of drafts; `exploration` weighs what is little known, `sketches` are looked at."""
 
     def __init__(
-        self, *, seed: int, rungs: int, promotions: float = 0.15, exploration: float = 0.1, sketches: int = 64
+        self,
+        *,
+        seed: int,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
+        exploration: float = 0.1,
+        sketches: int = 64,
     ) -> None:
-        super().__init__(seed=seed, rungs=rungs, promotions=promotions)
+        super().__init__(seed=seed, prices=prices, promotions=promotions)
         self._exploration = exploration
         self._sketches = sketches
 

@@ -7,12 +7,12 @@ its first members, failures never enter it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from netwright.search.basic import BasicPolicy, draft, expansion, variation
-from netwright.search.policy import Sketcher
+from netwright.search.policy import PROMOTIONS, Sketcher
 from netwright.types import Action, Operator
 
 
@@ -20,9 +20,15 @@ class EvolutionPolicy(BasicPolicy):
     """Aging evolution with asynchronous workers: the parent is chosen among what is known when asked."""
 
     def __init__(
-        self, *, seed: int, rungs: int, promotions: float = 0.15, population: int = 20, sample: int = 5
+        self,
+        *,
+        seed: int,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
+        population: int = 20,
+        sample: int = 5,
     ) -> None:
-        super().__init__(seed=seed, rungs=rungs, promotions=promotions)
+        super().__init__(seed=seed, prices=prices, promotions=promotions)
         self._population = population
         self._sample = sample
 

@@ -11,10 +11,12 @@ arXiv:2502.13138.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from netwright.search.basic import BasicPolicy, draft, expansion, variation
-from netwright.search.policy import Sketcher
+from netwright.search.policy import PROMOTIONS, Sketcher
 from netwright.types import Action, Operator
 
 
@@ -22,9 +24,15 @@ class GreedyPolicy(BasicPolicy):
     """Best-first search; a combination takes the two best."""
 
     def __init__(
-        self, *, seed: int, rungs: int, promotions: float = 0.15, first_drafts: int = 5, patience: int = 6
+        self,
+        *,
+        seed: int,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
+        first_drafts: int = 5,
+        patience: int = 6,
     ) -> None:
-        super().__init__(seed=seed, rungs=rungs, promotions=promotions)
+        super().__init__(seed=seed, prices=prices, promotions=promotions)
         self._first_drafts = first_drafts
         self._patience = patience
 

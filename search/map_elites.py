@@ -6,14 +6,14 @@ those of the archive, which see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from netwright.search.archive import Archive
 from netwright.search.basic import BasicPolicy, draft, expansion, variation
 from netwright.search.descriptors import AXES, descriptors
-from netwright.search.policy import Observation, Sketcher
+from netwright.search.policy import PROMOTIONS, Observation, Sketcher
 from netwright.types import Action, Operator
 
 
@@ -24,9 +24,15 @@ class MapElitesPolicy(BasicPolicy):
     """
 
     def __init__(
-        self, *, seed: int, rungs: int, promotions: float = 0.15, first_drafts: int = 10, patience: int = 6
+        self,
+        *,
+        seed: int,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
+        first_drafts: int = 10,
+        patience: int = 6,
     ) -> None:
-        super().__init__(seed=seed, rungs=rungs, promotions=promotions)
+        super().__init__(seed=seed, prices=prices, promotions=promotions)
         self.archive = Archive(AXES)
         self._first_drafts = first_drafts
         self._patience = patience

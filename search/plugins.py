@@ -1,12 +1,12 @@
 """Policies of the user's own: an entry point of an installed package, or a Python file.
 
-A policy is a factory, called with `seed`, `rungs` and `promotions`, that makes a `Policy`. A file names it `POLICY`, an
-entry point is in the group `netwright.policies`. Its code runs on the trusted side. docs/policies.md has an example.
+A policy is a factory, called with `seed`, `prices` and `promotions`, that makes a `Policy`. A file names it `POLICY`,
+an entry point is in the group `netwright.policies`. Its code runs on the trusted side. docs/policies.md has an example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,13 @@ def load_plugin(name: str) -> Callable[..., Policy]:
         )
     if not callable(factory):
         raise ConfigError(
-            f"{whence} is a {type(factory).__name__}, expected what can be called with seed, rungs and promotions and "
+            f"{whence} is a {type(factory).__name__}, expected what can be called with seed, prices and promotions and "
             "makes a policy"
         )
 
-    def make(*, seed: int, rungs: int, promotions: float) -> Policy:
-        policy = loaded(whence, lambda: factory(seed=seed, rungs=rungs, promotions=promotions))
-        return GuardedPolicy(_complete(whence, policy), name=whence, rungs=rungs)
+    def make(*, seed: int, prices: Sequence[float], promotions: float) -> Policy:
+        policy = loaded(whence, lambda: factory(seed=seed, prices=prices, promotions=promotions))
+        return GuardedPolicy(_complete(whence, policy), name=whence, rungs=len(prices))
 
     return make
 

@@ -132,14 +132,19 @@ POLICIES: Mapping[str, str] = {name: summary for name, (_, summary) in _SHIPPED.
 """The one-line summary of each policy that ships with netwright, by its name."""
 
 
-def make_policy(name: str = "tree", *, seed: int, rungs: int, promotions: float = 0.15) -> Policy:
-    """Make the policy called `name`, one of an installed package or of the file `name` (`*.py`), for so many rungs.
+PROMOTIONS = 0.35
+"""The share of the compute that promotions to higher rungs may take, where nothing else is said."""
 
-    At most the share `promotions` of its actions trains known nodes at a higher rung.
+
+def make_policy(name: str = "tree", *, seed: int, prices: Sequence[float], promotions: float = PROMOTIONS) -> Policy:
+    """Make the policy called `name`, one of an installed package or of the file `name` (`*.py`).
+
+    `prices` are what a training at each rung costs, in any unit. At most the share `promotions` of what its actions
+    cost goes into training known nodes at a higher rung.
 
     Raises:
-        ConfigError: an unknown name, a negative seed, no rung, a share outside [0, 0.9], or a policy of the user's own
-            that cannot be loaded.
+        ConfigError: an unknown name, a negative seed, no rung, a price that is not a finite number above 0, a share
+            outside [0, 0.9], or a policy of the user's own that cannot be loaded.
     """
     from netwright.search.plugins import load_plugin
 
@@ -147,9 +152,9 @@ def make_policy(name: str = "tree", *, seed: int, rungs: int, promotions: float 
     factory = resolve_name(_SHIPPED[name][0]) if name in _SHIPPED else load_plugin(name)
     if seed < 0:
         raise ConfigError(f"the seed of a search must be at least 0, got {seed}")
-    if rungs < 1:
-        raise ConfigError(f"a search needs at least one rung, got {rungs}")
+    if not prices or not all(0.0 < price < math.inf for price in prices):
+        raise ConfigError(f"a search needs a price above 0 for each of its rungs, got {list(prices)}")
     if not 0.0 <= promotions <= 0.9:
         raise ConfigError(f"the share of promotions must lie between 0 and 0.9, got {promotions}")
-    policy: Policy = factory(seed=seed, rungs=rungs, promotions=promotions)
+    policy: Policy = factory(seed=seed, prices=prices, promotions=promotions)
     return policy

@@ -1,7 +1,7 @@
 """Which node earns a training at a higher rung: asynchronous successive halving with a budget.
 
 Source: Li et al. (2020), A System for Massively Parallel Hyperparameter Tuning (ASHA), MLSys; algorithm 2.
-Changed in three ways: a share of all actions bounds the promotions, results within one standard error of the
+Changed in three ways: a share of the compute bounds the promotions, results within one standard error of the
 cut count as at the cut, and the best baselines are always taken along, because a winner is compared with them
 at its own rung.
 """
@@ -18,22 +18,31 @@ from netwright.types import Action
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionRule:
-    """Promote the best `1 / eta` of a rung while promotions are at most `share` of all actions."""
+    """Promote the best `1 / eta` of a rung while promotions are at most `share` of the compute of all actions.
 
+    `prices` are what a training at each rung costs, in any unit; a new design is trained at rung 0.
+    """
+
+    prices: tuple[float, ...]
     share: float
     eta: int = 3
     baselines: int = 2
 
     def choose(self, state: TreeState, index: int) -> Action | None:
         """Return the promotion due now, the highest rung first, or None. A pure function of the state."""
-        # The small tolerance makes 3 of 20 exactly 15%, whatever the rounding.
-        if state.promotions + 1 > self.share * (state.asks + 1) + 1e-9:
-            return None
-        for rung in range(state.rungs - 2, -1, -1):
-            node = self._candidate(state, rung)
+        for rung in range(state.rungs - 1, 0, -1):
+            node = self._candidate(state, rung - 1)
             if node is not None:
-                return Action(index=index, kind="promote", parents=(node,), rung=rung + 1)
+                # One that is too dear is saved up for: cheaper ones in its place would put it off for ever.
+                affordable = self._affordable(state, rung)
+                return Action(index=index, kind="promote", parents=(node,), rung=rung) if affordable else None
         return None
+
+    def _affordable(self, state: TreeState, rung: int) -> bool:
+        expanding = self.prices[0] * (state.asks - state.promotions.total())
+        promoting = self.prices[rung] + sum(self.prices[to] * count for to, count in state.promotions.items())
+        # The small tolerance makes 3 of 20 exactly 15%, whatever the rounding.
+        return promoting <= (self.share + 1e-9) * (expanding + promoting)
 
     def _candidate(self, state: TreeState, rung: int) -> int | None:
         table = state.tables[rung]

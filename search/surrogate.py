@@ -10,12 +10,14 @@ AAAI (candidates by varying the best); Jones et al. (1998), Efficient Global Opt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.basic import draft, expansion
 from netwright.search.greedy import GreedyPolicy
-from netwright.search.policy import Observation, Sketch, Sketcher
+from netwright.search.policy import PROMOTIONS, Observation, Sketch, Sketcher
 from netwright.search.selection import pick_best
 from netwright.search.value_model import ValueModel
 from netwright.search.worth import worths
@@ -29,14 +31,14 @@ class SurrogatePolicy(GreedyPolicy):
         self,
         *,
         seed: int,
-        rungs: int,
-        promotions: float = 0.15,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
         informed: int = 8,
         drafts: int = 40,
         parents: int = 8,
         variations: int = 12,
     ) -> None:
-        super().__init__(seed=seed, rungs=rungs, promotions=promotions, first_drafts=informed)
+        super().__init__(seed=seed, prices=prices, promotions=promotions, first_drafts=informed)
         self._model = ValueModel()
         self._informed = informed
         self._drafts = drafts

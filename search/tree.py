@@ -13,7 +13,15 @@ import numpy as np
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.calibration import Calibration
 from netwright.search.operators import OperatorBandit, improvement
-from netwright.search.policy import NodeStatistics, Observation, Preferences, Sketch, Sketcher, no_sketches
+from netwright.search.policy import (
+    PROMOTIONS,
+    NodeStatistics,
+    Observation,
+    Preferences,
+    Sketch,
+    Sketcher,
+    no_sketches,
+)
 from netwright.search.productions import ProductionBandit
 from netwright.search.promotion import PromotionRule
 from netwright.search.selection import Choice, Selection, SelectionSettings, pick_best, worth_as_parent
@@ -45,12 +53,17 @@ class TreePolicy:
     """Tree search over designs with several experiments in flight."""
 
     def __init__(
-        self, *, seed: int, rungs: int, promotions: float = 0.15, settings: TreeSettings | None = None
+        self,
+        *,
+        seed: int,
+        prices: Sequence[float],
+        promotions: float = PROMOTIONS,
+        settings: TreeSettings | None = None,
     ) -> None:
         self._seed = seed
         self._settings = settings or TreeSettings()
-        self._state = TreeState(rungs)
-        self._rule = PromotionRule(share=promotions)
+        self._state = TreeState(len(prices))
+        self._rule = PromotionRule(prices=tuple(prices), share=promotions)
         self._bandit = OperatorBandit()
         self._model = ValueModel(self._settings.model)
         self._least = self._settings.informed

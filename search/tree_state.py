@@ -53,7 +53,7 @@ class TreeState:
     """The bookkeeping of ask and tell, shared by all policies.
 
     `order` and `in_order` list the nodes as they were told; `unrepaired` holds the failed ones that can be mended
-    and were not yet asked to be.
+    and were not yet asked to be; `promotions` counts those asked for by rung.
     """
 
     def __init__(self, rungs: int) -> None:
@@ -67,7 +67,7 @@ class TreeState:
         self.pending: dict[int, Action] = {}
         self.pairs: Counter[tuple[int, int]] = Counter()
         self.asks = 0
-        self.promotions = 0
+        self.promotions: Counter[int] = Counter()
         self.asked: Counter[Operator] = Counter()
         self.since_best = 0
         self._seen: set[int] = set()
@@ -81,7 +81,7 @@ class TreeState:
         self.pending[action.index] = action
         self.asks += 1
         if action.kind == "promote":
-            self.promotions += 1
+            self.promotions[action.rung] += 1
             return
         operator = action.operator or Operator.DRAFT
         self.asked[operator] += 1

@@ -55,7 +55,7 @@ def test_a_policy_file_is_sought_beside_the_campaign_file(said: Said, tmp_path: 
 
 
 def test_a_policy_of_ones_own_that_cannot_be_made_is_told_before_anything_runs(said: Said, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def POLICY(seed, rungs, promotions):\n    return 3")
+    (tmp_path / "mine.py").write_text("def POLICY(seed, prices, promotions):\n    return 3")
 
     code, message = said("run", "--policy", tmp_path / "mine.py")
 

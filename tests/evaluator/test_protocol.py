@@ -54,6 +54,16 @@ def test_what_lies_between_the_bounds_is_not_at_one():
     assert not protocol.at_a_bound(share(of("time", seconds=0.2)))
 
 
+@pytest.mark.parametrize("name", ["tokens", "flops", "time"])
+def test_a_rung_costs_what_it_trains_on_whatever_budgets_are_equal_in(name):
+    spec = load_task("recall", rung_tokens=[20_000, 50_000, 200_000], protocol=name).spec
+
+    assert protocol.prices(spec) == (1.0, 2.5, 10.0)
+    for own in (0.5, 1.0, 3.0):
+        lowest, *_, highest = (protocol.tokens_for(spec, rung.level, own) for rung in spec.rungs)
+        assert highest == 10 * lowest
+
+
 def test_a_factor_is_one_of_the_rungs_tokens():
     spec = load_task("recall").spec
 

@@ -38,7 +38,7 @@ def one_blas_thread():
 @pytest.mark.usefixtures("one_blas_thread")
 @pytest.mark.parametrize(("experiments", "milliseconds"), [(1000, 50.0), (10_000, 200.0)])
 def test_an_ask_and_its_tell_cost_little_however_long_the_search(experiments, milliseconds):
-    designs, policy = catalogue(), TreePolicy(seed=0, rungs=1)
+    designs, policy = catalogue(), TreePolicy(seed=0, prices=[1.0])
     rng = np.random.default_rng(1)
 
     def sketch(action: Action, count: int) -> list[Sketch]:

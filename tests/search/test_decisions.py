@@ -24,13 +24,13 @@ def play(policy: DecisionsPolicy, worth, asks: int, first: int = 0) -> list[dict
 
 
 def test_each_option_of_the_first_place_is_taken_before_any_is_again():
-    asked = play(DecisionsPolicy(seed=1, rungs=1), lambda choices: 1.0, 3)
+    asked = play(DecisionsPolicy(seed=1, prices=[1.0]), lambda choices: 1.0, 3)
 
     assert {choices["kind"] for choices in asked} == {"x", "y", "z"}
 
 
 def test_the_branch_of_the_better_designs_is_taken_more_often_and_none_is_given_up():
-    policy = DecisionsPolicy(seed=0, rungs=1)
+    policy = DecisionsPolicy(seed=0, prices=[1.0])
 
     asked = play(policy, lambda choices: float((choices["kind"] == "y") + (choices["kind.b"] == "z")), 120)
 
@@ -41,13 +41,13 @@ def test_the_branch_of_the_better_designs_is_taken_more_often_and_none_is_given_
 
 
 def test_a_branch_whose_designs_fail_is_avoided():
-    asked = play(DecisionsPolicy(seed=0, rungs=1), lambda choices: None if choices["kind"] == "x" else 1.0, 60)
+    asked = play(DecisionsPolicy(seed=0, prices=[1.0]), lambda choices: None if choices["kind"] == "x" else 1.0, 60)
 
     assert sum(choices["kind"] == "x" for choices in asked[20:]) < 8
 
 
 def test_designs_in_flight_count_as_visits_that_brought_nothing():
-    policy = DecisionsPolicy(seed=0, rungs=1)
+    policy = DecisionsPolicy(seed=0, prices=[1.0])
 
     asked = [DESIGNS[policy.ask(index, sketch).draw] for index in range(9)]
 
@@ -67,7 +67,7 @@ def test_coarse_decisions_come_before_fine_ones_and_kinds_before_all_others():
 
 
 def test_a_planner_that_cannot_show_designs_is_asked_for_drafts():
-    policy = DecisionsPolicy(seed=0, rungs=1)
+    policy = DecisionsPolicy(seed=0, prices=[1.0])
 
     actions = [policy.ask(index) for index in range(5)]
 

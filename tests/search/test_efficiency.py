@@ -16,7 +16,7 @@ def best_found(play, landscape):
         found = []
         for seed in range(SEEDS):
             land = landscape(seed=seed)
-            played = play(make_policy(name, seed=seed, rungs=1), land, asks, flight)
+            played = play(make_policy(name, seed=seed, prices=[1.0]), land, asks, flight)
             rng = np.random.default_rng(seed)
             drawn = [land.value(tuple(rng.integers(5, size=10))) for _ in range(200)]
             best = max(item.value for item in played.observations if item.value is not None)

@@ -4,7 +4,7 @@ from netwright.types import Operator
 
 
 def test_the_population_is_filled_by_drafts_before_anything_is_varied():
-    policy = EvolutionPolicy(seed=0, rungs=1, population=8)
+    policy = EvolutionPolicy(seed=0, prices=[1.0], population=8)
     operators = []
     for index in range(20):
         action = policy.ask(index)
@@ -16,7 +16,7 @@ def test_the_population_is_filled_by_drafts_before_anything_is_varied():
 
 
 def test_baselines_are_the_first_members():
-    policy = EvolutionPolicy(seed=0, rungs=1, population=3)
+    policy = EvolutionPolicy(seed=0, prices=[1.0], population=3)
     for node in (-1, -2, -3):
         policy.tell(Observation(action=None, node=node, value=1.0))
 
@@ -24,7 +24,7 @@ def test_baselines_are_the_first_members():
 
 
 def test_the_old_die_however_good_they_are():
-    policy = EvolutionPolicy(seed=0, rungs=1, population=10)
+    policy = EvolutionPolicy(seed=0, prices=[1.0], population=10)
     for index in range(200):
         action = policy.ask(index)
         assert all(parent >= index - 10 for parent in action.parents)
@@ -32,7 +32,7 @@ def test_the_old_die_however_good_they_are():
 
 
 def test_the_tournament_prefers_the_better():
-    policy = EvolutionPolicy(seed=0, rungs=1, population=10)
+    policy = EvolutionPolicy(seed=0, prices=[1.0], population=10)
     for node in range(1, 11):
         policy.tell(Observation(action=None, node=-node, value=float(node)))
 
@@ -42,7 +42,7 @@ def test_the_tournament_prefers_the_better():
 
 
 def test_failures_never_enter_the_population():
-    policy = EvolutionPolicy(seed=0, rungs=1, population=5)
+    policy = EvolutionPolicy(seed=0, prices=[1.0], population=5)
     bad = set()
     for index in range(60):
         action = policy.ask(index)

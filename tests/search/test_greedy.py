@@ -9,7 +9,7 @@ def tell_baselines(policy: GreedyPolicy, *values: float) -> None:
 
 
 def test_a_few_drafts_come_first():
-    policy = GreedyPolicy(seed=0, rungs=1, first_drafts=3)
+    policy = GreedyPolicy(seed=0, prices=[1.0], first_drafts=3)
     tell_baselines(policy, 1.0, 2.0)
 
     assert [policy.ask(index).operator for index in range(3)] == [Operator.DRAFT] * 3
@@ -17,7 +17,7 @@ def test_a_few_drafts_come_first():
 
 
 def test_the_best_is_always_the_one_that_is_grown():
-    policy = GreedyPolicy(seed=0, rungs=1, first_drafts=0)
+    policy = GreedyPolicy(seed=0, prices=[1.0], first_drafts=0)
     tell_baselines(policy, 1.0, 5.0, 3.0)
 
     for index in range(30):
@@ -32,7 +32,7 @@ def test_the_best_is_always_the_one_that_is_grown():
 
 
 def test_of_equals_the_youngest_is_grown():
-    policy = GreedyPolicy(seed=0, rungs=1, first_drafts=0)
+    policy = GreedyPolicy(seed=0, prices=[1.0], first_drafts=0)
     tell_baselines(policy, 1.0)
     for index in range(20):
         action = policy.ask(index)
@@ -41,7 +41,7 @@ def test_of_equals_the_youngest_is_grown():
 
 
 def test_where_all_children_of_the_best_fail_the_next_best_is_grown_and_at_last_a_draft():
-    policy = GreedyPolicy(seed=0, rungs=1, first_drafts=0, patience=2)
+    policy = GreedyPolicy(seed=0, prices=[1.0], first_drafts=0, patience=2)
     tell_baselines(policy, 1.0, 2.0)
 
     grown = []

@@ -9,7 +9,7 @@ def structure(kind: str) -> Structure:
 
 def told(values: dict[str, list[float]]) -> MapElitesPolicy:
     """A policy that knows baselines -1, -2, ... of these kinds and values, and no longer drafts."""
-    policy = MapElitesPolicy(seed=0, rungs=1, first_drafts=0)
+    policy = MapElitesPolicy(seed=0, prices=[1.0], first_drafts=0)
     known = [(kind, value) for kind, each in values.items() for value in each]
     for node, (kind, value) in enumerate(known, 1):
         policy.tell(Observation(action=None, node=-node, value=value, structure=structure(kind)))
@@ -17,7 +17,7 @@ def told(values: dict[str, list[float]]) -> MapElitesPolicy:
 
 
 def test_drafts_come_first():
-    policy = MapElitesPolicy(seed=0, rungs=1, first_drafts=4)
+    policy = MapElitesPolicy(seed=0, prices=[1.0], first_drafts=4)
     policy.tell(Observation(action=None, node=-1, value=1.0))
 
     operators = [policy.ask(index).operator for index in range(5)]

@@ -54,7 +54,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def grows_the_newest(name):
-    policy = make_policy(name, seed=0, rungs=1)
+    policy = make_policy(name, seed=0, prices=[1.0])
     policy.tell(Observation(action=None, node=-1, value=1.0))
     action = policy.ask(0)
     return isinstance(policy, GuardedPolicy) and (action.operator, action.parents) == (Operator.REFINE, (-1,))
@@ -68,16 +68,16 @@ def test_a_policy_of_an_installed_package_is_found_and_listed_by_its_name(instal
     assert grows_the_newest("newest")
     assert listed_policies() == {**POLICIES, "newest": "of the package newest_policy:POLICY"}
     with pytest.raises(ConfigError, match="unknown search policy 'hope': use one of tree, .*, newest, or the path"):
-        make_policy("hope", seed=0, rungs=1)
+        make_policy("hope", seed=0, prices=[1.0])
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("x = 1", "defines no POLICY: add POLICY = YourPolicy"),
-        ("POLICY = 3", "is a int, expected what can be called with seed, rungs and promotions"),
+        ("POLICY = 3", "is a int, expected what can be called with seed, prices and promotions"),
         ("POLICY = dict", "makes an object of type dict without `ask`"),
-        ("def POLICY(seed): pass", r"mine\.py cannot be loaded: TypeError: .* unexpected keyword argument 'rungs'"),
+        ("def POLICY(seed): pass", r"mine\.py cannot be loaded: TypeError: .* unexpected keyword argument 'prices'"),
         ("import nonesuch", r"mine\.py cannot be loaded: ModuleNotFoundError: No module named 'nonesuch'"),
         ("def", r"mine\.py cannot be loaded: SyntaxError"),
         ("raise SystemExit(4)", r"mine\.py cannot be loaded: SystemExit: 4"),
@@ -86,19 +86,19 @@ def test_a_policy_of_an_installed_package_is_found_and_listed_by_its_name(instal
 )
 def test_a_file_that_makes_no_policy_is_told_with_what_it_should_have(own_file, text, words):
     with pytest.raises(ConfigError, match=words):
-        make_policy(own_file(text), seed=0, rungs=1)
+        make_policy(own_file(text), seed=0, prices=[1.0])
 
 
 def test_a_policy_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"policy file .*nowhere\.py does not exist"):
-        make_policy(str(tmp_path / "nowhere.py"), seed=0, rungs=1)
+        make_policy(str(tmp_path / "nowhere.py"), seed=0, prices=[1.0])
 
 
 def test_the_example_of_the_documentation_searches(own_file, play, landscape):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(example.splitlines()) <= 22
 
-    played = play(make_policy(own_file(example), seed=0, rungs=2), landscape(seed=0), 60, flight=3)
+    played = play(make_policy(own_file(example), seed=0, prices=[1.0, 3.0]), landscape(seed=0), 60, flight=3)
 
     assert {action.kind for action in played.actions} == {"expand", "promote"}
     assert {Operator.DRAFT, Operator.REFINE} <= {action.operator for action in played.actions}

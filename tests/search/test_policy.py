@@ -12,6 +12,8 @@ from netwright.search.policy import POLICIES, Observation, Sketch, make_policy, 
 from netwright.types import Action, Operator, Structure
 
 NAMES = sorted(POLICIES)
+ONE, TWO, THREE = [1.0], [1.0, 3.0], [1.0, 3.0, 9.0]
+"""What a training costs at each of so many rungs."""
 every_policy = pytest.mark.parametrize("name", NAMES)
 
 
@@ -32,15 +34,17 @@ def fails(action: Action, *, repairable: bool = True) -> Observation:
 
 def test_an_unknown_policy_is_refused_by_naming_the_known_ones():
     with pytest.raises(ConfigError, match="unknown search policy 'hope': use one of tree, random, greedy, evolution"):
-        make_policy("hope", seed=0, rungs=1)
+        make_policy("hope", seed=0, prices=ONE)
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"seed": -1, "rungs": 1}, "seed"),
-        ({"seed": 0, "rungs": 0}, "rung"),
-        ({"seed": 0, "rungs": 1, "promotions": 1.5}, "promotions"),
+        ({"seed": -1, "prices": ONE}, "seed"),
+        ({"seed": 0, "prices": []}, "a price above 0 for each of its rungs, got \\[\\]"),
+        ({"seed": 0, "prices": [1.0, 0.0]}, "a price above 0"),
+        ({"seed": 0, "prices": [1.0, float("inf")]}, "a price above 0"),
+        ({"seed": 0, "prices": ONE, "promotions": 1.5}, "promotions"),
     ],
 )
 def test_impossible_settings_are_refused(settings, complaint):
@@ -58,14 +62,14 @@ def test_an_observation_is_a_finite_number_or_a_failure(broken):
 
 @every_policy
 def test_the_first_action_of_an_empty_search_is_a_draft(name):
-    action = make_policy(name, seed=3, rungs=2).ask(0)
+    action = make_policy(name, seed=3, prices=TWO).ask(0)
 
     assert (action.kind, action.operator, action.parents, action.rung) == ("expand", Operator.DRAFT, (), 0)
 
 
 @every_policy
 def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, play, landscape):
-    policy = make_policy(name, seed=5, rungs=2)
+    policy = make_policy(name, seed=5, prices=TWO)
 
     played = play(policy, landscape(seed=5, failures=lambda index: index % 7 == 3), 150, flight=4)
 
@@ -84,10 +88,10 @@ def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, play, 
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
 def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, play, landscape):
-    policy = make_policy(name, seed=11, rungs=2)
+    policy = make_policy(name, seed=11, prices=TWO)
     played = play(policy, landscape(seed=2, failures=lambda index: index % 9 == 4), 120, flight)
 
-    again, land = make_policy(name, seed=11, rungs=2), landscape(seed=2, failures=lambda index: index % 9 == 4)
+    again, land = make_policy(name, seed=11, prices=TWO), landscape(seed=2, failures=lambda index: index % 9 == 4)
     for event in played.log:
         if isinstance(event, Observation):
             assert land.answer(event.action) == event
@@ -102,7 +106,7 @@ def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, 
 @every_policy
 def test_another_seed_is_another_search(name, play, landscape):
     def operators(seed):
-        actions = play(make_policy(name, seed=seed, rungs=1), landscape(seed=1), 60).actions
+        actions = play(make_policy(name, seed=seed, prices=ONE), landscape(seed=1), 60).actions
         return [(action.operator, action.parents, action.draw) for action in actions]
 
     if name == "random":
@@ -114,15 +118,15 @@ def test_another_seed_is_another_search(name, play, landscape):
 @every_policy
 @pytest.mark.parametrize(("scale", "offset"), [(1024.0, 0.0), (0.01, -7.0), (3.7, 11.0)])
 def test_the_unit_of_the_values_does_not_matter(name, scale, offset, play, landscape):
-    plain = play(make_policy(name, seed=4, rungs=2), landscape(seed=6), 120, flight=3)
-    other = play(make_policy(name, seed=4, rungs=2), landscape(seed=6, scale=scale, offset=offset), 120, flight=3)
+    plain = play(make_policy(name, seed=4, prices=TWO), landscape(seed=6), 120, flight=3)
+    other = play(make_policy(name, seed=4, prices=TWO), landscape(seed=6, scale=scale, offset=offset), 120, flight=3)
 
     assert other.actions == plain.actions
 
 
 @every_policy
 def test_many_asks_before_any_answer_are_served(name):
-    policy = make_policy(name, seed=0, rungs=2)
+    policy = make_policy(name, seed=0, prices=TWO)
 
     actions = [policy.ask(index) for index in range(40)]
 
@@ -132,7 +136,7 @@ def test_many_asks_before_any_answer_are_served(name):
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
 def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, landscape):
-    policy = GuardedPolicy(make_policy(name, seed=8, rungs=3), name=name, rungs=3)
+    policy = GuardedPolicy(make_policy(name, seed=8, prices=THREE), name=name, rungs=3)
 
     play(policy, landscape(seed=3, failures=lambda index: index % 5 == 2), 120, flight)
 
@@ -142,10 +146,10 @@ def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, l
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
 def test_a_search_resumed_from_its_log_goes_on_as_if_it_had_not_ended(name, flight, play, landscape):
-    policy, land = make_policy(name, seed=13, rungs=2), landscape(seed=4, failures=lambda index: index % 6 == 1)
+    policy, land = make_policy(name, seed=13, prices=TWO), landscape(seed=4, failures=lambda index: index % 6 == 1)
     played = play(policy, land, 90, flight)
 
-    again = make_policy(name, seed=13, rungs=2)
+    again = make_policy(name, seed=13, prices=TWO)
     for event in played.log:
         if isinstance(event, Observation):
             again.tell(event)
@@ -168,7 +172,7 @@ every_planner = pytest.mark.parametrize("sketch", [no_sketches, same_sketch])
 @every_policy
 @every_planner
 def test_the_search_goes_on_when_everything_fails(name, sketch):
-    policy = make_policy(name, seed=0, rungs=2)
+    policy = make_policy(name, seed=0, prices=TWO)
     for node in range(1, 4):
         policy.tell(baseline(-node, None))
 
@@ -183,7 +187,7 @@ def test_the_search_goes_on_when_everything_fails(name, sketch):
 @every_policy
 @every_planner
 def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name, sketch):
-    policy = make_policy(name, seed=0, rungs=2)
+    policy = make_policy(name, seed=0, prices=TWO)
     policy.tell(baseline(-1, 1.0))
 
     actions = []
@@ -198,7 +202,7 @@ def test_the_search_goes_on_when_every_proposal_is_a_duplicate(name, sketch):
 @every_policy
 @every_planner
 def test_one_baseline_alone_is_enough_to_start(name, sketch):
-    policy = make_policy(name, seed=0, rungs=3)
+    policy = make_policy(name, seed=0, prices=THREE)
     policy.tell(baseline(-1, 1.0))
 
     for index in range(20):
@@ -211,7 +215,7 @@ def test_one_baseline_alone_is_enough_to_start(name, sketch):
 @every_policy
 @every_planner
 def test_ties_everywhere_are_borne(name, sketch):
-    policy = make_policy(name, seed=0, rungs=2)
+    policy = make_policy(name, seed=0, prices=TWO)
     for index in range(100):
         action = policy.ask(index, sketch)
         node = index if action.kind == "expand" else action.parents[0]
@@ -223,7 +227,7 @@ def test_ties_everywhere_are_borne(name, sketch):
 
 @every_policy
 def test_an_index_is_asked_once_and_answered_once(name):
-    policy = make_policy(name, seed=0, rungs=1)
+    policy = make_policy(name, seed=0, prices=ONE)
     action = policy.ask(0)
 
     with pytest.raises(ValueError, match="asked before"):
@@ -243,7 +247,7 @@ def test_an_index_is_asked_once_and_answered_once(name):
     ],
 )
 def test_an_answer_to_nothing_is_refused_and_changes_nothing(name, change, complaint):
-    policy = make_policy(name, seed=0, rungs=1)
+    policy = make_policy(name, seed=0, prices=ONE)
     fields = {"action": policy.ask(0), "node": 0, "value": 1.0}
 
     with pytest.raises(ValueError, match=complaint):
@@ -256,7 +260,7 @@ def test_an_answer_to_nothing_is_refused_and_changes_nothing(name, change, compl
 
 @every_policy
 def test_what_a_campaign_notes_on_an_action_does_not_matter_to_the_search(name):
-    policy = make_policy(name, seed=0, rungs=1)
+    policy = make_policy(name, seed=0, prices=ONE)
     noted = policy.ask(0).model_copy(update={"told": 3})
 
     policy.tell(Observation(action=noted, node=0, value=1.0))
@@ -267,7 +271,7 @@ def test_what_a_campaign_notes_on_an_action_does_not_matter_to_the_search(name):
 @pytest.mark.slow
 @every_policy
 def test_a_thousand_experiments_cost_less_than_fifty_milliseconds_each(name, play, landscape):
-    policy, land = make_policy(name, seed=0, rungs=2), landscape(seed=0, shown=4)
+    policy, land = make_policy(name, seed=0, prices=TWO), landscape(seed=0, shown=4)
     play(policy, land, 1000)
     land.shown = 64
 

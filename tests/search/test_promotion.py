@@ -1,6 +1,6 @@
 import pytest
 
-from netwright.search.policy import Observation
+from netwright.search.policy import POLICIES, Observation, make_policy
 from netwright.search.promotion import PromotionRule
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Operator
@@ -37,7 +37,7 @@ def answer(state: TreeState, node: int, value: float | None, rung: int = 1) -> N
     state.record_tell(Observation(action=action, node=node, value=value, rung=rung))
 
 
-ALWAYS = PromotionRule(share=0.9)
+ALWAYS = PromotionRule(prices=(1.0, 1.0, 1.0), share=0.9)
 
 
 def test_the_top_third_is_promoted_best_first():
@@ -46,15 +46,26 @@ def test_the_top_third_is_promoted_best_first():
     assert promotions(state, ALWAYS) == [(8, 1), (7, 1), (6, 1)]
 
 
-def test_promotions_never_exceed_their_share_of_all_actions():
-    state = state_with({n: float(n) for n in range(17)})
+@pytest.mark.parametrize(("price", "expected"), [(1.0, 6), (3.0, 2), (9.0, 0)])
+def test_promotions_never_take_more_than_their_share_of_the_compute(price, expected):
+    state = state_with({n: float(n) for n in range(18)})
 
-    assert len(promotions(state, PromotionRule(share=0.15))) == 3
-    assert (state.promotions, state.asks) == (3, 20)
+    # 6 of 18 + 6, for two promotions at a price of 3 as for six at 1.
+    assert len(promotions(state, PromotionRule(prices=(1.0, price), share=0.25))) == expected
+
+
+def test_only_ratios_of_prices_matter():
+    seconds, trainings = (state_with({n: float(n) for n in range(18)}) for _ in range(2))
+
+    assert promotions(seconds, PromotionRule(prices=(40.0, 120.0), share=0.25)) == promotions(
+        trainings, PromotionRule(prices=(1.0, 3.0), share=0.25)
+    )
 
 
 def test_a_share_of_zero_or_a_single_rung_means_no_promotion():
-    assert promotions(state_with({n: float(n) for n in range(30)}), PromotionRule(share=0.0)) == []
+    never = PromotionRule(prices=(1.0, 1.0), share=0.0)
+
+    assert promotions(state_with({n: float(n) for n in range(30)}), never) == []
     assert promotions(state_with({n: float(n) for n in range(30)}, rungs=1), ALWAYS) == []
 
 
@@ -114,12 +125,24 @@ def test_higher_rungs_are_served_first():
     assert promotions(state, ALWAYS)[0] == (10, 2)
 
 
-@pytest.mark.parametrize("name", ["tree", "random", "evolution"])
-def test_every_policy_promotes_by_the_same_rule(name, play, landscape):
-    from netwright.search.policy import make_policy
+def test_a_promotion_that_is_too_dear_is_saved_up_for():
+    rule = PromotionRule(prices=(1.0, 1.0, 9.0), share=0.5)
+    state = state_with({n: float(n) for n in range(12)}, rungs=3)
+    assert promotions(state, rule, limit=3) == [(11, 1), (10, 1), (9, 1)]
+    for node in (11, 10, 9):
+        answer(state, node, float(node))
 
-    actions = play(make_policy(name, seed=1, rungs=2, promotions=0.2), landscape(seed=3), 100, flight=2).actions
+    # Node 8 could go to rung 1 at once, but (11, 2) comes first: 3 + 9 of the compute is half of it after 12.
+    assert promotions(state, rule, limit=1) == [(11, 2)]
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_every_policy_promotes_within_the_same_bound(name, play, landscape):
+    price, share = 3.0, 0.2
+    policy = make_policy(name, seed=1, prices=[1.0, price], promotions=share)
+
+    actions = play(policy, landscape(seed=3), 100, flight=2).actions
 
     promoted = [action for action in actions if action.kind == "promote"]
-    assert 10 <= len(promoted) <= 20
     assert all(action.rung == 1 and action.operator is None for action in promoted)
+    assert 0.1 < price * len(promoted) / (100 + (price - 1) * len(promoted)) <= share

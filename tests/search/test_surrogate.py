@@ -24,7 +24,7 @@ def sketch(action: Action, count: int) -> list[Sketch]:
 @pytest.fixture
 def informed() -> SurrogatePolicy:
     """A policy that was told what eight designs are worth, none of which takes y twice."""
-    policy = SurrogatePolicy(seed=0, rungs=1)
+    policy = SurrogatePolicy(seed=0, prices=[1.0])
     for index, structure in enumerate([each for each in DESIGNS if worth(each) < 2][::2][:8]):
         action = policy.ask(index)
         assert action.operator is Operator.DRAFT

@@ -7,9 +7,9 @@ from netwright.search.tree import TreePolicy, TreeSettings
 from netwright.types import Action, Operator, Structure
 
 
-def with_baselines(*values: float, seed: int = 0, rungs: int = 1, **settings: float) -> TreePolicy:
+def with_baselines(*values: float, seed: int = 0, **settings: float) -> TreePolicy:
     chosen = TreeSettings(**({"first_drafts": 0} | settings))
-    policy = TreePolicy(seed=seed, rungs=rungs, promotions=0.0, settings=chosen)
+    policy = TreePolicy(seed=seed, prices=[1.0], promotions=0.0, settings=chosen)
     for place, value in enumerate(values, start=1):
         policy.tell(Observation(action=None, node=-place, value=value, standard_error=0.01))
     return policy
@@ -22,7 +22,7 @@ def asked(policy: TreePolicy, count: int, start: int = 0) -> list[Action]:
 def test_the_first_actions_are_mostly_drafts_and_later_ones_are_not(play, landscape):
     first, later = Counter(), Counter()
     for seed in range(20):
-        actions = play(make_policy("tree", seed=seed, rungs=1), landscape(seed=seed), 60).actions
+        actions = play(make_policy("tree", seed=seed, prices=[1.0]), landscape(seed=seed), 60).actions
         first.update(action.operator for action in actions[:6])
         later.update(action.operator for action in actions[30:])
 
@@ -87,7 +87,7 @@ def test_a_success_in_between_keeps_a_node_open():
 
 
 def test_a_failed_training_is_repaired_at_most_once_and_a_repair_never():
-    policy = make_policy("tree", seed=1, rungs=1)
+    policy = make_policy("tree", seed=1, prices=[1.0])
     repaired = []
     for index in range(120):
         action = policy.ask(index)
@@ -140,7 +140,7 @@ def test_combination_prefers_a_partner_of_other_blood():
 
 
 def test_recipes_alone_are_tuned_rarely_and_each_node_once(play, landscape):
-    actions = play(make_policy("tree", seed=2, rungs=1), landscape(seed=2), 300).actions
+    actions = play(make_policy("tree", seed=2, prices=[1.0]), landscape(seed=2), 300).actions
 
     tuned = [action.parents[0] for action in actions if action.operator is Operator.TUNE]
     assert 0 < len(tuned) <= 24
@@ -178,7 +178,7 @@ def test_statistics_count_the_subtree_and_value_the_best_line_highest():
 
 
 def test_a_promoted_node_that_disappoints_hands_its_place_to_one_that_does_not():
-    policy = TreePolicy(seed=0, rungs=2, promotions=0.0)
+    policy = TreePolicy(seed=0, prices=[1.0, 3.0], promotions=0.0)
     for node, value in {-1: 1.0, -2: 2.0, -3: 0.0}.items():
         policy.tell(Observation(action=None, node=node, value=value))
     before = policy.node_statistics()
@@ -193,7 +193,7 @@ def test_a_promoted_node_that_disappoints_hands_its_place_to_one_that_does_not()
 
 
 def test_decisions_that_lead_to_good_designs_are_preferred_and_the_control_stays_as_it_is():
-    policies = {name: make_policy(name, seed=0, rungs=1) for name in ("tree", "random")}
+    policies = {name: make_policy(name, seed=0, prices=[1.0]) for name in ("tree", "random")}
     for policy in policies.values():
         for node in range(1, 13):
             kind = "delta" if node % 2 else "hebbian"
@@ -209,7 +209,7 @@ def test_decisions_that_lead_to_good_designs_are_preferred_and_the_control_stays
 
 
 def test_a_design_that_fails_speaks_against_its_decisions():
-    policy = make_policy("tree", seed=0, rungs=1)
+    policy = make_policy("tree", seed=0, prices=[1.0])
     for node, value in ((-1, 1.0), (-2, 1.0), (-3, None), (-4, None)):
         kind = "attention" if value else "recurrence"
         structure = Structure(choices={"even.body.kind": kind})

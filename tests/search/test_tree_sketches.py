@@ -64,7 +64,7 @@ def structure(genes: Genes) -> Structure:
 
 
 def policy(seed: int = 0, **settings: object) -> TreePolicy:
-    return TreePolicy(seed=seed, rungs=1, settings=TreeSettings(**settings))
+    return TreePolicy(seed=seed, prices=[1.0], settings=TreeSettings(**settings))
 
 
 Log = list[tuple[Action, Observation | None]]

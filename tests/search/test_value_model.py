@@ -243,7 +243,7 @@ def test_a_search_without_designs_worth_telling_leaves_no_experience():
 
 
 def test_a_tree_takes_in_earlier_searches_before_it_starts_and_only_then():
-    tree = TreePolicy(seed=0, rungs=1)
+    tree = TreePolicy(seed=0, prices=[1.0])
     tree.warm([[(design(name), value_of(name)) for name in words(30)]])
     tree.ask(0)
 
