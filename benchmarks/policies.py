@@ -5,7 +5,8 @@
 
 Runs `netwright run` for every task, seed and policy, and `netwright confirm` for what each comes to: the design of the
 best expected loss, trained from scratch on fresh seeds (the same for all) and scored on the locked test split. The
-planner is the grammar; no training is stopped early, so that all policies train the same number of designs to the end.
+planner is the grammar; no training is stopped early, so that all policies train the same number of designs to the end,
+and no search starts from what another one found.
 What a campaign has finished is in the memory under DIR, and the same command goes on from there.
 
 Printed are confirmed losses by policy, with 95% t intervals over campaigns, and differences to the first policy, paired
@@ -61,7 +62,7 @@ def campaign(options: argparse.Namespace, task: str, policy: str, seed: int) -> 
     file.write_text(
         f'name = "{name}"\ntask = "{task}"\nseed = {seed}\nworkers = {options.workers}\n'
         f"rung_tokens = {options.rung_tokens}\n\n[budget]\ntrials = {options.trials}\nminutes = 10000\n\n"
-        f'[search]\npolicy = "{policy}"\nearly_stop = false\n'
+        f'[search]\npolicy = "{policy}"\nearly_stop = false\nwarm = false\n'
     )
     home = ("--home", str(options.home))
     ran = netwright("run", str(file), *home)

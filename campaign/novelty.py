@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netwright.campaign.board import Board
+from netwright.campaign.readings import structure_in
 from netwright.distance import distance
 from netwright.evaluator.fingerprint import fingerprint
-from netwright.evaluator.structure import STRUCTURE_VERSION, structure_of
 from netwright.memory.store import Memory
 from netwright.portrait import Portrait
 from netwright.types import Candidate, Operator, Structure, TaskSpec
@@ -100,12 +100,7 @@ class Novelty:
             self._board.duplicates[kind] += 1
 
     def _known(self, candidate: Candidate, owner: int) -> _Known:
-        """What the design is made of, read once and then remembered."""
-        known = self._memory.structures(self._task.id, STRUCTURE_VERSION, candidate.id)
-        structure = known.get(candidate.id)
-        if structure is None:
-            structure = structure_of(candidate.source, candidate.genotype, self._task.recipe)
-            self._memory.put_structure(candidate.id, self._task.id, STRUCTURE_VERSION, structure)
+        structure = structure_in(self._memory, candidate, self._task)
         return _Known(owner, structure, sum(structure.counts.values()))
 
 

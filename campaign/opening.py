@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from netwright.agents.base import Critic, Ledger, Planner
+from netwright.campaign import experience
 from netwright.campaign.board import Board
 from netwright.config import CampaignConfig, LlmConfig, SandboxConfig, TrainingConfig
 from netwright.config_file import training_settings
@@ -150,15 +151,16 @@ def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
-    Its `config` says how many actions are in flight: that stays as it began, so that another number of slots
-    changes the pace and not the experiments.
+    Its `config` says how many actions are in flight, and from which earlier campaigns the search starts: both stay as
+    they began, so that another number of slots, or what others found meanwhile, does not change the experiments.
 
-    Raises: ConfigError naming the setting in which the two differ.
+    Raises: ConfigError naming the setting in which the two differ, or a campaign to start from that does not exist.
     """
     name = config.campaign_name
     known = next((row for row in memory.campaigns() if row.name == name), None)
     stored = config.model_dump(mode="json") | {"in_flight": config.window}
     if known is None:
+        stored["search"]["warm"] = experience.settled(memory, config, task.spec)
         return memory.start_campaign(name, task.spec, config.seed, stored)
     for what, before, now in (
         ("protocol", known.task.protocol, task.spec.protocol),
@@ -175,6 +177,8 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
                 f"compare; give this one its own --name, or continue that one with `netwright resume {name}`"
             )
     stored["in_flight"] = known.config["in_flight"]
+    # A campaign that an older netwright began started from nothing.
+    stored["search"]["warm"] = known.config["search"].get("warm", {})
     return memory.update_campaign(known.id, status="running", note="", config=stored)
 
 

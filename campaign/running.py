@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander
+from netwright.campaign.experience import recalled
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
 from netwright.campaign.opening import (
@@ -26,6 +28,7 @@ from netwright.campaign.opening import (
     settled,
     task_of,
 )
+from netwright.campaign.readings import structure_in
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
@@ -36,7 +39,7 @@ from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.suite import AnyLaboratory
 from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
-from netwright.search.policy import Policy, make_policy
+from netwright.search.policy import Policy, Warmable, make_policy
 
 Watcher = Callable[[Board, asyncio.Event], Any]
 
@@ -107,6 +110,8 @@ async def _session(
         board=board,
         repairs=config.llm.repairs,
     )
+    sketchbook = Sketchbook(agents.planner, row.task, partial(structure_in, memory))
+    _warm(policy, memory, board, sketchbook)
     scheduler = Scheduler(
         Parts(
             memory=memory,
@@ -116,7 +121,7 @@ async def _session(
             slots=slots,
             board=board,
             chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task)),
-            sketchbook=Sketchbook(agents.planner),
+            sketchbook=sketchbook,
             ordered=config.llm.url is None,
         )
     )
@@ -126,6 +131,17 @@ async def _session(
     finally:
         if agents.endpoint is not None:
             await agents.endpoint.aclose()
+
+
+def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) -> None:
+    """Start the search from what earlier campaigns found, if it can and this campaign began with any."""
+    chosen = board.config.search.warm
+    if not isinstance(policy, Warmable) or not isinstance(chosen, dict):
+        return
+    experience = recalled(memory, chosen, sketchbook)
+    if experience.searches:
+        policy.warm(experience.searches)
+    board.news.extend(experience.news)
 
 
 async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from netwright.agents.base import Planner, SketchingPlanner
 from netwright.agents.grammar_planner import genotype_of
 from netwright.campaign.chronicle import Chronicle
 from netwright.choices import flattened, role
-from netwright.evaluator.structure import structure_of
 from netwright.search.policy import Sketch, Sketcher, no_sketches
-from netwright.types import Action, Candidate, Structure
+from netwright.types import Action, Candidate, Structure, TaskSpec
+
+Reader = Callable[[Candidate, TaskSpec], Structure]
+"""What reads of a source what a design is made of; see `readings.structure_in`."""
 
 DRAWS_PER_SKETCH = 3
 """How many designs are drawn for each sketch that is wanted, as some are known or the same one again."""
@@ -21,14 +23,16 @@ DRAWS_PER_SKETCH = 3
 class Sketchbook:
     """Asks a planner that decides before it writes for its decisions; of any other it has nothing to show.
 
-    Under the former, a design is made of its decisions, which cost next to nothing to read; under the latter of the
-    operations in its source. What counts as new depends on the actions asked and the results told so far, and on
+    Under the former, a design is made of its decisions, which cost next to nothing to read; under the latter of what
+    `reader` finds in its source. What counts as new depends on the actions asked and the results told so far, and on
     nothing that happens meanwhile: a campaign that is resumed sees the same sketches.
     """
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(self, planner: Planner, task: TaskSpec, reader: Reader) -> None:
         self._planner = planner if isinstance(planner, SketchingPlanner) else None
-        self._structures: dict[str, Structure] = {}
+        self._task = task
+        self._reader = reader
+        self._structures: dict[str, Structure | None] = {}
         self._known: set[str] = set()
 
     def sketcher(self, chronicle: Chronicle) -> Sketcher:
@@ -43,18 +47,24 @@ class Sketchbook:
         self._known.add(genotype)
         return _structure_of(genotype)
 
-    def know(self, candidate: Candidate) -> Structure:
-        """Take a design as known from now on, and return what it is made of."""
+    def know(self, candidate: Candidate) -> Structure | None:
+        """Take a design as known from now on, and return what it is made of; see `read`."""
         if candidate.id not in self._structures:
             genotype = genotype_of(candidate)
             if genotype is not None:
                 self._known.add(genotype.text())
-            self._structures[candidate.id] = (
-                _structure_of(genotype.text())
-                if genotype is not None and self._planner is not None
-                else structure_of(candidate.source, candidate.genotype)
-            )
+            self._structures[candidate.id] = self.read(candidate, self._task)
         return self._structures[candidate.id]
+
+    def read(self, candidate: Candidate, task: TaskSpec) -> Structure | None:
+        """Return what a design for `task` is made of, as sketches are told: these alone compare.
+
+        None under a planner that sketches where its decisions are not known.
+        """
+        if self._planner is None:
+            return self._reader(candidate, task)
+        genotype = genotype_of(candidate)
+        return None if genotype is None else _structure_of(genotype.text())
 
     def _sketches(self, chronicle: Chronicle, action: Action, count: int) -> Sequence[Sketch]:
         assert self._planner is not None

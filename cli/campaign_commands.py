@@ -55,6 +55,10 @@ def run(
         bool | None,
         typer.Option("--early-stop/--no-early-stop", help="End trainings that are hopeless beside the baselines'."),
     ] = None,
+    warm: Annotated[
+        bool | None,
+        typer.Option("--warm/--no-warm", help="Start from what earlier campaigns on the same task found."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
@@ -76,6 +80,7 @@ def run(
             "workers": workers,
             "search.policy": _named(policy),
             "search.early_stop": early_stop,
+            "search.warm": warm,
             "seed": seed,
             "name": name,
             "llm.url": llm,

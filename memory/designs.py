@@ -78,6 +78,24 @@ class Designs:
         trace = TracedGraph.model_validate_json(row["trace"]) if row["trace"] is not None else None
         return Portrait(function=row["function"], trace=trace)
 
+    def first_scores(self, campaign_id: int, most: int = -1) -> list[tuple[str, float]]:
+        """The candidates of a campaign that were scored at the lowest rung, each with the first score of its node.
+
+        In the order in which they were remembered, `most` of them or all: later ones never change the earlier.
+        """
+        rows = self.connection.rows(
+            "SELECT s.candidate_id, s.value, min(s.id) AS first FROM scores s "
+            "JOIN nodes n ON n.campaign_id = s.campaign_id AND n.node = s.node "
+            "WHERE s.campaign_id = ? AND s.rung = 0 AND n.failure = '' GROUP BY s.node ORDER BY first LIMIT ?",
+            (campaign_id, most),
+        )
+        return [(row["candidate_id"], row["value"]) for row in rows]
+
+    def is_isolated(self, campaign_id: int) -> bool:
+        """Whether none of the campaign's own trials ran with resource limits only."""
+        sql = f"SELECT 1 FROM trials WHERE campaign_id = ? AND tier = '{NOT_ISOLATED}' LIMIT 1"
+        return self.connection.row(sql, (campaign_id,)) is None
+
     def put_duplicate(self, campaign_id: int, action: int, candidate_id: str, kind: str, owner: int) -> bool:
         """Note that an action's proposal was that of node `owner`, and by what; False if it was noted before."""
         values = {"campaign_id": campaign_id, "action": action, "candidate_id": candidate_id, "kind": kind}

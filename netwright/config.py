@@ -18,6 +18,7 @@ minutes = 5.0             # wall clock over all sessions of the campaign
 [search]
 policy = "tree"           # see `netwright policies`, or a file of your own (*.py)
 early_stop = true         # end trainings that are hopeless beside those of the baselines
+warm = true               # start from earlier campaigns on the same task; or from some: { "text" = 100 }
 
 [llm]                     # without a url the grammar planner proposes
 url = "http://127.0.0.1:8080/v1"
@@ -92,10 +93,24 @@ class SearchConfig(Frozen):
     """Which policy decides what to work on next.
 
     `early_stop`: whether a new design's training is ended once it is hopeless beside the baselines' of that rung.
+    `warm`: whether the search starts from earlier campaigns on similar tasks, or from which, each with how many of its
+    designs at most. In a memory it is what this came to when the campaign began.
     """
 
     policy: str = "tree"
     early_stop: bool = True
+    warm: bool | dict[str, int] = True
+
+    @field_validator("warm", mode="before")
+    @classmethod
+    def _all_or_named(cls, value: Any) -> Any:
+        named = value.values() if isinstance(value, dict) else ()
+        if not isinstance(value, bool | dict) or not all(type(most) is int and most > 0 for most in named):
+            raise ValueError(
+                "expected true, false, or a table of campaigns with how many of their designs to start from, such as "
+                f'{{ "text" = 100 }}, got {value!r}'
+            )
+        return value
 
 
 class LlmConfig(Frozen):

@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 
 from netwright.errors import PolicyError
 from netwright.search.faults import fault
-from netwright.search.policy import NodeStatistics, Observation, Policy, Preferences, Sketcher, no_sketches
+from netwright.search.policy import (
+    NodeStatistics,
+    Observation,
+    Policy,
+    Preferences,
+    Searches,
+    Sketcher,
+    Warmable,
+    no_sketches,
+)
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Structure
 
@@ -81,6 +90,20 @@ class GuardedPolicy:
 
     def _error(self, complaint: str) -> PolicyError:
         return PolicyError(f"{self._name} {complaint}; nothing is lost: mend it, then go on with `netwright resume`")
+
+
+class GuardedWarmablePolicy(GuardedPolicy):
+    """The same for a policy that can start from earlier searches."""
+
+    def warm(self, searches: Searches) -> None:
+        inner = self._inner
+        assert isinstance(inner, Warmable)
+        self._call("warm()", lambda: inner.warm(searches))
+
+
+def guarded(inner: Policy, *, name: str, rungs: int) -> GuardedPolicy:
+    """Put `inner` under guard; what it cannot do, it cannot do there either."""
+    return (GuardedWarmablePolicy if isinstance(inner, Warmable) else GuardedPolicy)(inner, name=name, rungs=rungs)
 
 
 def _are_factors(answer: Any) -> bool:

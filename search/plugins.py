@@ -13,7 +13,7 @@ from typing import Any
 
 from netwright.errors import ConfigError
 from netwright.extensions import imported, installed, loaded
-from netwright.search.guard import GuardedPolicy
+from netwright.search.guard import guarded
 from netwright.search.policy import POLICIES, Policy
 
 ENTRY_POINTS = "netwright.policies"
@@ -56,7 +56,7 @@ def load_plugin(name: str) -> Callable[..., Policy]:
 
     def make(*, seed: int, prices: Sequence[float], promotions: float) -> Policy:
         policy = loaded(whence, lambda: factory(seed=seed, prices=prices, promotions=promotions))
-        return GuardedPolicy(_complete(whence, policy), name=whence, rungs=len(prices))
+        return guarded(_complete(whence, policy), name=whence, rungs=len(prices))
 
     return make
 

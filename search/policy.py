@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from netwright.errors import ConfigError
 from netwright.types import Action, Structure
@@ -106,6 +106,25 @@ class Policy(Protocol):
 
     def preferences(self) -> Preferences:
         """What has paid so far, for a planner that decides by a grammar; {} leaves it to itself."""
+        ...
+
+
+Searches = Sequence[Sequence[tuple[Structure, float]]]
+"""Designs of earlier searches with their scores (higher is better), one sequence for each search."""
+
+SEARCH_LEAST = 4
+"""A search of fewer designs says too little of what is good among them to be learned from."""
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """What a policy has besides if it can start from earlier searches."""
+
+    def warm(self, searches: Searches) -> None:
+        """Take in earlier searches on similar tasks, before the first ask, resume or tell.
+
+        Scores of two searches do not compare: budgets, data and units may differ.
+        """
         ...
 
 

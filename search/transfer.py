@@ -7,29 +7,25 @@ holds here is a weight in [0, 1], learned with the search's own results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from netwright.search.policy import SEARCH_LEAST, Searches
 from netwright.search.standings import Floats
 from netwright.search.value_model import ModelSettings, ValueModel
 from netwright.search.worth import relative
 from netwright.types import Structure
 
-_SEARCH_LEAST = 4
-
 
 class Experience:
-    """Designs of earlier searches with their scores (higher is better), one sequence for each search.
+    """What designs of earlier searches were worth; searches of fewer than SEARCH_LEAST designs are left out."""
 
-    Searches of fewer than four designs say too little of what is good among them and are left out.
-    """
-
-    def __init__(self, searches: Iterable[Sequence[tuple[Structure, float]]], settings: ModelSettings) -> None:
+    def __init__(self, searches: Searches, settings: ModelSettings) -> None:
         structures: list[Structure] = []
         worth: list[float] = []
         for search in searches:
-            if len(search) >= _SEARCH_LEAST:
+            if len(search) >= SEARCH_LEAST:
                 structures += [structure for structure, _ in search]
                 worth += relative(np.array([value for _, value in search])).tolist()
         self._model = ValueModel(settings)

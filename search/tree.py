@@ -5,7 +5,7 @@ The equations are in docs/search.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from netwright.search.policy import (
     NodeStatistics,
     Observation,
     Preferences,
+    Searches,
     Sketch,
     Sketcher,
     no_sketches,
@@ -73,8 +74,8 @@ class TreePolicy:
         self._productions = ProductionBandit()
         self._worths = Worths({}, {})
 
-    def warm(self, searches: Iterable[Sequence[tuple[Structure, float]]]) -> None:
-        """Start from earlier searches on similar tasks: designs and scores (higher is better) of each.
+    def warm(self, searches: Searches) -> None:
+        """Start from earlier searches on similar tasks.
 
         Raises:
             ValueError: something was asked or told before.

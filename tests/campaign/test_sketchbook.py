@@ -10,8 +10,15 @@ from netwright.agents.grammar_planner import GrammarPlanner
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.evaluator.baselines import baselines_for
+from netwright.evaluator.structure import structure_of
 from netwright.evaluator.tasks import load_task
-from netwright.types import Action, Context, Operator, Proposal, Remembered
+from netwright.types import Action, Candidate, Context, Operator, Proposal, Remembered, Structure, TaskSpec
+
+TASK = load_task("recall").spec
+
+
+def by_source(candidate: Candidate, task: TaskSpec) -> Structure:
+    return structure_of(candidate.source, candidate.genotype, task.recipe)
 
 
 class Writer:
@@ -28,7 +35,7 @@ class Writer:
 
 @pytest.fixture
 def chronicle() -> Chronicle:
-    return Chronicle(load_task("recall").spec, seed=3, mixer_parameters=34_000)
+    return Chronicle(TASK, seed=3, mixer_parameters=34_000)
 
 
 def drafting(index: int) -> Action:
@@ -36,16 +43,19 @@ def drafting(index: int) -> Action:
 
 
 def test_the_sketch_that_is_chosen_is_what_the_planner_then_writes(chronicle: Chronicle) -> None:
-    sketches = Sketchbook(GrammarPlanner()).sketcher(chronicle)(drafting(0), 8)
+    sketches = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)(drafting(0), 8)
 
     action = drafting(0).model_copy(update={"draw": sketches[5].draw})
     proposal = asyncio.run(GrammarPlanner().propose(chronicle.context(action)))
 
-    assert Sketchbook(GrammarPlanner()).know(proposal.candidate(chronicle.task.scope)) == sketches[5].structure
+    assert (
+        Sketchbook(GrammarPlanner(), TASK, by_source).know(proposal.candidate(chronicle.task.scope))
+        == sketches[5].structure
+    )
 
 
 def test_sketches_of_one_action_differ_and_are_the_same_when_asked_again(chronicle: Chronicle) -> None:
-    sketch = Sketchbook(GrammarPlanner()).sketcher(chronicle)
+    sketch = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)
 
     first = sketch(drafting(0), 16)
 
@@ -56,7 +66,7 @@ def test_sketches_of_one_action_differ_and_are_the_same_when_asked_again(chronic
 
 
 def test_a_design_in_flight_is_not_sketched_again(chronicle: Chronicle) -> None:
-    book = Sketchbook(GrammarPlanner())
+    book = Sketchbook(GrammarPlanner(), TASK, by_source)
     before = book.sketcher(chronicle)(drafting(0), 4)
 
     claimed = book.claim(chronicle, drafting(0).model_copy(update={"draw": before[2].draw}))
@@ -69,14 +79,15 @@ def test_a_design_in_flight_is_not_sketched_again(chronicle: Chronicle) -> None:
 def test_a_baseline_is_known_by_the_decisions_that_stand_for_it(chronicle: Chronicle) -> None:
     attention = next(each for each in baselines_for(chronicle.task) if "Softmax attention" in each.title)
 
-    structure = Sketchbook(GrammarPlanner()).know(attention)
+    structure = Sketchbook(GrammarPlanner(), TASK, by_source).know(attention)
 
+    assert structure is not None
     assert structure.choices["even.body.kind"] == "attention"
     assert structure.counts["kind=attention"] == 1.0
 
 
 def test_children_are_sketched_near_their_parent(chronicle: Chronicle) -> None:
-    book = Sketchbook(GrammarPlanner())
+    book = Sketchbook(GrammarPlanner(), TASK, by_source)
     attention = next(each for each in baselines_for(chronicle.task) if "Softmax attention" in each.title)
     chronicle.enter(-1, Remembered(candidate=attention, operator=Operator.BASELINE, score=None, verdict=None))
 
@@ -90,7 +101,7 @@ def test_children_are_sketched_near_their_parent(chronicle: Chronicle) -> None:
 
 
 def test_a_planner_that_writes_at_once_shows_nothing_and_is_known_by_its_sources(chronicle: Chronicle) -> None:
-    book = Sketchbook(Writer())
+    book = Sketchbook(Writer(), TASK, by_source)
 
     assert list(book.sketcher(chronicle)(drafting(0), 8)) == []
     assert book.claim(chronicle, drafting(0)) is None
@@ -99,8 +110,15 @@ def test_a_planner_that_writes_at_once_shows_nothing_and_is_known_by_its_sources
     assert not structure.choices
 
 
+def test_what_has_no_decisions_does_not_compare_with_what_has(chronicle: Chronicle) -> None:
+    written = Candidate(source="GATE = 1", scope=TASK.scope, title="mine", hypothesis="", origin="llm:scripted")
+
+    assert Sketchbook(GrammarPlanner(), TASK, by_source).read(written, TASK) is None
+    assert Sketchbook(Writer(), TASK, by_source).read(written, TASK) == by_source(written, TASK)
+
+
 def test_what_has_paid_makes_sketches_more_like_it(chronicle: Chronicle) -> None:
-    sketch = Sketchbook(GrammarPlanner()).sketcher(chronicle)
+    sketch = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)
     before = [each.structure.counts.get("rule.kind=delta", 0) for each in sketch(drafting(0), 60)]
 
     chronicle.preferences = {"rule.kind": {"delta": 4.0, "hebbian": 0.25}}
