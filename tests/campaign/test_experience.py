@@ -268,7 +268,7 @@ def test_killed_and_resumed_while_another_campaign_wrote_it_comes_to_what_it_wou
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert netwright("run", file, "--home", stormy, "--name", "third", "--seed", 2, "--trials", 2).returncode == 0
-    resumed = netwright("resume", "second", "--home", stormy)
+    resumed = netwright("run", file, "--home", stormy, "--name", "second")
 
     assert resumed.returncode == 0, resumed.stderr
     for session in (undisturbed, resumed):
