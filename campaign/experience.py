@@ -2,8 +2,8 @@
 
 Similar is a task of the same name and scope, with whatever budgets, data, device and seed. Between budgets of one task
 the ranks of 30 architectures agree (Kendall's tau 0.58 to 0.89; s3, where short trainings learn nothing: 0.06), between
-tasks they may as well be opposed (-0.38 to 0.72; both from benchmarks/results/fidelity.csv). Who knows that another task
-is alike can name its campaigns (`warm` in `[search]`).
+tasks they may be opposed (-0.38 to 0.72; all from benchmarks/results/fidelity.csv). Who knows another task to be alike
+can name its campaigns (`warm` in `[search]`).
 
 What a campaign starts from is settled when it begins, as so many of the first scored designs of each: a memory only
 grows, so these are the same whenever it goes on, whatever other campaigns add meanwhile.

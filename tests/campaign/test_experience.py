@@ -233,7 +233,7 @@ def test_a_memory_of_ten_thousand_experiments_delays_the_start_by_less_than_a_se
 
     started = time.process_time()
     experience = recalled(memory, beginning(memory), book(memory))
-    TreePolicy(seed=0, rungs=2).warm(experience.searches)
+    TreePolicy(seed=0, prices=[1.0, 3.0]).warm(experience.searches)
     spent = time.process_time() - started
 
     assert sum(map(len, experience.searches)) == DESIGNS_MAX
@@ -267,7 +267,7 @@ def test_killed_and_resumed_while_another_campaign_wrote_it_comes_to_what_it_wou
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert netwright("run", file, "--home", stormy, "--name", "third", "--seed", 2, "--trials", 2).returncode == 0
+    assert netwright("run", file, "--home", stormy, "--name", "third", "--seed", 2).returncode == 0
     resumed = netwright("run", file, "--home", stormy, "--name", "second")
 
     assert resumed.returncode == 0, resumed.stderr
@@ -275,6 +275,8 @@ def test_killed_and_resumed_while_another_campaign_wrote_it_comes_to_what_it_wou
         assert "the search starts from 5 designs of 1 earlier campaign on similar tasks" in session.stderr
     assert outcome(stormy, "second") == outcome(calm, "second")
     assert outcome(stormy, "second")[1] == {"first": 5}
+    with Memory.open(stormy, create=False, read_only=True) as memory:
+        assert len(memory.first_scores(memory.campaign("third").id)) == 5, "so that there was something to be misled by"
 
 
 def asked(home: Path, name: str) -> int:

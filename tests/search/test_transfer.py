@@ -12,7 +12,7 @@ def first_choice(land, *, warm: bool) -> float:
     """Value of the design chosen first after four baselines, with or without an earlier search in other units."""
     rng = np.random.default_rng([80, land.seed])
     earlier = [tuple(genes) for genes in rng.integers(5, size=(60, 10)).tolist()]
-    policy = TreePolicy(seed=land.seed, rungs=1)
+    policy = TreePolicy(seed=land.seed, prices=[1.0])
     if warm:
         policy.warm([[(land.structure(genes), 7.0 * land.value(genes) - 3.0) for genes in earlier]])
     for node in range(-1, -5, -1):
@@ -37,9 +37,9 @@ def test_policies_that_cannot_be_warmed_do_not_say_they_can(tmp_path):
     own = tmp_path / "mine.py"
     own.write_text("from netwright.search.random_search import RandomPolicy as POLICY\n")
 
-    assert isinstance(make_policy("tree", seed=0, rungs=1), Warmable)
-    assert not isinstance(make_policy("random", seed=0, rungs=1), Warmable)
-    assert not isinstance(make_policy(str(own), seed=0, rungs=1), Warmable)
+    assert isinstance(make_policy("tree", seed=0, prices=[1.0]), Warmable)
+    assert not isinstance(make_policy("random", seed=0, prices=[1.0]), Warmable)
+    assert not isinstance(make_policy(str(own), seed=0, prices=[1.0]), Warmable)
 
 
 def test_a_policy_of_ones_own_may_take_earlier_searches_and_is_named_where_it_raises(tmp_path, landscape):
@@ -50,7 +50,7 @@ def test_a_policy_of_ones_own_may_take_earlier_searches_and_is_named_where_it_ra
         "    def warm(self, searches):\n"
         "        self.best = max(value for search in searches for _, value in search)\n"
     )
-    policy = make_policy(str(own), seed=0, rungs=1)
+    policy = make_policy(str(own), seed=0, prices=[1.0])
 
     assert isinstance(policy, Warmable)
     policy.warm([[(structure, 1.0), (structure, 2.0)]])
