@@ -39,6 +39,10 @@ class Sketch(Protocol):
     @property
     def genotype(self) -> str: ...
 
+    def quantities(self) -> dict[str, float]:
+        """Return what is known of it in numbers, by name."""
+        ...
+
     def proposal(self) -> Proposal:
         """Write it out."""
         ...

@@ -18,6 +18,7 @@ from netwright.agents.genotype import Genotype
 from netwright.agents.grammar import Allowance, Grammar
 from netwright.agents.mutation import combine, mutate, stabilise, tune
 from netwright.agents.normalise import normalised
+from netwright.agents.quantities import quantities
 from netwright.agents.reasons import hypothesis
 from netwright.agents.simplify import fit, lighten, simplifications
 from netwright.agents.sites import pick
@@ -82,6 +83,10 @@ class Sketch:
     def genotype(self) -> str:
         """The design as JSON; equal designs have equal texts. See `netwright.choices` for its decisions."""
         return self.design.text()
+
+    def quantities(self) -> dict[str, float]:
+        """Return the design's sizes on the context's task."""
+        return quantities(self.design, self.context.task)
 
     def proposal(self) -> Proposal:
         """Write the design out.

@@ -28,7 +28,7 @@ from netwright.campaign.opening import (
     settled,
     task_of,
 )
-from netwright.campaign.readings import structure_in
+from netwright.campaign.readings import trained_structure
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
@@ -110,7 +110,7 @@ async def _session(
         board=board,
         repairs=config.llm.repairs,
     )
-    sketchbook = Sketchbook(agents.planner, row.task, partial(structure_in, memory))
+    sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
     scheduler = Scheduler(
         Parts(

@@ -20,19 +20,11 @@ STRUCTURE_VERSION = 1
 """Changes when the same source gets other counts or numbers: structures of another version do not compare."""
 
 
-def structure_of(
-    source: str,
-    genotype: str | None = None,
-    recipe: Recipe | None = None,
-    *,
-    parameters: int | None = None,
-    flops_per_token: float | None = None,
-) -> Structure:
+def structure_of(source: str, genotype: str | None = None, recipe: Recipe | None = None) -> Structure:
     """Return what the design is made of.
 
-    `recipe` is what the source's RECIPE overrides; without one nothing is said of how it is trained. `parameters` and
-    `flops_per_token` are known only once a network was built. A source that does not parse, or is larger than a
-    candidate may be, has an empty structure.
+    `recipe` is what the source's RECIPE overrides; without one nothing is said of how it is trained. A source that does
+    not parse, or is larger than a candidate may be, has an empty structure.
 
     Source of the counts: Shervashidze et al. 2011 (see `graph_features`).
     """
@@ -46,10 +38,16 @@ def structure_of(
         "depth": float(graph.depth()),
         "log10 operations": math.log10(1 + len(graph.labels)),
         "log10 statements": math.log10(1 + _statements(tree)),
-        **_sizes(parameters, flops_per_token),
         **(_recipe_numbers(merged_recipe(tree, recipe)) if recipe is not None else {}),
     }
     return Structure(choices=flattened(genotype or ""), counts=dict(counts), numbers=numbers)
+
+
+def with_sizes(structure: Structure, parameters: int | None, flops_per_token: float | None) -> Structure:
+    """Return the structure with what is known of its network once that was built."""
+    known = {"log10 parameters": parameters, "log10 flops per token": flops_per_token}
+    sizes = {name: math.log10(1 + max(value, 0)) for name, value in known.items() if value is not None}
+    return structure.model_copy(update={"numbers": {**structure.numbers, **sizes}})
 
 
 def _statements(tree: ast.AST) -> int:
@@ -61,11 +59,6 @@ def _statements(tree: ast.AST) -> int:
         counted += len(inside)
         queue += inside
     return counted
-
-
-def _sizes(parameters: int | None, flops_per_token: float | None) -> dict[str, float]:
-    known = {"log10 parameters": parameters, "log10 flops per token": flops_per_token}
-    return {name: math.log10(1 + max(value, 0)) for name, value in known.items() if value is not None}
 
 
 def _recipe_numbers(recipe: Recipe) -> dict[str, float]:

@@ -50,6 +50,15 @@ class Designs:
         rows = self.connection.rows(f"{sql} ORDER BY id", parameters)
         return {row["candidate_id"]: Structure.model_validate_json(row["body"]) for row in rows}
 
+    def sizes(self, candidate_id: str, task_id: str) -> tuple[int | None, float | None]:
+        """Parameters of the network and FLOPs per token, as the first training that told any of them told both."""
+        row = self.connection.row(
+            "SELECT parameters, flops_per_token FROM trials WHERE candidate_id = ? AND task_id = ? "
+            "AND parameters IS NOT NULL ORDER BY id LIMIT 1",
+            (candidate_id, task_id),
+        )
+        return (None, None) if row is None else (row["parameters"], row["flops_per_token"])
+
     def put_portrait(self, candidate_id: str, task_id: str, portrait: Portrait, tier: str = "") -> None:
         """Keep what a candidate's process showed at `tier`; the first stays, unless it alone was not isolated."""
         trace = portrait.trace.model_dump_json() if portrait.trace is not None else None

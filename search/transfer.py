@@ -36,4 +36,4 @@ class Experience:
 
     def expect(self, structures: Sequence[Structure]) -> Floats:
         """Return the worth that each design would have had in those searches, `(n,)`."""
-        return self._model.predict(structures).mean
+        return self._model.expect(structures)

@@ -97,8 +97,17 @@ class ValueModel:
         variance = 1.0 - (half**2).sum(axis=0)
         if pending:
             variance -= self._explained(bag, half, self._encoder.rows(pending))
-        mean = self._offset + self._trust * self._expected(structures) + cross @ self._weights
-        return Belief(mean, self._spread * np.sqrt(np.maximum(variance, 1e-9)), cross.max(axis=1))
+        return Belief(
+            self._mean_of(structures, cross), self._spread * np.sqrt(np.maximum(variance, 1e-9)), cross.max(axis=1)
+        )
+
+    def expect(self, structures: Sequence[Structure]) -> Floats:
+        """Return the mean of the belief alone, `(n,)`, which costs far less."""
+        bag = self._encoder.rows(structures)
+        return self._mean_of(structures, covariance(distances(bag, self._bag, self._scale), self._setting))
+
+    def _mean_of(self, structures: Sequence[Structure], cross: Floats) -> Floats:
+        return np.asarray(self._offset + self._trust * self._expected(structures) + cross @ self._weights)
 
     @property
     def fitted(self) -> Floats:

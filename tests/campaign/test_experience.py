@@ -19,7 +19,7 @@ from netwright.agents.grammar_planner import GrammarPlanner
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.experience import DESIGNS_MAX, recalled
 from netwright.campaign.opening import begin_or_continue
-from netwright.campaign.readings import structure_in
+from netwright.campaign.readings import trained_structure
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.config import CampaignConfig
 from netwright.config_file import load_config
@@ -86,7 +86,7 @@ def searched(
 
 
 def book(memory: Memory) -> Sketchbook:
-    return Sketchbook(GrammarPlanner(), TASK.spec, partial(structure_in, memory))
+    return Sketchbook(GrammarPlanner(), TASK.spec, partial(trained_structure, memory))
 
 
 def beginning(memory: Memory, config: CampaignConfig = CONFIG) -> dict[str, int]:
@@ -210,6 +210,23 @@ def test_the_grammar_learns_from_the_grammar_and_an_llm_from_both(memory: Memory
     assert beginning(memory) == {"grammar": 4}
     asking = load_config(None, {"name": "asking", "task": "recall", "llm.url": "http://localhost/v1"})
     assert beginning(memory, asking) == {"llm": 4, "grammar": 4}
+
+
+def test_sources_are_told_with_the_sizes_that_their_first_training_showed(memory: Memory) -> None:
+    row = searched(memory, "same", [-4.0])
+    key = {"candidate_id": DRAFTS[0].id, "task_id": TASK.spec.id, "rung": 0, "split": "validation"}
+    before = trained_structure(memory, DRAFTS[0], TASK.spec)
+    for seed, parameters in enumerate((99_999, 9)):
+        done = Trial(
+            **key, seed=seed, status=TrialStatus.DONE, loss_nats=4.0, parameters=parameters, flops_per_token=999.0
+        )
+        memory.put_trial(row, done)
+
+    found = trained_structure(memory, DRAFTS[0], TASK.spec)
+
+    sizes = {"log10 parameters": 5.0, "log10 flops per token": 3.0}
+    assert found == before.model_copy(update={"numbers": {**before.numbers, **sizes}})
+    assert before.numbers["log10 lr"] and not sizes.keys() & before.numbers.keys()
 
 
 def test_a_long_search_is_thinned_evenly(memory: Memory) -> None:

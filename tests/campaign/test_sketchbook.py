@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from typing import Any
 
 import pytest
 
-from netwright.agents.grammar_planner import GrammarPlanner
+from netwright.agents.genotype import RecipeGenes
+from netwright.agents.grammar_planner import GrammarPlanner, genotype_of
+from netwright.agents.quantities import quantities
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.evaluator.baselines import baselines_for
@@ -84,6 +88,34 @@ def test_a_baseline_is_known_by_the_decisions_that_stand_for_it(chronicle: Chron
     assert structure is not None
     assert structure.choices["even.body.kind"] == "attention"
     assert structure.counts["kind=attention"] == 1.0
+
+
+def test_sizes_are_told_before_anything_is_written_and_stay_the_same_once_it_is(chronicle: Chronicle) -> None:
+    sketch = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)(drafting(0), 8)[3]
+    action = drafting(0).model_copy(update={"draw": sketch.draw})
+    candidate = asyncio.run(GrammarPlanner().propose(chronicle.context(action))).candidate(TASK.scope)
+    namespace: dict[str, Any] = {}
+    exec(candidate.source, namespace)
+    mixers = [namespace["Mixer"](TASK.dim, TASK.heads, TASK.max_len, i, TASK.layers) for i in range(TASK.layers)]
+
+    numbers = sketch.structure.numbers
+
+    built = sum(parameter.numel() for mixer in mixers for parameter in mixer.parameters())
+    assert numbers["log10 mixer parameters"] == pytest.approx(math.log10(1 + built))
+    assert numbers.keys() == {"depth", "log10 mixer parameters", "log10 relative cost", "log10 lr"}
+    assert Sketchbook(GrammarPlanner(), TASK, by_source).read(candidate, TASK) == sketch.structure
+
+
+def test_the_learning_rate_is_the_designs_own_or_else_the_tasks(chronicle: Chronicle) -> None:
+    attention = next(each for each in baselines_for(chronicle.task) if "Softmax attention" in each.title)
+    genotype = genotype_of(attention)
+    assert genotype is not None
+
+    tuned = genotype.model_copy(update={"recipe": RecipeGenes(lr=0.01)})
+
+    assert quantities(tuned, TASK)["log10 lr"] == -2.0
+    assert quantities(genotype, TASK)["log10 lr"] == pytest.approx(math.log10(TASK.recipe.lr))
+    assert quantities(genotype, TASK)["log10 relative cost"] == pytest.approx(0.0, abs=0.1)
 
 
 def test_children_are_sketched_near_their_parent(chronicle: Chronicle) -> None:

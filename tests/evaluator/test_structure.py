@@ -13,7 +13,7 @@ import pytest
 
 from netwright.agents.grammar_planner import GrammarPlanner
 from netwright.distance import distance
-from netwright.evaluator.structure import structure_of
+from netwright.evaluator.structure import structure_of, with_sizes
 from netwright.evaluator.tasks.registry import load_task
 from netwright.types import Context, Operator, Proposal, Recipe, Remembered, Scope, Structure
 
@@ -92,7 +92,7 @@ def test_choices_are_those_of_the_genotype() -> None:
 def test_numbers_say_how_it_is_trained_and_how_large_it_is() -> None:
     source = 'RECIPE = {"lr": 0.01, "optimizer": "sgd"}\n' + baseline("linear_attention")
 
-    numbers = structure_of(source, None, Recipe(), parameters=999_999).numbers
+    numbers = with_sizes(structure_of(source, None, Recipe()), 999_999, None).numbers
 
     assert (numbers["log10 lr"], numbers["sgd"], numbers["log10 parameters"]) == (-2.0, 1.0, 6.0)
     assert "log10 flops per token" not in numbers

@@ -111,7 +111,7 @@ def test_the_family_of_a_design_is_what_kinds_of_mixers_it_has():
         numbers={"log10 flops per token": 5.5, "depth": 4.0},
     )
 
-    assert descriptors(structure) == {"family": "attention+memory", "variety": 4.0, "log10 flops per token": 5.5}
+    assert descriptors(structure) == {"family": "attention+memory", "variety": 4.0, "log10 cost": 5.5}
 
 
 def test_without_kinds_the_family_is_the_option_taken_most_often():
@@ -121,4 +121,5 @@ def test_without_kinds_the_family_is_the_option_taken_most_often():
 
 def test_of_a_design_without_decisions_only_what_is_known_is_told():
     assert descriptors(Structure(counts={"matmul": 3.0})) == {}
-    assert descriptors(Structure(numbers={"log10 flops per token": 4.0})) == {"log10 flops per token": 4.0}
+    assert descriptors(Structure(numbers={"log10 flops per token": 4.0})) == {"log10 cost": 4.0}
+    assert descriptors(Structure(numbers={"log10 relative cost": -0.3})) == {"log10 cost": -0.3}

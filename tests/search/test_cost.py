@@ -36,10 +36,12 @@ def one_blas_thread():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("one_blas_thread")
+@pytest.mark.parametrize("earlier", [0, 600])
 @pytest.mark.parametrize(("experiments", "milliseconds"), [(1000, 50.0), (10_000, 200.0)])
-def test_an_ask_and_its_tell_cost_little_however_long_the_search(experiments, milliseconds):
+def test_an_ask_and_its_tell_cost_little_however_long_the_search(experiments, milliseconds, earlier):
     designs, policy = catalogue(), TreePolicy(seed=0, prices=[1.0])
     rng = np.random.default_rng(1)
+    policy.warm([[(design.model_copy(), float(rng.normal())) for design in designs[:earlier]]])
 
     def sketch(action: Action, count: int) -> list[Sketch]:
         places = np.random.default_rng([action.index, *map(abs, action.parents)]).integers(CATALOGUE_SIZE, size=count)

@@ -227,6 +227,13 @@ def warmed(names: list[str], sign: float, known: int) -> np.ndarray:
     ]
 
 
+def test_the_mean_alone_is_that_of_the_belief():
+    names = words(60)
+    model, new = taught(names[:40]), [design(name) for name in names[40:]]
+
+    assert model.expect(new) == pytest.approx(model.predict(new).mean, abs=1e-12)
+
+
 def test_an_earlier_search_in_other_units_helps_from_the_first_result_on():
     assert warmed(words(140), 1.0, known=2) > 0.7
 
