@@ -26,7 +26,7 @@ DESIGNS_MAX = 600
 """As many as the value model keeps: reading more would only delay the start."""
 
 
-class Experience(NamedTuple):
+class Recalled(NamedTuple):
     """Designs of earlier searches with their scores, and how many designs are no longer there."""
 
     searches: Searches
@@ -91,23 +91,20 @@ def _is_similar(memory: Memory, row: Campaign, config: CampaignConfig, task: Tas
     return config.sandbox.accept_no_sandbox or memory.is_isolated(row.id)
 
 
-def recalled(memory: Memory, chosen: Mapping[str, int], book: Sketchbook) -> Experience:
+def recalled(memory: Memory, chosen: Mapping[str, int], book: Sketchbook) -> Recalled:
     """Read the designs that were settled on, as this campaign's own are read, each with its first score."""
     known = {row.name: row for row in memory.campaigns()}
     searches, missing, room = [], 0, DESIGNS_MAX
     for name, count in chosen.items():
-        row = known.get(name)
-        scored = memory.first_scores(row.id, count) if row is not None else []
+        scored = memory.first_scores(known[name].id, count) if name in known else []
         missing += count - len(scored)
         kept = _spread(scored, room)
         room -= len(kept)
-        told = [
-            (book.read(memory.candidate(candidate), row.task), value) for candidate, value in kept if row is not None
-        ]
-        search = [(structure, value) for structure, value in told if structure is not None]
+        read = [(book.read(memory.candidate(candidate), known[name].task), value) for candidate, value in kept]
+        search = [(structure, value) for structure, value in read if structure is not None]
         if len(search) >= SEARCH_LEAST:
             searches.append(search)
-    return Experience(searches, missing)
+    return Recalled(searches, missing)
 
 
 def _spread(scored: Sequence[tuple[str, float]], most: int) -> Sequence[tuple[str, float]]:

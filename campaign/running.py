@@ -138,10 +138,10 @@ def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) 
     chosen = board.config.search.warm
     if not isinstance(policy, Warmable) or not isinstance(chosen, dict):
         return
-    experience = recalled(memory, chosen, sketchbook)
-    if experience.searches:
-        policy.warm(experience.searches)
-    board.news.extend(experience.news)
+    earlier = recalled(memory, chosen, sketchbook)
+    if earlier.searches:
+        policy.warm(earlier.searches)
+    board.news.extend(earlier.news)
 
 
 async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None) -> None:
