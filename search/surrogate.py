@@ -17,9 +17,10 @@ import numpy as np
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.basic import draft, expansion
 from netwright.search.greedy import GreedyPolicy
-from netwright.search.policy import PROMOTIONS, Observation, Sketch, Sketcher
+from netwright.search.policy import PROMOTIONS, Observation, Searches, Sketch, Sketcher
 from netwright.search.selection import pick_best
-from netwright.search.value_model import ValueModel
+from netwright.search.transfer import Experience
+from netwright.search.value_model import ModelSettings, ValueModel
 from netwright.search.worth import worths
 from netwright.types import Action, Operator
 
@@ -44,6 +45,19 @@ class SurrogatePolicy(GreedyPolicy):
         self._drafts = drafts
         self._parents = parents
         self._variations = variations
+
+    def warm(self, searches: Searches) -> None:
+        """Start from earlier searches on similar tasks.
+
+        Raises:
+            ValueError: something was asked or told before.
+        """
+        if self.state.order or self.state.asks:
+            raise ValueError("earlier searches are taken in before the first ask or tell")
+        experience = Experience(searches, ModelSettings())
+        if experience:
+            self._model = ValueModel(expected=experience.expect)
+            self._informed = 1
 
     def tell(self, observation: Observation) -> None:
         super().tell(observation)

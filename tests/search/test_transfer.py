@@ -5,14 +5,13 @@ import pytest
 
 from netwright.errors import PolicyError
 from netwright.search.policy import Observation, Warmable, make_policy
-from netwright.search.tree import TreePolicy
 
 
-def first_choice(land, *, warm: bool) -> float:
+def first_choice(name: str, land, *, warm: bool) -> float:
     """Value of the design chosen first after four baselines, with or without an earlier search in other units."""
     rng = np.random.default_rng([80, land.seed])
     earlier = [tuple(genes) for genes in rng.integers(5, size=(60, 10)).tolist()]
-    policy = TreePolicy(seed=land.seed, prices=[1.0])
+    policy = make_policy(name, seed=land.seed, prices=[1.0])
     if warm:
         policy.warm([[(land.structure(genes), 7.0 * land.value(genes) - 3.0) for genes in earlier]])
     for node in range(-1, -5, -1):
@@ -22,9 +21,10 @@ def first_choice(land, *, warm: bool) -> float:
     return float(land.value(land.propose(policy.ask(0, land.sketch))))
 
 
-def test_the_first_choice_after_the_baselines_is_made_by_what_an_earlier_search_found(landscape):
-    cold = [first_choice(landscape(seed), warm=False) for seed in range(12)]
-    warm = [first_choice(landscape(seed), warm=True) for seed in range(12)]
+@pytest.mark.parametrize("name", ["tree", "surrogate"])
+def test_the_first_choice_after_the_baselines_is_made_by_what_an_earlier_search_found(name, landscape):
+    cold = [first_choice(name, landscape(seed), warm=False) for seed in range(12)]
+    warm = [first_choice(name, landscape(seed), warm=True) for seed in range(12)]
 
     spread = np.std(
         [landscape(0).value(tuple(genes)) for genes in np.random.default_rng(0).integers(5, size=(200, 10))]
@@ -37,7 +37,8 @@ def test_policies_that_cannot_be_warmed_do_not_say_they_can(tmp_path):
     own = tmp_path / "mine.py"
     own.write_text("from netwright.search.random_search import RandomPolicy as POLICY\n")
 
-    assert isinstance(make_policy("tree", seed=0, prices=[1.0]), Warmable)
+    for name in ("tree", "surrogate"):
+        assert isinstance(make_policy(name, seed=0, prices=[1.0]), Warmable)
     assert not isinstance(make_policy("random", seed=0, prices=[1.0]), Warmable)
     assert not isinstance(make_policy(str(own), seed=0, prices=[1.0]), Warmable)
 

@@ -6,6 +6,7 @@ import pytest
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.calibration import Calibration
 from netwright.search.encoding import Encoder, distances, scale_of
+from netwright.search.surrogate import SurrogatePolicy
 from netwright.search.transfer import Experience
 from netwright.search.tree import TreePolicy
 from netwright.search.value_model import Belief, ModelSettings, ValueModel, informative
@@ -249,10 +250,11 @@ def test_a_search_without_designs_worth_telling_leaves_no_experience():
     assert not Experience([[], [(design("ab"), 1.0)]], ModelSettings())
 
 
-def test_a_tree_takes_in_earlier_searches_before_it_starts_and_only_then():
-    tree = TreePolicy(seed=0, prices=[1.0])
-    tree.warm([[(design(name), value_of(name)) for name in words(30)]])
-    tree.ask(0)
+@pytest.mark.parametrize("policy", [TreePolicy, SurrogatePolicy])
+def test_earlier_searches_are_taken_in_before_the_start_and_only_then(policy):
+    search = policy(seed=0, prices=[1.0])
+    search.warm([[(design(name), value_of(name)) for name in words(30)]])
+    search.ask(0)
 
     with pytest.raises(ValueError, match="before the first ask"):
-        tree.warm([])
+        search.warm([])
