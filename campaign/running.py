@@ -98,6 +98,8 @@ async def _session(
     langsmith.configure(enabled=False)
     config = board.config
     agents = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ)
+    sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
+    _warm(policy, memory, board, sketchbook)
     if agents.endpoint is not None:
         await agents.endpoint.verify()
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
@@ -110,8 +112,6 @@ async def _session(
         board=board,
         repairs=config.llm.repairs,
     )
-    sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
-    _warm(policy, memory, board, sketchbook)
     scheduler = Scheduler(
         Parts(
             memory=memory,
