@@ -3,7 +3,8 @@
 The reward of an experiment is the probability that it improved on its rival beyond chance, `max(0, 2 P(child
 better) - 1)`. The rival is the better of its parents (for a repair, of the parents of what it repairs); where
 there is none, as for a draft, it is the best of all results at that rung: the other operators mostly start
-from the best, so this is the same currency. A failure earns 0.
+from the best, so this is the same currency. The rival of a promotion is the best at the higher rung; the first of a
+rung earns 1/2. A failure earns 0. A promotion costs more than a new design, so its draw is divided by its price.
 Source: Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling, NeurIPS; fractional rewards as in
 Agrawal & Goyal (2012), COLT, without the final coin toss.
 """
@@ -28,7 +29,11 @@ PRIOR_MEANS: Mapping[Operator, float] = {
     Operator.TUNE: 0.15,
     Operator.REPAIR: 0.20,
 }
-_STRUCTURAL = (Operator.DRAFT, Operator.COMBINE)
+PROMOTION = "promotion"
+"""The arm that is no operator: a training of a known design at a higher rung."""
+_ARMS: Mapping[str, float] = {operator.value: mean for operator, mean in PRIOR_MEANS.items()} | {PROMOTION: 0.5}
+_WAYS_OUT = (Operator.DRAFT, Operator.COMBINE, PROMOTION)
+"""What counts more while the search stagnates."""
 
 
 def improvement(state: TreeState, observation: Observation) -> float:
@@ -62,21 +67,24 @@ def _rival(table: RungTable, parents: tuple[int, ...]) -> tuple[float, float] | 
 
 
 class OperatorBandit:
-    """Beta posteriors over the chance that an operator improves; evidence fades by `memory` per result."""
+    """Beta posteriors over the chance that each arm, an operator or a promotion, improves.
+
+    Evidence fades by `memory` per result.
+    """
 
     def __init__(self, *, strength: float = 6.0, memory: float = 0.98, floor: float = 0.1) -> None:
         self._strength = strength
         self._memory = memory
         self._floor = floor
-        self._won = dict.fromkeys(PRIOR_MEANS, 0.0)
-        self._lost = dict.fromkeys(PRIOR_MEANS, 0.0)
+        self._won: dict[str, float] = dict.fromkeys(_ARMS, 0.0)
+        self._lost: dict[str, float] = dict.fromkeys(_ARMS, 0.0)
 
-    def update(self, operator: Operator, reward: float) -> None:
+    def update(self, arm: str, reward: float) -> None:
         """Take in one reward in [0, 1]."""
-        if operator not in PRIOR_MEANS:
+        if arm not in _ARMS:
             return
-        self._won[operator] = self._memory * self._won[operator] + reward
-        self._lost[operator] = self._memory * self._lost[operator] + 1.0 - reward
+        self._won[arm] = self._memory * self._won[arm] + reward
+        self._lost[arm] = self._memory * self._lost[arm] + 1.0 - reward
 
     def choose(self, rng: np.random.Generator, available: Collection[Operator], novelty: float) -> Operator:
         """Return one of `available`, mostly the best of one draw from each posterior.
@@ -91,10 +99,22 @@ class OperatorBandit:
         draws = [self._draw(rng, operator, novelty) for operator in ordered]
         return ordered[int(np.argmax(draws))]
 
-    def _draw(self, rng: np.random.Generator, operator: Operator, novelty: float) -> float:
-        prior = PRIOR_MEANS[operator]
+    def promotes(
+        self, rng: np.random.Generator, available: Collection[Operator], novelty: float, *, price: float, in_flight: int
+    ) -> bool:
+        """Tell whether one draw for a promotion, divided by its price, exceeds that of each of `available`.
+
+        `price` is in trainings of a new design. Promotions `in_flight` count as having brought nothing; the draws of
+        draft, combine and promotion count `novelty` times.
+        """
+        up = self._draw(rng, PROMOTION, novelty, in_flight)
+        ordered = [operator for operator in PRIOR_MEANS if operator in available]
+        return up / price > max(self._draw(rng, operator, novelty) for operator in ordered)
+
+    def _draw(self, rng: np.random.Generator, arm: str, novelty: float, in_flight: int = 0) -> float:
+        prior = _ARMS[arm]
         draw = rng.beta(
-            self._strength * prior + self._won[operator],
-            self._strength * (1.0 - prior) + self._lost[operator],
+            self._strength * prior + self._won[arm],
+            self._strength * (1.0 - prior) + self._lost[arm] + in_flight,
         )
-        return float(draw) * (novelty if operator in _STRUCTURAL else 1.0)
+        return float(draw) * (novelty if arm in _WAYS_OUT else 1.0)

@@ -25,7 +25,7 @@ class SelectionSettings:
 
     `widening`, `widening_power`: children allowed are
     `widening * (1/4 + standing) * visits ** widening_power`. `patience`: failed children in a row that close
-    a node. `stagnation`: experiments without a new best after which draft and combine begin to count more.
+    a node. `stagnation`: experiments without a new best after which draft, combine and promotion begin to count more.
     `tune_share`: bound on recipe-only actions. `partners`: best nodes considered as a second parent. `bandit`:
     whether operators are chosen by what they bought, or by the priors alone.
     """
@@ -139,8 +139,17 @@ class Selection:
         young = state.asked[Operator.DRAFT] < s.first_drafts
         if available == {Operator.DRAFT} or (young and self._rng.random() < 0.75):
             return Operator.DRAFT
-        novelty = min(3.0, max(1.0, state.since_best / s.stagnation))
-        return self._bandit.choose(self._rng, available, novelty=novelty)
+        return self._bandit.choose(self._rng, available, novelty=self._novelty)
+
+    def prefers_promotion(self, price: float) -> bool:
+        """Tell whether a promotion promises more per compute than any operator; `price` is in new designs."""
+        in_flight = sum(action.kind == "promote" for action in self._state.pending.values())
+        available = self._available(self._room())
+        return self._bandit.promotes(self._rng, available, self._novelty, price=price, in_flight=in_flight)
+
+    @property
+    def _novelty(self) -> float:
+        return min(3.0, max(1.0, self._state.since_best / self._settings.stagnation))
 
     def _available(self, room: Bools) -> set[Operator]:
         available = {Operator.DRAFT}

@@ -12,7 +12,7 @@ import numpy as np
 
 from netwright.search.acquisition import log_expected_improvement
 from netwright.search.calibration import Calibration
-from netwright.search.operators import OperatorBandit, improvement
+from netwright.search.operators import PROMOTION, OperatorBandit, improvement
 from netwright.search.policy import (
     PROMOTIONS,
     NodeStatistics,
@@ -62,6 +62,7 @@ class TreePolicy:
         settings: TreeSettings | None = None,
     ) -> None:
         self._seed = seed
+        self._prices = tuple(prices)
         self._settings = settings or TreeSettings()
         self._state = TreeState(len(prices))
         self._rule = PromotionRule(prices=tuple(prices), share=promotions)
@@ -89,7 +90,7 @@ class TreePolicy:
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action, structure = self._rule.choose(self._state, index), None
-        if action is None:
+        if action is None or not self._prefers_promotion(action):
             action, structure = self._expand(index, sketch)
         self.resume(action, structure)
         return action
@@ -104,14 +105,22 @@ class TreePolicy:
         action = observation.action
         reward = improvement(self._state, observation)
         self._state.record_tell(observation)
-        if action is not None and action.kind == "expand" and action.operator is not None:
-            if self._settings.bandit:
-                self._bandit.update(action.operator, reward)
+        if action is not None:
+            self._learn_what_pays(action, reward)
             self._pending.pop(action.index, None)
         if observation.structure is not None and (action is None or action.kind == "expand"):
             self._productions.update(observation.structure.choices, self._standing(observation.value))
         if self._settings.model is not None and observation.value is not None:
             self._learn(observation.node, observation.structure)
+
+    def _learn_what_pays(self, action: Action, reward: float) -> None:
+        """Let the bandit take in a reward. Baselines go up to be compared with: that teaches nothing of designs."""
+        if not self._settings.bandit:
+            return
+        if action.kind == "expand" and action.operator is not None:
+            self._bandit.update(action.operator, reward)
+        elif action.kind == "promote" and action.parents[0] >= 0:
+            self._bandit.update(PROMOTION, reward)
 
     def node_statistics(self) -> Mapping[int, NodeStatistics]:
         view = self._state.subtrees()
@@ -148,6 +157,12 @@ class TreePolicy:
     @property
     def _informed(self) -> bool:
         return len(self._model) >= self._least
+
+    def _prefers_promotion(self, promotion: Action) -> bool:
+        """Tell whether a promotion that is due promises more per compute than a new design."""
+        rng = np.random.default_rng([self._seed, promotion.index, promotion.rung])
+        price = self._prices[promotion.rung] / self._prices[0]
+        return Selection(self._state, self._settings, self._bandit, rng).prefers_promotion(price)
 
     def _expand(self, index: int, sketch: Sketcher) -> tuple[Action, Structure | None]:
         rng = np.random.default_rng([self._seed, index])

@@ -145,4 +145,14 @@ def test_every_policy_promotes_within_the_same_bound(name, play, landscape):
 
     promoted = [action for action in actions if action.kind == "promote"]
     assert all(action.rung == 1 and action.operator is None for action in promoted)
-    assert 0.1 < price * len(promoted) / (100 + (price - 1) * len(promoted)) <= share
+    assert 0.05 < price * len(promoted) / (100 + (price - 1) * len(promoted)) <= share
+
+
+def test_the_tree_promotes_the_less_the_dearer_it_is(play, landscape):
+    def designs(price: float) -> int:
+        policy = make_policy("tree", seed=1, prices=[1.0, price], promotions=0.9)
+        actions = play(policy, landscape(seed=3), 150).actions
+        return sum(action.kind == "promote" for action in actions)
+
+    assert designs(1.0) > 2 * designs(3.0) > 0
+    assert designs(3.0) > 2 * designs(16.0)
