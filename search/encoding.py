@@ -74,12 +74,12 @@ class _Vocabulary:
         """Return the values by name, `(len(bags), columns)`, NaN where a bag lacks one."""
         table = np.full((len(bags), self.columns), np.nan)
         row, column = self._places(bags)
-        table[row[column >= 0], column[column >= 0]] = np.concatenate(values)[column >= 0]
+        table[row[column >= 0], column[column >= 0]] = np.concatenate([np.empty(0), *values])[column >= 0]
         return table
 
     def _places(self, bags: Sequence[Ids]) -> tuple[Ids, Ids]:
-        row = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
-        return row, self._columns(np.concatenate(bags))
+        row = np.repeat(np.arange(len(bags)), np.array([len(bag) for bag in bags], dtype=np.int64))
+        return row, self._columns(np.concatenate([np.empty(0, dtype=np.int64), *bags]))
 
 
 class Bag(NamedTuple):
@@ -126,7 +126,7 @@ class Encoder:
         self._quantities.learn(encoded.quantities)
 
     def rows(self, structures: Sequence[Structure]) -> Bag:
-        """Encode one structure or more."""
+        """Encode structures."""
         encoded = [self._encode(structure) for structure in structures]
         return Bag(
             decisions=self._decisions.indicators([one.decisions for one in encoded]),

@@ -26,9 +26,10 @@ from netwright.search.policy import (
 from netwright.search.productions import ProductionBandit
 from netwright.search.promotion import PromotionRule
 from netwright.search.selection import Choice, Selection, SelectionSettings, pick_best, worth_as_parent
+from netwright.search.standings import Floats
 from netwright.search.transfer import Experience
 from netwright.search.tree_state import TreeState
-from netwright.search.value_model import ModelSettings, ValueModel
+from netwright.search.value_model import Belief, ModelSettings, ValueModel
 from netwright.search.worth import Worths, worths
 from netwright.types import Action, Operator, Structure
 
@@ -37,13 +38,15 @@ from netwright.types import Action, Operator, Structure
 class TreeSettings(SelectionSettings):
     """The constants of the policy besides those of the tree.
 
-    `model` is None for a search without one. It chooses once it knows `informed` designs, among `sketches` of each of
-    `looks` choices of the tree and `drafts` fresh designs. While the search stagnates, every `novelty`-th choice is
-    among the half of them that is least like any known design.
+    `model` is None for a search without one. It chooses once `informed` designs are known or on their way, `known` of
+    them known, among `sketches` of each of `looks` choices of the tree and `drafts` fresh designs; before, it takes the
+    fresh one that it knows least about. While the search stagnates, every `novelty`-th choice is among the half of them
+    that is least like any known design.
     """
 
     model: ModelSettings | None = ModelSettings()
     informed: int = 8
+    known: int = 4
     looks: int = 8
     sketches: int = 12
     drafts: int = 40
@@ -68,7 +71,7 @@ class TreePolicy:
         self._rule = PromotionRule(prices=tuple(prices), share=promotions)
         self._bandit = OperatorBandit()
         self._model = ValueModel(self._settings.model)
-        self._least = self._settings.informed
+        self._informed_at, self._known_at = self._settings.informed, self._settings.known
         self._calibration = Calibration()
         self._structures: dict[int, Structure] = {}
         self._pending: dict[int, Structure] = {}
@@ -86,7 +89,7 @@ class TreePolicy:
         experience = Experience(searches, self._settings.model or ModelSettings())
         if experience and self._settings.model is not None:
             self._model = ValueModel(self._settings.model, experience.expect)
-            self._least = 1
+            self._informed_at = self._known_at = 1
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action, structure = self._rule.choose(self._state, index), None
@@ -156,7 +159,8 @@ class TreePolicy:
 
     @property
     def _informed(self) -> bool:
-        return len(self._model) >= self._least
+        known = len(self._model)
+        return known >= self._known_at and known + len(self._pending) >= self._informed_at
 
     def _prefers_promotion(self, promotion: Action) -> bool:
         """Tell whether a promotion that is due promises more per compute than a new design."""
@@ -172,6 +176,8 @@ class TreePolicy:
             seen = self._look(index, Selection(self._state, self._settings, self._bandit, rng), sketch)
             if seen:
                 return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
+        elif seen := self._first_drafts(index, sketch):
+            return _picked(rng, seen, self._believe(seen).deviation)
         # Nothing to choose from: the model still says which parents were lucky or unlucky.
         action = _action(index, Selection(self._state, self._settings, self._bandit, rng, foreseen).choose())
         first = next(iter(sketch(action, 1)), None)
@@ -188,6 +194,13 @@ class TreePolicy:
         actions = [(_action(index, choice), count) for choice, count in wanted.items() if count > 0]
         return [(action, one) for action, count in actions for one in sketch(action, count)]
 
+    def _first_drafts(self, index: int, sketch: Sketcher) -> list[tuple[Action, Sketch]]:
+        """Return sketches of fresh designs, none for a search without a model."""
+        if self._settings.model is None or self._settings.drafts == 0:
+            return []
+        action = _action(index, Choice(Operator.DRAFT))
+        return [(action, one) for one in sketch(action, self._settings.drafts)]
+
     @property
     def _stagnant(self) -> bool:
         return self._state.since_best >= self._settings.stagnation
@@ -196,12 +209,20 @@ class TreePolicy:
         self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]], *, novel: bool
     ) -> tuple[Action, Structure]:
         """Return the sketch of the greatest expected improvement, if need be among the novel half."""
-        belief = self._model.predict([one.structure for _, one in seen], list(self._pending.values()))
+        belief = self._believe(seen)
         gain = log_expected_improvement(belief, float(self._model.fitted.max()))
         if novel:
             gain = np.where(belief.kinship <= np.median(belief.kinship), gain, -np.inf)
-        action, one = seen[pick_best(rng, gain)]
-        return action.model_copy(update={"draw": one.draw}), one.structure
+        return _picked(rng, seen, gain)
+
+    def _believe(self, seen: list[tuple[Action, Sketch]]) -> Belief:
+        return self._model.predict([one.structure for _, one in seen], list(self._pending.values()))
+
+
+def _picked(rng: np.random.Generator, seen: list[tuple[Action, Sketch]], gain: Floats) -> tuple[Action, Structure]:
+    """Return the action of the sketch that promises most, and its structure."""
+    action, one = seen[pick_best(rng, gain)]
+    return action.model_copy(update={"draw": one.draw}), one.structure
 
 
 def _action(index: int, choice: Choice) -> Action:

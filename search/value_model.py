@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from netwright.search.encoding import Bag, Encoder, Scale, distances, scale_of
+from netwright.search.encoding import Bag, Encoder, distances, scale_of
 from netwright.search.kernel import Setting, covariance, factor, signal_variance, tuned
 from netwright.search.standings import Floats
 from netwright.types import Structure
@@ -59,10 +59,14 @@ class ValueModel:
         self._encoder = Encoder()
         self._structures: dict[int, Structure] = {}
         self._used: list[int] = []
+        self._bag = self._encoder.rows([])
+        self._scale = scale_of(self._bag.numbers)
         self._setting = self._settings.start
         self._tuned_at = 0
         self._errors: Floats = np.zeros(0)
         self._factor: Floats = np.zeros((0, 0))
+        self._weights: Floats = np.zeros(0)
+        self._offset, self._trust, self._spread = 0.0, 0.0, 1.0
 
     def __len__(self) -> int:
         return len(self._used)
@@ -89,17 +93,18 @@ class ValueModel:
     def predict(self, structures: Sequence[Structure], pending: Sequence[Structure] = ()) -> Belief:
         """Return the belief about each structure, given that those `pending` will bring what is expected of them.
 
+        Before the first result it is the prior.
         Source: kriging believer, Ginsbourger et al. (2010), Kriging is well-suited to parallelize optimization.
         """
+        self._make_room(pending)
         bag = self._encoder.rows(structures)
         cross = covariance(distances(bag, self._bag, self._scale), self._setting)
         half = solve_triangular(self._lower, cross.T, lower=True, check_finite=False)
         variance = 1.0 - (half**2).sum(axis=0)
         if pending:
             variance -= self._explained(bag, half, self._encoder.rows(pending))
-        return Belief(
-            self._mean_of(structures, cross), self._spread * np.sqrt(np.maximum(variance, 1e-9)), cross.max(axis=1)
-        )
+        deviation = self._spread * np.sqrt(np.maximum(variance, 1e-9))
+        return Belief(self._mean_of(structures, cross), deviation, cross.max(axis=1, initial=0.0))
 
     def expect(self, structures: Sequence[Structure]) -> Floats:
         """Return the mean of the belief alone, `(n,)`, which costs far less."""
@@ -129,6 +134,12 @@ class ValueModel:
         """Standard deviation of a result around its design's worth, beside its known standard error."""
         return float(self._spread * np.sqrt(self._setting.noise_variance))
 
+    def _make_room(self, pending: Sequence[Structure]) -> None:
+        """Let what only designs in flight have be told apart too."""
+        for structure in pending:
+            self._encoder.learn(structure)
+        self._bag = self._bag.joined(self._encoder.rows([]))
+
     def _explained(self, bag: Bag, half: Floats, pending: Bag) -> Floats:
         """Return the share of each variance that the answers to `pending` will take away, `(n,)`."""
         known = covariance(distances(pending, self._bag, self._scale), self._setting)
@@ -143,7 +154,7 @@ class ValueModel:
         """Start anew from the most informative designs."""
         self._used = informative(list(self._structures), worth, self._settings.capacity)
         self._bag = self._encoder.rows([self._structures[node] for node in self._used])
-        self._scale: Scale = scale_of(self._bag.numbers)
+        self._scale = scale_of(self._bag.numbers)
         apart = distances(self._bag, self._bag, self._scale)
         self._standardise(worth)
         self._errors = np.array([(errors[node] / self._unit) ** 2 for node in self._used])
