@@ -74,18 +74,20 @@ class Archive:
     def partners(self, node: int, worth: Mapping[int, float]) -> dict[int, float]:
         """Return how much each elite is wanted beside `node`, which need not be known: `worth ** 2 * (0.1 + distance)`.
 
-        Worth is not negative. The distance of two cells is the mean over axes of the share of the axis between
-        them: 1 for different labels, 1/2 where one is not known.
+        Worth is not negative.
         """
-        own = self.cells().get(node, (None,) * len(self.axes))
-        return {
-            elite: worth[elite] ** 2 * (_NEARNESS + self._distance(own, cell))
-            for cell, elite in self.elites(worth).items()
-            if elite != node
-        }
+        elites = [elite for elite in self.elites(worth).values() if elite != node]
+        return {elite: worth[elite] ** 2 * (_NEARNESS + self.distance(node, elite)) for elite in elites}
 
-    def _distance(self, one: Cell, other: Cell) -> float:
-        return float(np.mean([self._apart(a, b) for a, b in zip(one, other, strict=True)]))
+    def distance(self, one: int, other: int) -> float:
+        """Return how far apart the kinds of two designs are, in [0, 1].
+
+        The mean over axes of the share of the axis between their cells: 1 for different labels, 1/2 where one is not
+        known.
+        """
+        unknown: Cell = (None,) * len(self.axes)
+        places = zip(self.cells().get(one, unknown), self.cells().get(other, unknown), strict=True)
+        return float(np.mean([self._apart(a, b) for a, b in places]))
 
     def _apart(self, one: str | int | None, other: str | int | None) -> float:
         if one == other:

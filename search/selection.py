@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.search.archive import Archive
 from netwright.search.operators import OperatorBandit
 from netwright.search.standings import Floats
 from netwright.search.tree_state import Node, Subtrees, TreeState
@@ -26,8 +27,8 @@ class SelectionSettings:
     `widening`, `widening_power`: children allowed are
     `widening * (1/4 + standing) * visits ** widening_power`. `patience`: failed children in a row that close
     a node. `stagnation`: experiments without a new best after which draft, combine and promotion begin to count more.
-    `tune_share`: bound on recipe-only actions. `partners`: best nodes considered as a second parent. `bandit`:
-    whether operators are chosen by what they bought, or by the priors alone.
+    `tune_share`: bound on recipe-only actions. `partners`: best nodes considered as a second parent, besides the best
+    of every kind. `bandit`: whether operators are chosen by what they bought, or by the priors alone.
     """
 
     own: float = 0.6
@@ -60,7 +61,8 @@ def worth_as_parent(view: Subtrees, settings: SelectionSettings) -> Floats:
 class Selection:
     """The choices open in one state of the tree. Each choice made here counts as work in flight for the next.
 
-    `foreseen` is the standing that a model expects of nodes; a node's own counts half then.
+    `archive` knows of what kind the nodes are. `foreseen` is the standing that a model expects of nodes; a node's own
+    counts half then.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Selection:
         state: TreeState,
         settings: SelectionSettings,
         bandit: OperatorBandit,
+        archive: Archive,
         rng: np.random.Generator,
         foreseen: Mapping[int, float] = MappingProxyType({}),
     ) -> None:
         self._state = state
         self._settings = settings
         self._bandit = bandit
+        self._archive = archive
         self._rng = rng
         self._view = state.subtrees()
         self._foreseen = foreseen
@@ -166,27 +170,35 @@ class Selection:
         return available
 
     def _partner(self, parent: int) -> int:
-        """Draw a good node of other ancestry.
+        """Draw a good node of other ancestry and of another kind.
 
-        Among the best, in proportion to
-        `standing ** 2 * (0.1 + Jaccard distance of the ancestries) / 4 ** times combined before`.
+        Among the best of all and the best of every kind, in proportion to
+        `standing ** 2 * (0.1 + distance) / 4 ** times combined before`, where the distance is the mean of the Jaccard
+        distance of the ancestries and that of the kinds.
         """
         family = self._state.ancestry(parent)
-        pool = [place for place in self._best if self._state.order[place] != parent][: self._settings.partners]
+        pool = [node for node in self._pool if node != parent]
         weights = np.empty(len(pool))
-        for row, place in enumerate(pool):
-            other = self._state.order[place]
-            kin = self._state.ancestry(other)
-            difference = 1.0 - len(family & kin) / len(family | kin)
-            repeats = self._state.times_combined(parent, other)
-            weights[row] = self._view.standing[place] ** 2 * (0.1 + difference) * 0.25**repeats
-        return self._state.order[pool[int(self._rng.choice(len(pool), p=weights / weights.sum()))]]
+        for row, node in enumerate(pool):
+            kin = self._state.ancestry(node)
+            descent = 1.0 - len(family & kin) / len(family | kin)
+            difference = 0.5 * (descent + self._archive.distance(parent, node))
+            repeats = self._state.times_combined(parent, node)
+            weights[row] = self._standings[node] ** 2 * (0.1 + difference) * 0.25**repeats
+        return pool[int(self._rng.choice(len(pool), p=weights / weights.sum()))]
 
     @cached_property
-    def _best(self) -> list[int]:
-        """Places of the best nodes with a result, one more than are considered as partners."""
-        best = np.argsort(-self._view.standing, kind="stable")[: self._settings.partners + 1]
-        return [int(place) for place in best if self._view.standing[place] > 0.0]
+    def _standings(self) -> dict[int, float]:
+        """Standings of the nodes with a result."""
+        standing = self._view.standing.tolist()
+        return {node: own for node, own in zip(self._state.order, standing, strict=True) if own > 0.0}
+
+    @cached_property
+    def _pool(self) -> list[int]:
+        """The best nodes, and the best of every kind."""
+        ranked = sorted(self._standings, key=lambda node: -self._standings[node])
+        elites = self._archive.elites(self._standings).values()
+        return list(dict.fromkeys([*ranked[: self._settings.partners], *elites]))
 
     def _may_tune(self) -> bool:
         state = self._state

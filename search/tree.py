@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from netwright.search.acquisition import log_expected_improvement
+from netwright.search.archive import Archive
 from netwright.search.calibration import Calibration
+from netwright.search.descriptors import AXES, descriptors
 from netwright.search.operators import PROMOTION, OperatorBandit, improvement
 from netwright.search.policy import (
     PROMOTIONS,
@@ -46,7 +49,7 @@ class TreeSettings(SelectionSettings):
 
     model: ModelSettings | None = ModelSettings()
     informed: int = 8
-    known: int = 4
+    known: int = 2
     looks: int = 8
     sketches: int = 12
     drafts: int = 40
@@ -76,6 +79,7 @@ class TreePolicy:
         self._structures: dict[int, Structure] = {}
         self._pending: dict[int, Structure] = {}
         self._productions = ProductionBandit()
+        self._archive = Archive(AXES)
         self._worths = Worths({}, {})
 
     def warm(self, searches: Searches) -> None:
@@ -112,6 +116,7 @@ class TreePolicy:
             self._learn_what_pays(action, reward)
             self._pending.pop(action.index, None)
         if observation.structure is not None and (action is None or action.kind == "expand"):
+            self._archive.put(observation.node, descriptors(observation.structure))
             self._productions.update(observation.structure.choices, self._standing(observation.value))
         if self._settings.model is not None and observation.value is not None:
             self._learn(observation.node, observation.structure)
@@ -173,17 +178,20 @@ class TreePolicy:
         foreseen: Mapping[int, float] = {}
         if self._informed and self._calibration.trusted:
             foreseen = self._model.standings()
-            seen = self._look(index, Selection(self._state, self._settings, self._bandit, rng), sketch)
+            seen = self._look(index, self._selection(rng), sketch)
             if seen:
                 return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
         elif seen := self._first_drafts(index, sketch):
             return _picked(rng, seen, self._believe(seen).deviation)
         # Nothing to choose from: the model still says which parents were lucky or unlucky.
-        action = _action(index, Selection(self._state, self._settings, self._bandit, rng, foreseen).choose())
+        action = _action(index, self._selection(rng, foreseen).choose())
         first = next(iter(sketch(action, 1)), None)
         if first is None:
             return action, None
         return action.model_copy(update={"draw": first.draw}), first.structure
+
+    def _selection(self, rng: np.random.Generator, foreseen: Mapping[int, float] = MappingProxyType({})) -> Selection:
+        return Selection(self._state, self._settings, self._bandit, self._archive, rng, foreseen)
 
     def _look(self, index: int, selection: Selection, sketch: Sketcher) -> list[tuple[Action, Sketch]]:
         """Return sketches of fresh designs and of what the tree would do next."""

@@ -139,6 +139,24 @@ def test_combination_prefers_a_partner_of_other_blood():
     assert strangers > 1.3 * kin > 0
 
 
+def test_combination_prefers_a_partner_of_another_kind():
+    def kind(name: str) -> Structure:
+        return Structure(choices={"layers.0.kind": name, "layers.1.kind": name})
+
+    settings = TreeSettings(first_drafts=0, widening=50.0, patience=1000)
+    policy = TreePolicy(seed=0, prices=[1.0], promotions=0.0, settings=settings)
+    kinds = {-place: "attention" if place % 2 else "delta" for place in range(1, 25)}
+    for node, name in kinds.items():
+        policy.tell(Observation(action=None, node=node, value=1.0, standard_error=0.01, structure=kind(name)))
+    other = []
+    for action in asked(policy, 400):
+        if action.operator is Operator.COMBINE:
+            other.append(kinds[action.parents[0]] != kinds[action.parents[1]])
+
+    by_chance = 12 / 23
+    assert np.mean(other) > by_chance + 0.05
+
+
 def test_recipes_alone_are_tuned_rarely_and_each_node_once(play, landscape):
     actions = play(make_policy("tree", seed=2, prices=[1.0]), landscape(seed=2), 300).actions
 

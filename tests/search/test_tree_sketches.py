@@ -139,6 +139,17 @@ def test_designs_in_flight_are_not_looked_for_again():
     assert spread(8) > 1.0
 
 
+def test_the_first_designs_differ_more_than_chance_would_have_them():
+    def fewest_differences(**settings: object) -> float:
+        tree, planner = policy(2, **settings), Planner(2)
+        genes = [planner.chosen(tree.ask(index, planner.sketch)) for index in range(8)]
+        return float(
+            np.mean([min(sum(a != b for a, b in zip(x, y, strict=True)) for y in genes if y != x) for x in genes])
+        )
+
+    assert fewest_differences() >= fewest_differences(model=None) + 1.0
+
+
 def test_without_sketches_the_search_goes_on_as_a_tree():
     tree = policy()
     for index in range(40):
