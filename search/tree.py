@@ -171,7 +171,7 @@ class TreePolicy:
         """Tell whether a promotion that is due promises more per compute than a new design."""
         rng = np.random.default_rng([self._seed, promotion.index, promotion.rung])
         price = self._prices[promotion.rung] / self._prices[0]
-        return Selection(self._state, self._settings, self._bandit, rng).prefers_promotion(price)
+        return self._selection(rng).prefers_promotion(price)
 
     def _expand(self, index: int, sketch: Sketcher) -> tuple[Action, Structure | None]:
         rng = np.random.default_rng([self._seed, index])
@@ -181,7 +181,7 @@ class TreePolicy:
             seen = self._look(index, self._selection(rng), sketch)
             if seen:
                 return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
-        elif seen := self._first_drafts(index, sketch):
+        elif not self._informed and (seen := self._first_drafts(index, sketch)):
             return _picked(rng, seen, self._believe(seen).deviation)
         # Nothing to choose from: the model still says which parents were lucky or unlucky.
         action = _action(index, self._selection(rng, foreseen).choose())
