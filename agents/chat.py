@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
 
 from netwright.agents.faults import EndpointError
 from netwright.types import JsonDict, LlmCall
@@ -15,12 +18,15 @@ CHARACTERS_PER_TOKEN = 4.0
 CUT_OFF = "cut off"
 """Status of a recorded reply that the token limit ended."""
 
+_SCHEMA_WORDS = frozenset({"type", "properties", "required", "items", "enum", "anyOf"})
+"""What every engine for constrained answers knows of JSON schema; lengths and defaults are checked here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:
     """What is asked. `role` names the asker; `tag` the occasion, so that equal requests may be asked anew.
 
-    `temperature` None leaves it to the server. `json_object` asks for JSON mode where the server has it.
+    `temperature` None leaves it to the server. `schema` asks for JSON of that form where the server has a way.
     """
 
     role: str
@@ -28,12 +34,12 @@ class ChatRequest:
     prompt_sha256: str = ""
     max_tokens: int = 4096
     temperature: float | None = None
-    json_object: bool = False
+    schema: JsonDict | None = None
     tag: str = ""
 
     def key(self, model: str) -> str:
-        """Return the SHA-256 in hex of all that shapes the answer."""
-        sampling = [self.max_tokens, self.temperature, self.json_object]
+        """Return the SHA-256 in hex of what was asked; of a schema only that there is one, as the prompt tells it."""
+        sampling = [self.max_tokens, self.temperature, self.schema is not None]
         text = json.dumps([self.role, model, self.messages, sampling, self.tag], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -44,7 +50,10 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A raw reply (see `replies`), whether the token limit cut it off, and what it cost."""
+    """A raw reply (see `replies`), whether the token limit cut it off, and what it cost.
+
+    `first_seconds` is the time to its first token, or to its end where it came whole; `seconds` that to its end.
+    """
 
     text: str
     cut_off: bool
@@ -53,6 +62,43 @@ class Reply:
     completion_tokens: int
     tokens_estimated: bool
     replayed: bool = False
+    streamed: bool = False
+    first_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an answer is: who asked for it, its characters so far, and the seconds since its first one."""
+
+    role: str
+    request: int
+    characters: int
+    seconds: float
+    ended: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """About so many tokens."""
+        return estimated_tokens(self.characters)
+
+
+def plain_schema(kind: type[BaseModel]) -> JsonDict:
+    """Return the JSON schema of `kind` in the words that all servers know; the rest is for local validation."""
+    schema: JsonDict = _plain(kind.model_json_schema())
+    return schema
+
+
+def _plain(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {word: value for word, value in schema.items() if word in _SCHEMA_WORDS}
+    return {
+        word: {name: _plain(inner) for name, inner in value.items()} if word == "properties" else _plain(value)
+        for word, value in kept.items()
+    }
 
 
 def estimated_tokens(characters: int) -> int:

@@ -1,66 +1,44 @@
 """A client for any OpenAI-compatible chat-completions endpoint, made to survive what such servers do.
 
-Only `POST /chat/completions` (not streamed) and `GET /models` are used. There is one retry layer (ours), and
-what a server refuses once (a parameter, the system role, one form of its URL) is not sent again.
+Only `POST /chat/completions` and `GET /models` are used. There is one retry layer (ours), and what a server refuses
+once (a parameter, the system role, one form of its URL) is written into its profile and not sent again.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential, wait_random
-
+from netwright.agents.acquaintance import Acquaintance, listed
+from netwright.agents.adapting import Course, request_fields
 from netwright.agents.base import Ledger
 from netwright.agents.chat import (
     ChatRequest,
+    Progress,
     Reply,
     answered_call,
     count_tokens,
     estimated_tokens,
     failed_call,
-    folded,
     replayed,
 )
-from netwright.agents.faults import EndpointError, Fault, names_parameter, raw_reply, refuses_system_role
-from netwright.agents.transport import Timeouts, Transport, candidate_urls
+from netwright.agents.faults import EndpointError, Fault, raw_reply
+from netwright.agents.pacing import Pace
+from netwright.agents.profile import Profile, ProfileStore
+from netwright.agents.retrying import RetryRule, retrying
+from netwright.agents.transport import Answered, Timeouts, Transport, candidate_urls
 from netwright.errors import ConfigError
 from netwright.types import JsonDict
 
 logger = logging.getLogger(__name__)
 
-_MAX_ADAPTATIONS = 8
-_DROPPABLE = ("response_format", "temperature", "stream")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryRule:
-    """At most `tries` requests, with jittered waits that grow from `wait_seconds`.
-
-    No wait exceeds `longest_wait_seconds`, whatever a Retry-After header asks for.
-    """
-
-    tries: int = 4
-    wait_seconds: float = 1.0
-    longest_wait_seconds: float = 60.0
-
-
-@dataclass
-class _Learned:
-    """What this endpoint turned out to take."""
-
-    url_index: int = 0
-    url_is_known: bool = False
-    token_field: str | None = "max_tokens"
-    dropped: set[str] = field(default_factory=set)
-    folds_system: bool = False
-    warned_of_truncation: bool = False
+_MAX_ADAPTATIONS = 10
+_TOO_MUCH = frozenset({Fault.RATE_LIMITED, Fault.TIMEOUT, Fault.LOADING})
 
 
 class Endpoint:
@@ -73,7 +51,9 @@ class Endpoint:
         headers: sent with every request; like the key, never logged, stored or shown.
         timeouts: for each try.
         retries: the one retry layer.
-        concurrency: requests in flight at once.
+        concurrency: the most requests in flight at once; None: what the profile says that is answered at once, or 1.
+        profiles: where what was learned is kept; None forgets it with this object.
+        on_progress: told how answers come along.
 
     Raises:
         ConfigError: `base_url` is no URL.
@@ -88,14 +68,19 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         retries: RetryRule | None = None,
-        concurrency: int = 1,
+        concurrency: int | None = None,
+        profiles: ProfileStore | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._transport = Transport(
-            candidate_urls(base_url), api_key, headers or {}, timeouts or Timeouts(), concurrency
-        )
-        self._model = model
+        self._timeouts = timeouts or Timeouts()
+        self.transport = Transport(candidate_urls(base_url), api_key, headers or {}, self._timeouts)
+        self.known = Acquaintance(self.transport, model, profiles)
         self._retries = retries or RetryRule()
-        self._learned = _Learned()
+        self._concurrency = concurrency
+        self._on_progress = on_progress
+        self._pace: Pace | None = None
+        self._warned_of_truncation = False
+        self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,12 +91,16 @@ class Endpoint:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self.transport.aclose()
 
     @property
     def url(self) -> str:
         """The API root in use, without user name and password."""
-        return self._transport.shown_url(self._learned.url_index)
+        return self.known.url
+
+    async def profile(self) -> Profile:
+        """Return what is known of the endpoint and its model. Raises: as `model_name`."""
+        return await self.known.profile()
 
     async def model_name(self) -> str:
         """Return the model in use; asks the endpoint when none was given.
@@ -120,12 +109,7 @@ class Endpoint:
             ConfigError: none was given and the endpoint does not list exactly one.
             ProviderError: the endpoint did not answer.
         """
-        if self._model is None:
-            offered = await self._offered_models()
-            if len(offered) != 1:
-                raise ConfigError(_choose_model(self.url, offered))
-            self._model = offered[0]
-        return self._model
+        return (await self.profile()).model
 
     async def chat(self, request: ChatRequest, ledger: Ledger) -> Reply:
         """Answer `request` from the ledger, or ask the endpoint and record what came.
@@ -143,7 +127,7 @@ class Endpoint:
             return replayed(known)
         began, troubles = time.perf_counter(), list[str]()
         try:
-            reply = await self._ask(request, model, troubles)
+            reply = await self._ask(request, troubles)
         except EndpointError as error:
             ledger.record(failed_call(request, model, error, time.perf_counter() - began))
             logger.warning("llm call failed role=%s key=%.12s: %s", request.role, key, error)
@@ -157,8 +141,17 @@ class Endpoint:
         )
         return reply
 
-    async def verify(self) -> None:
+    async def once(self, request: ChatRequest) -> Reply:
+        """Answer `request` by one try, unrecorded; a reply without text will do.
+
+        Raises: as `chat`.
+        """
+        return await self._try(request, Course(), needs_text=False)
+
+    async def verify(self) -> Reply:
         """Ask for one token, so that a campaign learns before it starts that its endpoint works.
+
+        The model may have to be loaded for it: a server that answers at all has the whole time for this one token.
 
         Raises:
             ConfigError: the URL, the model or the key is wrong.
@@ -166,168 +159,100 @@ class Endpoint:
         """
         model = await self.model_name()
         probe = ChatRequest(role="probe", messages=({"role": "user", "content": "Say yes."},), max_tokens=1)
+        patient = replace(self._timeouts, first_seconds=self._timeouts.total_seconds)
         try:
-            await self._ask(probe, model, [], patient=False)
+            reply = await self._ask(probe, [], patient=False, limits=patient)
         except EndpointError as error:
             if error.fault is Fault.UNKNOWN_MODEL:
                 raise ConfigError(f"{error} (asked for {model!r}{await self._offer()})") from None
             if error.fault is Fault.NOT_CHAT:
-                raise ConfigError(f"{error} (tried {self._transport.shown_urls()})") from None
+                raise ConfigError(f"{error} (tried {self.transport.shown_urls()})") from None
             if error.fault is Fault.KEY_REFUSED:
                 raise ConfigError(str(error)) from None
             raise
         logger.info("endpoint verified url=%s model=%s", self.url, model)
+        return reply
 
-    async def _ask(self, request: ChatRequest, model: str, troubles: list[str], *, patient: bool = True) -> Reply:
+    async def _ask(
+        self, request: ChatRequest, troubles: list[str], *, patient: bool = True, limits: Timeouts | None = None
+    ) -> Reply:
         """Get one answer within the retry rule; what went wrong on the way is appended to `troubles`.
 
         When not patient, a refused connection is not tried again, and a reply without text will do.
         """
+        tries = retrying(self._retries, self._timeouts.total_seconds, troubles, patient=patient)
+        return await tries(self._try, request, Course(limits=limits), needs_text=patient)
 
-        def may_pass(error: BaseException) -> bool:
-            waits = patient or getattr(error, "fault", None) is not Fault.UNREACHABLE
-            return isinstance(error, EndpointError) and error.passing and waits
-
-        def note(state: RetryCallState) -> None:
-            troubles.append(f"try {state.attempt_number}: {_error_of(state)}")
-            logger.info("llm request is tried again after %s", troubles[-1])
-
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._retries.tries),
-            wait=self._wait_seconds,
-            retry=retry_if_exception(may_pass),
-            before_sleep=note,
-            reraise=True,
-        )
-        return await retrying(self._try, request, model, needs_text=patient)
-
-    def _wait_seconds(self, state: RetryCallState) -> float:
-        rule = self._retries
-        backoff = wait_exponential(multiplier=rule.wait_seconds) + wait_random(0, rule.wait_seconds)
-        asked_for = getattr(_error_of(state), "retry_after_seconds", None) or 0.0
-        return min(max(backoff(state), asked_for), rule.longest_wait_seconds)
-
-    async def _try(self, request: ChatRequest, model: str, *, needs_text: bool) -> Reply:
+    async def _try(self, request: ChatRequest, course: Course, *, needs_text: bool) -> Reply:
         """Make one try, repeated at once while the server only refuses what can be left out."""
         for _ in range(_MAX_ADAPTATIONS):
-            fields, url_index = self._fields(request, model), self._learned.url_index
+            profile = await self.profile()
+            fields, url_index = request_fields(request, profile, course), self.known.url_index
+            pace = self._pace = self._pace or Pace(self._concurrency or profile.parallel or 1)
             try:
-                body = await self._transport.post_chat(fields, url_index)
+                async with pace:
+                    answered = await self._post(request, fields, url_index, course.limits)
+                    reply = self._reply(request, answered, profile.model, needs_text)
+                    pace.answered(reply.completion_tokens / max(reply.seconds, 1e-6))
             except EndpointError as error:
-                if not self._adapt(error, fields, url_index):
+                if error.fault in _TOO_MUCH:
+                    pace.overloaded()
+                if not self.known.adapt(error, fields, url_index, course):
                     raise
                 continue
-            self._learned.url_is_known = True
-            return self._reply(request, model, body, needs_text)
+            self.known.learn_from(answered, fields, course)
+            return reply
         raise self._error(Fault.REFUSED, "it refuses one part of the request after another")
 
-    def _fields(self, request: ChatRequest, model: str) -> JsonDict:
-        learned = self._learned
-        messages = folded(request.messages) if learned.folds_system else list(request.messages)
-        fields: JsonDict = {"model": model, "messages": messages, "stream": False}
-        if learned.token_field:
-            fields[learned.token_field] = request.max_tokens
-        if request.temperature is not None:
-            fields["temperature"] = request.temperature
-        if request.json_object:
-            fields["response_format"] = {"type": "json_object"}
-        return {name: value for name, value in fields.items() if name not in learned.dropped}
+    async def _post(self, request: ChatRequest, fields: JsonDict, url_index: int, limits: Timeouts | None) -> Answered:
+        """Make one request, and tell how its answer comes along."""
+        number, began, tell = next(self._numbers), time.perf_counter(), self._on_progress
 
-    def _adapt(self, error: EndpointError, sent: JsonDict, url_index: int) -> bool:
-        """Learn from a refusal; True when the next request will differ from the one `sent`."""
-        learned = self._learned
-        if error.fault is Fault.NOT_CHAT:
-            return not learned.url_is_known and self._try_next_url(url_index)
-        if refuses_system_role(error.detail) and sent["messages"][0]["role"] == "system":
-            learned.folds_system = True
-            return True
-        names_it = error.status_code in (400, 422) and error.fault is not Fault.OVERFLOW
-        return names_it and self._drop_parameter(error.detail, sent)
+        def on_text(characters: int, *, ended: bool = False) -> None:
+            if tell is not None:
+                tell(Progress(request.role, number, characters, time.perf_counter() - began, ended))
 
-    def _try_next_url(self, url_index: int) -> bool:
-        """Turn to the next form of the URL; after the last one, back to the first and False."""
-        count = len(self._transport.urls)
-        self._learned.url_index = (url_index + 1) % count
-        return url_index + 1 < count
+        try:
+            return await self.transport.post_chat(fields, url_index, on_text=on_text, limits=limits)
+        finally:
+            on_text(0, ended=True)
 
-    def _drop_parameter(self, detail: str, sent: JsonDict) -> bool:
-        learned = self._learned
-        for name in ("max_tokens", "max_completion_tokens"):
-            if name in sent and names_parameter(detail, name):
-                learned.token_field = "max_completion_tokens" if name == "max_tokens" else None
-                return True
-        refused = {name for name in _DROPPABLE if name in sent and names_parameter(detail, name)}
-        learned.dropped |= refused
-        return bool(refused)
-
-    def _reply(self, request: ChatRequest, model: str, body: JsonDict, needs_text: bool) -> Reply:
-        text, cut_off = raw_reply(body)
+    def _reply(self, request: ChatRequest, answered: Answered, model: str, needs_text: bool) -> Reply:
+        text, cut_off = raw_reply(answered.body)
         if needs_text and not text.strip() and not cut_off:
             raise self._error(Fault.HOLLOW, "it answered 200 with an empty message")
-        prompt_tokens, completion_tokens, estimated = count_tokens(body, request.characters, len(text))
-        self._watch_truncation(prompt_tokens, estimated_tokens(request.characters))
+        prompt_tokens, completion_tokens, estimated = count_tokens(answered.body, request.characters, len(text))
+        if not estimated:
+            self._watch_truncation(prompt_tokens, estimated_tokens(request.characters))
         return Reply(
-            text=self._transport.without_secrets(text),
+            text=self.transport.without_secrets(text),
             cut_off=cut_off,
             model=model,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             tokens_estimated=estimated,
+            streamed=answered.streamed,
+            first_seconds=answered.first_seconds,
+            seconds=answered.seconds,
         )
 
     def _watch_truncation(self, counted: int, expected: int) -> None:
         """Warn once of a prompt that was cut silently to the context; the count gives it away."""
-        if not self._learned.warned_of_truncation and expected > 1000 and counted < expected / 2:
-            self._learned.warned_of_truncation = True
+        if not self._warned_of_truncation and expected > 1000 and counted < expected / 2:
+            self._warned_of_truncation = True
+            self.known.learn(cuts_prompts=True)
             logger.warning(
                 "endpoint %s counted %d prompt tokens where about %d were sent: it seems to cut prompts "
-                "silently; load the model with a larger context (Ollama: num_ctx)",
+                "silently; load the model with a larger context, see `netwright endpoint check`",
                 *(self.url, counted, expected),
             )
 
-    async def _offered_models(self) -> list[str]:
-        """Return what `/models` lists, sorted; empty where the route is missing."""
-        for index in range(self._learned.url_index, len(self._transport.urls)):
-            try:
-                names = _model_names(await self._transport.get_models(index))
-            except EndpointError as error:
-                if error.fault in (Fault.UNREACHABLE, Fault.TIMEOUT, Fault.KEY_REFUSED):
-                    raise
-                continue
-            if names is not None:
-                self._learned.url_index = index
-                self._learned.url_is_known = True
-                return names
-        return []
-
     async def _offer(self) -> str:
         try:
-            offered = await self._offered_models()
+            offered = await self.known.offered_models()
         except EndpointError:
             return ""
-        return f"; it offers {_listed(offered)}" if offered else ""
+        return f"; it offers {listed(offered)}" if offered else ""
 
     def _error(self, fault: Fault, what: str) -> EndpointError:
-        return self._transport.error(fault, what, self._learned.url_index)
-
-
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-def _model_names(text: str) -> list[str] | None:
-    """Model ids in a `/models` reply, sorted; None when it is no such reply."""
-    try:
-        return sorted({row["id"] for row in json.loads(text)["data"] if isinstance(row["id"], str)})
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _choose_model(url: str, offered: list[str]) -> str:
-    if not offered:
-        return f"endpoint {url} does not list its models; name the one to use (--model NAME)"
-    return f"endpoint {url} offers {len(offered)} models; choose one (--model NAME): {_listed(offered)}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        return self.transport.error(fault, what, self.known.url_index)

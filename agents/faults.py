@@ -18,6 +18,10 @@ _SYSTEM_ROLE = re.compile(
     r"system.{0,20}\brole\b|\brole\b.{0,20}system|roles must alternate|alternate user/assistant",
     re.IGNORECASE,
 )
+_LOADING = re.compile(r"\bload(ing|ed)\b|warming|starting up|initiali[sz]ing|not ready", re.IGNORECASE)
+_JSON_MODE = re.compile(
+    r"response_format|json_schema|json_object|json mode|grammar|guided|structured output", re.IGNORECASE
+)
 _UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(not found|does not exist|unknown|invalid|not available|not loaded|no such|pinned)|"
     r"(unknown|no such|invalid|unsupported|not a valid).{0,20}\bmodel\b|model_not_found|is pinned to",
@@ -30,6 +34,8 @@ class Fault(StrEnum):
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
+    LOADING = "loading its model"
+    BROKEN = "the answer broke off"
     RATE_LIMITED = "rate limited"
     SERVER_ERROR = "server error"
     HOLLOW = "no answer in the reply"
@@ -45,12 +51,19 @@ class Fault(StrEnum):
         return _REMEDY[self]
 
 
-PASSING = frozenset({Fault.UNREACHABLE, Fault.TIMEOUT, Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.HOLLOW})
+PASSING = frozenset(
+    {
+        *(Fault.UNREACHABLE, Fault.TIMEOUT, Fault.LOADING, Fault.BROKEN),
+        *(Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.HOLLOW),
+    }
+)
 """Faults that may be gone at the next try; the others would only be repeated."""
 
 _REMEDY = {
     Fault.UNREACHABLE: "start the server, or check the address and the port",
     Fault.TIMEOUT: "it may be loading the model, or be too slow: raise the time-outs or use a smaller model",
+    Fault.LOADING: "wait until it has loaded its model, or raise total_timeout",
+    Fault.BROKEN: "look into the server's log, and at proxies in between",
     Fault.RATE_LIMITED: "ask with fewer requests at once, or wait",
     Fault.SERVER_ERROR: "look into the server's log",
     Fault.HOLLOW: "look into the server's log, or try another model",
@@ -102,6 +115,8 @@ def fault_of_status(status_code: int, text: str) -> Fault:
         return Fault.UNKNOWN_MODEL
     if status_code in (404, 405):
         return Fault.NOT_CHAT
+    if status_code == 503 and _LOADING.search(text):
+        return Fault.LOADING
     if status_code in (408, 409, 425) or status_code >= 500:
         return Fault.SERVER_ERROR
     return Fault.REFUSED
@@ -110,6 +125,11 @@ def fault_of_status(status_code: int, text: str) -> Fault:
 def refuses_system_role(text: str) -> bool:
     """Whether an error text means that the model's chat template has no system role."""
     return _SYSTEM_ROLE.search(text) is not None
+
+
+def refuses_json_mode(text: str) -> bool:
+    """Whether an error text is about the form of the answer that was asked for."""
+    return _JSON_MODE.search(text) is not None
 
 
 def names_parameter(text: str, parameter: str) -> bool:
@@ -153,8 +173,7 @@ def parse_body(body: str) -> JsonDict:
             detail=body[:2000],
         ) from None
     if isinstance(value, dict) and value.get("error"):
-        text = error_text(body)
-        raise EndpointError(f"it answered 200 with an error inside: {text}", fault=_fault_inside(text), detail=text)
+        raise error_inside(body)
     if not isinstance(value, dict) or not _first_message(value):
         raise EndpointError(
             f"it answered 200 with JSON that is no chat completion: {body[:200]!r}",
@@ -162,6 +181,12 @@ def parse_body(body: str) -> JsonDict:
             detail=body[:2000],
         )
     return value
+
+
+def error_inside(body: str) -> EndpointError:
+    """Make the error that a body, or an event of a stream, with status 200 tells of."""
+    text = error_text(body)
+    return EndpointError(f"it answered 200 with an error inside: {text}", fault=_fault_inside(text), detail=text)
 
 
 def _fault_inside(text: str) -> Fault:
@@ -181,8 +206,8 @@ def _first_message(value: JsonDict) -> JsonDict | None:
 def raw_reply(value: JsonDict) -> tuple[str, bool]:
     """Return the raw text of a completion (reasoning first, in think tags) and whether it was cut off."""
     message = _first_message(value) or {}
-    content = _text_of(message.get("content"))
-    reasoning = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
+    content = text_of(message.get("content"))
+    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
     cut_off = value["choices"][0].get("finish_reason") == "length"
     if not reasoning:
         return content, cut_off
@@ -190,7 +215,7 @@ def raw_reply(value: JsonDict) -> tuple[str, bool]:
     return f"<think>{reasoning}{closing}{content}", cut_off
 
 
-def _text_of(content: object) -> str:
+def text_of(content: object) -> str:
     """Content is a string, null, or a list of parts."""
     if isinstance(content, str):
         return content

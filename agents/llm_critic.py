@@ -7,7 +7,7 @@ import hashlib
 import logging
 
 from netwright.agents.base import Ledger
-from netwright.agents.chat import ChatRequest
+from netwright.agents.chat import ChatRequest, plain_schema
 from netwright.agents.context_text import (
     fenced,
     one_line,
@@ -54,7 +54,7 @@ class LlmCritic:
             prompt_sha256=hashlib.sha256((load("critic").sha256 + load("critic_case").sha256).encode()).hexdigest(),
             max_tokens=self._max_tokens,
             temperature=self._temperature,
-            json_object=True,
+            schema=plain_schema(Comment),
             tag=f"action={context.action}",
         )
         try:

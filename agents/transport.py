@@ -6,11 +6,14 @@ No key, header or password ever reaches a message: servers like to quote the key
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx2
 import openai
 
 from netwright.agents.faults import (
@@ -18,22 +21,31 @@ from netwright.agents.faults import (
     Fault,
     error_text,
     fault_of_status,
-    parse_body,
     retry_after_seconds,
 )
+from netwright.agents.profile import without_secrets
+from netwright.agents.streams import Incoming
 from netwright.errors import ConfigError
 from netwright.types import JsonDict
 
+LOOK_SECONDS = 10.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """Seconds to connect, to the first byte of the answer, and in all, each for one try."""
+    """Seconds to connect, to the first token and from each to the next, and in all, each for one try.
+
+    An answer that is not streamed shows no token before its end, and has the whole time for it.
+    """
 
     connect_seconds: float = 10.0
     first_seconds: float = 600.0
     total_seconds: float = 900.0
+
+    def until_text(self, streams: bool) -> float:
+        """How long to wait for the next text, where the answer is streamed or comes whole."""
+        return min(self.first_seconds, self.total_seconds) if streams else self.total_seconds
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,71 @@ class _Session:
 
     loop: asyncio.AbstractEventLoop
     clients: tuple[openai.AsyncOpenAI, ...]
-    free_slots: asyncio.Semaphore
 
 
-class _Response(Protocol):
-    @property
-    def text(self) -> str: ...
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A parsed completion, whether it came as a stream, and the seconds to its first text and to its end."""
+
+    body: JsonDict
+    streamed: bool
+    first_seconds: float
+    seconds: float
+
+
+class _Body(Protocol):
+    def iter_bytes(self) -> AsyncIterator[bytes]: ...
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a body; only line feeds end them, as JSON may hold other line ends."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+    yield rest.decode(errors="replace")
+
+
+async def _receive(
+    request: AbstractAsyncContextManager[_Body],
+    limits: Timeouts,
+    streams: bool,
+    on_text: Callable[[int], None] | None,
+) -> Answered:
+    """Read a reply to its end; its first text is due sooner than that where it is to be streamed."""
+    loop = asyncio.get_running_loop()
+    began, first, characters = loop.time(), None, 0
+    incoming = Incoming()
+    async with asyncio.timeout(limits.until_text(streams)) as bound:
+        async with request as response:
+            async for line in _lines(response.iter_bytes()):
+                if text := incoming.feed(line):
+                    first = first or loop.time()
+                    bound.reschedule(began + limits.total_seconds)
+                    characters += len(text)
+                    if on_text is not None:
+                        on_text(characters)
+                if incoming.ended:
+                    break
+    ended = loop.time()
+    return Answered(
+        body=incoming.completion(),
+        streamed=bool(incoming.streamed),
+        first_seconds=(first or ended) - began,
+        seconds=ended - began,
+    )
+
+
+def _overdue(limits: Timeouts) -> str:
+    return (
+        f"no answer in time (connect within {limits.connect_seconds:g} s, "
+        f"begin within {limits.first_seconds:g} s, end within {limits.total_seconds:g} s)"
+    )
+
+
+def _bounds(limits: Timeouts, streams: bool) -> openai.Timeout:
+    return openai.Timeout(limits.until_text(streams), connect=limits.connect_seconds)
 
 
 def candidate_urls(base_url: str) -> tuple[str, ...]:
@@ -75,7 +146,6 @@ class Transport:
         api_key: None sends a dummy, which local servers ignore.
         headers: sent with every request.
         timeouts: for each request.
-        concurrency: requests in flight at once.
     """
 
     def __init__(
@@ -84,13 +154,11 @@ class Transport:
         api_key: str | None,
         headers: Mapping[str, str],
         timeouts: Timeouts,
-        concurrency: int,
     ) -> None:
         self.urls = urls
         self._api_key = api_key or "none"
         self._headers = dict(headers)
         self._timeouts = timeouts
-        self._concurrency = concurrency
         self._session: _Session | None = None
 
     async def aclose(self) -> None:
@@ -100,30 +168,38 @@ class Transport:
 
     def shown_url(self, index: int) -> str:
         """Return an API root without user name and password."""
-        parts = urlsplit(self.urls[index])
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return without_secrets(self.urls[index])
 
     def shown_urls(self) -> str:
         return " and ".join(self.shown_url(index) for index in range(len(self.urls)))
 
-    async def post_chat(self, fields: JsonDict, index: int) -> JsonDict:
-        """Return the parsed chat completion that the server answers to `fields`.
+    async def post_chat(
+        self,
+        fields: JsonDict,
+        index: int,
+        *,
+        on_text: Callable[[int], None] | None = None,
+        limits: Timeouts | None = None,
+    ) -> Answered:
+        """Return the chat completion that the server answers to `fields`, streamed or not.
+
+        `on_text` is told how many characters came so far, whenever some do; `limits` are instead of the usual.
 
         Raises:
             EndpointError: there is none.
         """
-        session = self._open()
         rest = {name: value for name, value in fields.items() if name not in ("model", "messages", "stream")}
-        create = session.clients[index].chat.completions.with_raw_response.create
-        async with session.free_slots:
-            text = await self._text(
-                create(model=fields["model"], messages=fields["messages"], stream=False, extra_body=rest),
-                index,
-            )
-        try:
-            return parse_body(text)
-        except EndpointError as error:
-            raise self.error(error.fault, str(error), index, detail=error.detail) from None
+        chat = self._open().clients[index].chat.completions.with_streaming_response
+        streams, limits = bool(fields.get("stream")), limits or self._timeouts
+        request = chat.create(
+            model=fields["model"],
+            messages=fields["messages"],
+            stream=fields.get("stream", openai.omit),
+            extra_body=rest,
+            timeout=_bounds(limits, streams),
+        )
+        with self._sorted_errors(index, limits):
+            return await _receive(request, limits, streams, on_text)
 
     async def get_models(self, index: int) -> str:
         """Return the body of `GET /models`.
@@ -131,7 +207,24 @@ class Transport:
         Raises:
             EndpointError: the server did not answer with 200.
         """
-        return await self._text(self._open().clients[index].models.with_raw_response.list(), index)
+        with self._sorted_errors(index, self._timeouts):
+            async with asyncio.timeout(self._timeouts.total_seconds):
+                return (await self._open().clients[index].models.with_raw_response.list()).text
+
+    async def look(self, path: str, index: int, body: JsonDict | None = None) -> JsonDict | None:
+        """Ask for something of the server's own, beside its API root: the JSON at `path`, or None.
+
+        With a `body` it is a POST.
+        """
+        client = self._open().clients[index]
+        url = f"{self.urls[index].removesuffix('/v1')}{path}"
+        ask = client.get(url, cast_to=str) if body is None else client.post(url, cast_to=str, body=body)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = json.loads(await ask)
+        except (TimeoutError, openai.OpenAIError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def error(
         self,
@@ -162,26 +255,24 @@ class Transport:
                 text = text.replace(secret, "***")
         return text
 
-    async def _text(self, request: Awaitable[_Response], index: int) -> str:
+    @contextmanager
+    def _sorted_errors(self, index: int, limits: Timeouts) -> Iterator[None]:
+        """Turn whatever is raised on the way into an EndpointError."""
         try:
-            async with asyncio.timeout(self._timeouts.total_seconds):
-                return (await request).text
-        except (TimeoutError, openai.APITimeoutError):
-            raise self.error(Fault.TIMEOUT, self._overdue(), index) from None
+            yield
+        except EndpointError as error:
+            raise self.error(error.fault, str(error), index, detail=error.detail) from None
+        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
+            raise self.error(Fault.TIMEOUT, _overdue(limits), index) from None
         except openai.APIConnectionError as error:
             what = f"the connection failed: {error.__cause__ or error}"
             raise self.error(Fault.UNREACHABLE, what, index) from None
         except openai.APIStatusError as error:
             raise self._status_error(error, index) from None
+        except httpx2.HTTPError as error:
+            raise self.error(Fault.BROKEN, f"the connection broke off: {error}", index) from None
         except (openai.OpenAIError, ValueError) as error:
             raise self.error(Fault.HOLLOW, f"the reply can't be read: {error}", index) from None
-
-    def _overdue(self) -> str:
-        limits = self._timeouts
-        return (
-            f"no answer in time (connect within {limits.connect_seconds:g} s, "
-            f"begin within {limits.first_seconds:g} s, end within {limits.total_seconds:g} s)"
-        )
 
     def _status_error(self, error: openai.APIStatusError, index: int) -> EndpointError:
         body = error.response.text
@@ -198,12 +289,11 @@ class Transport:
     def _open(self) -> _Session:
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.loop is not loop:
-            clients = self._clients()
-            self._session = _Session(loop, clients, asyncio.Semaphore(self._concurrency))
+            self._session = _Session(loop, self._clients())
         return self._session
 
     def _clients(self) -> tuple[openai.AsyncOpenAI, ...]:
-        timeout = openai.Timeout(self._timeouts.first_seconds, connect=self._timeouts.connect_seconds)
+        timeout = _bounds(self._timeouts, streams=False)
         # A proxy named in the environment would catch loopback addresses too.
         local = urlsplit(self.urls[0]).hostname in _LOOPBACK
         http = openai.DefaultAsyncHttpxClient(trust_env=not local, timeout=timeout)

@@ -218,9 +218,10 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
         from netwright.agents.grammar_planner import GrammarPlanner
 
         return Agents(GrammarPlanner())
-    from netwright.agents.endpoint import Endpoint, RetryRule
+    from netwright.agents.endpoint import Endpoint
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
+    from netwright.agents.retrying import RetryRule
     from netwright.agents.transport import Timeouts
 
     endpoint = Endpoint(

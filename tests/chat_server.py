@@ -25,7 +25,11 @@ JsonDict = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One answer on the wire. `drops` cuts the connection instead; `stall_seconds` are waited out before."""
+    """One answer on the wire. `drops` cuts the connection instead; `stall_seconds` are waited out before.
+
+    `events` are sent one by one in place of the body, each `pause_seconds` after the other; `breaks` cuts the
+    connection after the last of them.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -33,6 +37,9 @@ class Step:
     headers: Mapping[str, str] = field(default_factory=dict)
     stall_seconds: float = 0.0
     drops: bool = False
+    events: tuple[bytes, ...] = ()
+    pause_seconds: float = 0.0
+    breaks: bool = False
 
 
 Entry = str | Step | Callable[[JsonDict], "str | Step"]
@@ -88,6 +95,50 @@ def drop() -> Step:
     return Step(drops=True)
 
 
+def stream(
+    *events: Any, done: bool = True, breaks: bool = False, pause_seconds: float = 0.0, stall: float = 0.0
+) -> Step:
+    """Server-sent events: dictionaries as `data:` lines of JSON, bytes as they are; then `[DONE]`."""
+    sent = [each if isinstance(each, bytes) else f"data: {json.dumps(each)}\n\n".encode() for each in events]
+    return Step(
+        content_type="text/event-stream",
+        events=(*sent, *([b"data: [DONE]\n\n"] if done else [])),
+        breaks=breaks,
+        pause_seconds=pause_seconds,
+        stall_seconds=stall,
+    )
+
+
+def piece(content: str | None = None, finish_reason: str | None = None, **more: Any) -> JsonDict:
+    """One event of a streamed completion; `more` goes into its delta."""
+    delta = {**({"content": content} if content is not None else {}), **more}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "scripted",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+    }
+
+
+def as_stream(step: Step) -> Step:
+    """The same completion as a well-behaved server streams it; anything else as it is."""
+    try:
+        body = json.loads(step.body)
+        choice, usage = body["choices"][0], body.get("usage")
+        message = choice["message"]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return step
+    events = [piece("", role="assistant")]
+    for name in ("reasoning_content", "reasoning", "content"):
+        text = message.get(name) or ""
+        events += [piece(**{name: text[at : at + 40]}) for at in range(0, len(text), 40)]
+    events.append(piece(finish_reason=choice["finish_reason"]))
+    if usage:
+        events.append({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
+    return stream(*events, stall=step.stall_seconds)
+
+
 def plan_text(title: str, source: str, **plan: str) -> str:
     """A planner's good answer: the plan as JSON, then the file."""
     keys = {"title": title, "hypothesis": f"{title} helps.", "changes": "all", "expected_effect": "less loss"}
@@ -111,6 +162,8 @@ class ChatServer:
         prefix: where the API lives; "" serves it at the root.
         known_models_only: a chat for another model is a 404 as OpenAI's.
         web_page: other paths answer a web page with status 200 instead of 404.
+        streams: well-formed completions are streamed to whoever asks for it.
+        elsewhere: what other paths answer, by path.
     """
 
     def __init__(
@@ -122,21 +175,25 @@ class ChatServer:
         prefix: str = "/v1",
         known_models_only: bool = False,
         web_page: bool = False,
+        streams: bool = True,
+        elsewhere: Mapping[str, Any] | None = None,
     ) -> None:
         self.requests: list[JsonDict] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.most_at_once = 0
-        self._at_once = 0
+        self.at_once = 0
         self._script = list(script)
         self._default = default
         self._models = models
         self._prefix = prefix
         self._known_models_only = known_models_only
         self._web_page = web_page
+        self._streams = streams
+        self._others = dict(elsewhere or {})
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._http = _Server(("127.0.0.1", 0), _handler_of(self))
+        self.closing = threading.Event()
+        self._http = _Server(self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -147,7 +204,7 @@ class ChatServer:
         self.close()
 
     def close(self) -> None:
-        self._closing.set()
+        self.closing.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -172,25 +229,25 @@ class ChatServer:
         self.paths.append(path)
         if path == f"{self._prefix}/models" and self._models is not None:
             return raw_json({"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
-        return self._elsewhere()
+        return self._elsewhere(path)
 
     def answer_post(self, path: str, body: JsonDict, headers: dict[str, str]) -> Step:
         self.paths.append(path)
         if path != f"{self._prefix}/chat/completions":
-            return self._elsewhere()
+            return self._elsewhere(path)
         with self._lock:
             self.requests.append(body)
             self.headers.append(headers)
             entry = self._script.pop(0) if self._script else self._default
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             step = self._step(entry, body)
-            self._closing.wait(step.stall_seconds)
+            self.closing.wait(step.stall_seconds)
             return step
         finally:
             with self._lock:
-                self._at_once -= 1
+                self.at_once -= 1
 
     def _step(self, entry: Entry | None, body: JsonDict) -> Step:
         if self._known_models_only and body["model"] not in (self._models or ()):
@@ -199,9 +256,12 @@ class ChatServer:
             entry = entry(body)
         if entry is None:
             return http_error(500, "the script is used up")
-        return completion(entry) if isinstance(entry, str) else entry
+        step = completion(entry) if isinstance(entry, str) else entry
+        return as_stream(step) if body.get("stream") and self._streams and step.status == 200 else step
 
-    def _elsewhere(self) -> Step:
+    def _elsewhere(self, path: str) -> Step:
+        if path in self._others:
+            return raw_json(self._others[path])
         return html() if self._web_page else raw_json({"detail": "Not Found"}, 404)
 
 
@@ -209,38 +269,57 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, chat: ChatServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.chat = chat
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is part of the game."""
 
 
-def _handler_of(server: ChatServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
-            self._send(server.answer_get(self.path))
+    def do_GET(self) -> None:
+        self._send(self.server.chat.answer_get(self.path))
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self._send(
-                server.answer_post(self.path, body, {name.lower(): value for name, value in self.headers.items()})
-            )
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self._send(
+            self.server.chat.answer_post(self.path, body, {name.lower(): value for name, value in self.headers.items()})
+        )
 
-        def _send(self, step: Step) -> None:
-            if step.drops:
-                self.close_connection = True
-                with contextlib.suppress(OSError):
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            self.send_response(step.status)
-            self.send_header("content-type", step.content_type)
-            self.send_header("content-length", str(len(step.body)))
-            for name, value in step.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(step.body)
+    def _send(self, step: Step) -> None:
+        if step.drops:
+            self._hang_up()
+            return
+        self.send_response(step.status)
+        self.send_header("content-type", step.content_type)
+        if step.events:
+            self._send_events(step)
+            return
+        self.send_header("content-length", str(len(step.body)))
+        for name, value in step.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(step.body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet: pytest shows what matters."""
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
-    return Handler
+    def _send_events(self, step: Step) -> None:
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for event in step.events:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self.server.chat.closing.wait(step.pause_seconds)
+        if step.breaks:
+            self._hang_up()
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet: pytest shows what matters."""

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from netwright.agents.chat import ChatRequest, Reply
-from netwright.agents.endpoint import Endpoint, RetryRule
+from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.replies import split_thinking
+from netwright.agents.retrying import RetryRule
 from netwright.agents.transport import Timeouts, candidate_urls
 from netwright.errors import ConfigError, ProviderError
 from netwright.types import LlmCall
@@ -25,7 +26,7 @@ WITH_SYSTEM = ChatRequest(
     role="planner",
     messages=({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}),
     temperature=0.5,
-    json_object=True,
+    schema={"type": "object"},
 )
 
 
@@ -74,7 +75,8 @@ def test_a_good_answer_comes_with_its_tokens(chat_server: Servers) -> None:
 
     assert (reply.text, reply.cut_off, reply.model) == ("Hi", False, "scripted")
     assert (reply.prompt_tokens, reply.completion_tokens, reply.tokens_estimated) == (100, 50, False)
-    assert server.requests[0]["stream"] is False
+    assert server.requests[0]["stream"] is True
+    assert reply.streamed
 
 
 def test_tokens_are_estimated_and_flagged_when_the_server_does_not_count(
@@ -228,7 +230,7 @@ def test_a_fault_that_would_only_repeat_is_not_tried_again(
     [
         ("'max_tokens' is not supported. Use 'max_completion_tokens' instead.", "max_tokens", "max_completion_tokens"),
         ("'temperature' does not support 0.5 with this model", "temperature", None),
-        ("response_format must be one of json_schema, text", "response_format", None),
+        ("Unsupported fields in the request: {'stream_options'}", "stream_options", None),
     ],
 )
 def test_a_refused_parameter_is_dropped_once_and_for_all(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from netwright.agents.endpoint import Endpoint, RetryRule
+from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_critic import LlmCritic
+from netwright.agents.retrying import RetryRule
 from netwright.types import (
     Candidate,
     Context,
@@ -130,4 +131,5 @@ def test_the_critic_sees_the_difference_and_the_interval(chat_server: Servers) -
     assert "-line 20\n+gate 20" in case
     assert "line 5\n" not in case
     assert "no difference, delta -0.0100 nats against its rival, 95% interval [-0.0500, +0.0300]" in case
-    assert server.requests[0]["response_format"] == {"type": "json_object"}
+    asked = server.requests[0]["response_format"]["json_schema"]["schema"]
+    assert list(asked["properties"]) == ["changed", "words", "lesson"]

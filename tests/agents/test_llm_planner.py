@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from netwright.agents.context_text import evidence_text, fenced, quoted
-from netwright.agents.endpoint import Endpoint, RetryRule
+from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.llm_planner import LlmPlanner, system_text
 from netwright.agents.replies import python_block
+from netwright.agents.retrying import RetryRule
 from netwright.errors import MalformedReply
 from netwright.types import (
     Candidate,

@@ -128,7 +128,7 @@ def test_a_real_server_is_verified_and_answers_with_counted_tokens(served: Serve
         messages=({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}),
         max_tokens=8,
         temperature=0.7,
-        json_object=True,
+        schema={"type": "object"},
     )
 
     async def talk() -> None:
