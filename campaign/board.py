@@ -26,6 +26,19 @@ class Slot:
     loss_nats: float | None = None
 
 
+@dataclass(frozen=True)
+class Writing:
+    """An answer that a model is writing: for which role, its tokens so far (estimated), since how many seconds."""
+
+    role: str
+    tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / max(self.seconds, 1e-3)
+
+
 @dataclass
 class Leader:
     """The best of a kind so far."""
@@ -62,6 +75,7 @@ class Board:
     best_baseline: Leader | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    writing: dict[int, Writing] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
 
     @property

@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
-from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign import experience
 from netwright.campaign.board import Board
-from netwright.config import CampaignConfig, LlmConfig, SandboxConfig, TrainingConfig
+from netwright.config import CampaignConfig, SandboxConfig, TrainingConfig
 from netwright.config_file import training_settings
 from netwright.errors import BusyError, ConfigError, StoreError
 from netwright.evaluator.baselines import baselines_for
@@ -25,9 +24,6 @@ from netwright.sandbox.container import Container
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
 from netwright.sandbox.runner import Sandbox
 from netwright.types import PROTOCOL_NAMES, Scope, TaskSpec
-
-if TYPE_CHECKING:
-    from netwright.agents.endpoint import Endpoint
 
 
 def open_sandbox(config: SandboxConfig, *, slots: int, one_job: bool = False, execution: Execution = ON_CPU) -> Sandbox:
@@ -198,46 +194,6 @@ def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
 
 def _planner_kind(url: str | None) -> str:
     return "llm" if url else "grammar"
-
-
-@dataclass(frozen=True)
-class Agents:
-    """Who proposes and who comments; `endpoint` is what they ask, None where nobody asks anything."""
-
-    planner: Planner
-    critic: Critic | None = None
-    endpoint: Endpoint | None = None
-
-
-def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str]) -> Agents:
-    """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it.
-
-    The endpoint's key is taken from `environment`.
-    """
-    if config.url is None:
-        from netwright.agents.grammar_planner import GrammarPlanner
-
-        return Agents(GrammarPlanner())
-    from netwright.agents.endpoint import Endpoint
-    from netwright.agents.llm_critic import LlmCritic
-    from netwright.agents.llm_planner import LlmPlanner
-    from netwright.agents.retrying import RetryRule
-    from netwright.agents.transport import Timeouts
-
-    endpoint = Endpoint(
-        config.url,
-        config.model,
-        environment.get(config.api_key_env),
-        timeouts=Timeouts(
-            connect_seconds=config.connect_timeout,
-            first_seconds=config.total_timeout,
-            total_seconds=config.total_timeout,
-        ),
-        retries=RetryRule(tries=config.tries),
-        concurrency=config.concurrency,
-    )
-    planner = LlmPlanner(endpoint, ledger, temperature=config.temperature, max_tokens=config.max_tokens)
-    return Agents(planner, LlmCritic(endpoint, ledger), endpoint)
 
 
 def open_board(row: Campaign, report: IsolationReport) -> Board:

@@ -22,13 +22,13 @@ from netwright.campaign.opening import (
     begin_or_continue,
     check_planner,
     exclusive,
-    make_agents,
     open_board,
     open_sandbox,
     settled,
     task_of,
 )
 from netwright.campaign.readings import trained_structure
+from netwright.campaign.roles import Agents, make_agents, warm_up
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
@@ -73,7 +73,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         status: CampaignStatus = "failed"
         note = ""
         try:
-            note = asyncio.run(_session(memory, row, lab, policy, board, watch))
+            note = asyncio.run(_session(home, memory, row, lab, policy, board, watch))
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -89,7 +89,13 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
 
 
 async def _session(
-    memory: Memory, row: Campaign, lab: AnyLaboratory, policy: Policy, board: Board, watch: Watcher | None
+    home: Path,
+    memory: Memory,
+    row: Campaign,
+    lab: AnyLaboratory,
+    policy: Policy,
+    board: Board,
+    watch: Watcher | None,
 ) -> str:
     """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
@@ -97,11 +103,9 @@ async def _session(
 
     langsmith.configure(enabled=False)
     config = board.config
-    agents = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ)
+    agents = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ, home, board)
     sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
-    if agents.endpoint is not None:
-        await agents.endpoint.verify()
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
     expander = Expander(
         campaign_id=row.id,
@@ -126,7 +130,7 @@ async def _session(
         )
     )
     try:
-        await _run_watched(scheduler, slots, board, watch)
+        await _run_watched(scheduler, slots, board, watch, agents)
         return scheduler.note()
     finally:
         if agents.endpoint is not None:
@@ -144,13 +148,15 @@ def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) 
     board.news.extend(earlier.news)
 
 
-async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None) -> None:
+async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None, agents: Agents) -> None:
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, scheduler.stop)
     watching = asyncio.create_task(watch(board, done)) if watch else None
     try:
+        if agents.endpoint is not None:
+            await warm_up(agents.endpoint, board)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, scheduler.stop)
         await scheduler.run()
     finally:
         done.set()

@@ -63,6 +63,13 @@ def one_line(board: Board) -> str:
     return "; ".join(parts)
 
 
+def writing_now(board: Board) -> str:
+    """What models are writing at this moment."""
+    return "; ".join(
+        f"{each.role} {each.tokens:,} tokens, {each.tokens_per_second:.0f}/s" for each in list(board.writing.values())
+    )
+
+
 def leaders(board: Board) -> list[tuple[str, Leader]]:
     """The best design and the best baseline; without the latter while they stand at different rungs."""
     best, rival = board.best, board.best_baseline
@@ -95,6 +102,8 @@ def draw(board: Board) -> Group:
         lines.append(Text(f"failures      {failed}", style="yellow"))
     if board.prompt_tokens or board.completion_tokens:
         lines.append(Text(f"tokens        {board.prompt_tokens:,} read, {board.completion_tokens:,} written"))
+    if writing := writing_now(board):
+        lines.append(Text(f"writing       {writing}"))
     return Group(*lines)
 
 

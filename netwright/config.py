@@ -117,18 +117,20 @@ class LlmConfig(Frozen):
     """An OpenAI-compatible endpoint.
 
     The key is read from the environment variable named `api_key_env`, never
-    from the file. Time-outs are in seconds; `total_timeout` bounds one whole request.
+    from the file. Time-outs are in seconds: to connect, to the first token (and from one to the next), and of one
+    whole request. `concurrency` bounds the requests at once; None is what the profile says is answered at once, or 1.
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back.
     """
 
     url: str | None = None
     model: str | None = None
     api_key_env: str = "NETWRIGHT_API_KEY"
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = 0.8
     max_tokens: Annotated[int, Field(ge=64)] = 6000
     connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
-    total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
+    first_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
+    total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
 
