@@ -40,6 +40,11 @@ class Acquaintance:
         """The API root in use, without user name and password."""
         return self._transport.shown_url(self.url_index)
 
+    @property
+    def current(self) -> Profile | None:
+        """The profile, once the model is known."""
+        return self._profile
+
     async def profile(self) -> Profile:
         """Return what is known of the endpoint and its model.
 

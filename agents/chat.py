@@ -52,7 +52,8 @@ class ChatRequest:
 class Reply:
     """A raw reply (see `replies`), whether the token limit cut it off, and what it cost.
 
-    `first_seconds` is the time to its first token, or to its end where it came whole; `seconds` that to its end.
+    `reasoning` is where it had reasoning, see `reasoning_place`. `first_seconds` is the time to its first token, or to
+    its end where it came whole; `seconds` that to its end.
     """
 
     text: str
@@ -63,6 +64,7 @@ class Reply:
     tokens_estimated: bool
     replayed: bool = False
     streamed: bool = False
+    reasoning: str | None = None
     first_seconds: float = 0.0
     seconds: float = 0.0
 

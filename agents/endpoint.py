@@ -27,7 +27,7 @@ from netwright.agents.chat import (
     failed_call,
     replayed,
 )
-from netwright.agents.faults import EndpointError, Fault, raw_reply
+from netwright.agents.faults import EndpointError, Fault, raw_reply, reasoning_place
 from netwright.agents.pacing import Pace
 from netwright.agents.profile import Profile, ProfileStore
 from netwright.agents.retrying import RetryRule, retrying
@@ -142,11 +142,11 @@ class Endpoint:
         return reply
 
     async def once(self, request: ChatRequest) -> Reply:
-        """Answer `request` by one try, unrecorded; a reply without text will do.
+        """Answer `request`, unrecorded; a reply without text will do, and nobody waits for a server that is gone.
 
         Raises: as `chat`.
         """
-        return await self._try(request, Course(), needs_text=False)
+        return await self._ask(request, [], patient=False)
 
     async def verify(self) -> Reply:
         """Ask for one token, so that a campaign learns before it starts that its endpoint works.
@@ -232,6 +232,7 @@ class Endpoint:
             completion_tokens=completion_tokens,
             tokens_estimated=estimated,
             streamed=answered.streamed,
+            reasoning=reasoning_place(answered.body),
             first_seconds=answered.first_seconds,
             seconds=answered.seconds,
         )

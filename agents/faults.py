@@ -11,8 +11,12 @@ from netwright.types import JsonDict
 
 _OVERFLOW = re.compile(
     r"context.{0,12}(length|size|window|limit)|exceed_context_size|too many (input )?tokens|"
-    r"prompt (is )?too long|n_ctx|(exceeds?|larger than|greater than).{0,40}\bcontext\b",
+    r"prompt (is )?too long|n_ctx|maximum allowed length|(exceeds?|larger than|greater than).{0,40}\bcontext\b",
     re.IGNORECASE,
+)
+_LIMITS = (
+    re.compile(r"n_ctx\W{1,4}(\d{3,})"),
+    re.compile(r"(?:context|allowed)[ _](?:length|size|window)\D{0,25}(\d{3,})", re.IGNORECASE),
 )
 _SYSTEM_ROLE = re.compile(
     r"system.{0,20}\brole\b|\brole\b.{0,20}system|roles must alternate|alternate user/assistant",
@@ -122,6 +126,12 @@ def fault_of_status(status_code: int, text: str) -> Fault:
     return Fault.REFUSED
 
 
+def context_limit(text: str) -> int | None:
+    """Return the context length in tokens that an error about it names."""
+    found = next((match for pattern in _LIMITS if (match := pattern.search(text))), None)
+    return int(found[1]) if found else None
+
+
 def refuses_system_role(text: str) -> bool:
     """Whether an error text means that the model's chat template has no system role."""
     return _SYSTEM_ROLE.search(text) is not None
@@ -213,6 +223,13 @@ def raw_reply(value: JsonDict) -> tuple[str, bool]:
         return content, cut_off
     closing = "" if cut_off and not content else "</think>\n"
     return f"<think>{reasoning}{closing}{content}", cut_off
+
+
+def reasoning_place(value: JsonDict) -> str | None:
+    """Return where a completion has its reasoning: the name of a field, or `<think>` in the answer itself."""
+    message = _first_message(value) or {}
+    named = next((name for name in ("reasoning_content", "reasoning") if text_of(message.get(name))), None)
+    return named or ("<think>" if re.search(r"</?think", text_of(message.get("content"))) else None)
 
 
 def text_of(content: object) -> str:

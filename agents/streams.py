@@ -24,6 +24,7 @@ class Incoming:
         self._lines: list[str] = []
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._reasoning_name = "reasoning_content"
         self._usage: JsonDict | None = None
         self._finish_reason: str | None = None
         self._names_error = False
@@ -58,7 +59,7 @@ class Incoming:
         message = {
             "role": "assistant",
             "content": "".join(self._content),
-            "reasoning_content": "".join(self._reasoning),
+            self._reasoning_name: "".join(self._reasoning),
         }
         return {"choices": [{"message": message, "finish_reason": self._finish_reason}], "usage": self._usage}
 
@@ -90,7 +91,9 @@ class Incoming:
             repeats = bool(self._content or self._reasoning)
             piece = {} if repeats or not isinstance(choice.get("message"), dict) else choice["message"]
         content = text_of(piece.get("content"))
-        reasoning = text_of(piece.get("reasoning_content")) or text_of(piece.get("reasoning"))
+        reasoning = text_of(piece.get("reasoning_content"))
+        if not reasoning and (reasoning := text_of(piece.get("reasoning"))):
+            self._reasoning_name = "reasoning"
         self._content.append(content)
         self._reasoning.append(reasoning)
         return reasoning + content

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board, Writing
 from netwright.config import LlmConfig
+from netwright.errors import ConfigError
 
 if TYPE_CHECKING:
     from netwright.agents.chat import Progress
@@ -26,6 +27,20 @@ class Agents:
     planner: Planner
     critic: Critic | None = None
     endpoint: Endpoint | None = None
+
+
+def header_values(headers: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The headers with their values, for each of which the name of an environment variable is given.
+
+    Raises: ConfigError naming a header whose variable is not set.
+    """
+    for name, variable in headers.items():
+        if not environment.get(variable):
+            # What was given is not repeated: it may be the secret itself.
+            raise ConfigError(
+                f"header {name!r}: expected the name of an environment variable that is set and holds its value"
+            )
+    return {name: environment[variable] for name, variable in headers.items()}
 
 
 def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str], home: Path, board: Board) -> Agents:

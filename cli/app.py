@@ -10,7 +10,14 @@ import sys
 import typer
 
 from netwright import __version__
-from netwright.cli import campaign_commands, candidate_commands, measure_commands, memory_commands, system_commands
+from netwright.cli import (
+    campaign_commands,
+    candidate_commands,
+    endpoint_commands,
+    measure_commands,
+    memory_commands,
+    system_commands,
+)
 from netwright.errors import NetwrightError
 
 
@@ -32,6 +39,7 @@ campaign_commands.register(app)
 candidate_commands.register(app)
 measure_commands.register(app)
 app.add_typer(memory_commands.app, name="memory")
+app.add_typer(endpoint_commands.app, name="endpoint")
 system_commands.register(app)
 
 

@@ -8,30 +8,19 @@ import platform
 import shutil
 import sqlite3
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from rich.text import Text
-
-from netwright.cli.output import out, print_json, table
+from netwright.cli.output import findings_table, out, print_json
 from netwright.config import DEFAULT_IMAGE, available_cores
 from netwright.evaluator.devices import choose, find
 from netwright.sandbox.container import Container, explain_failure
 from netwright.sandbox.isolation import RECIPES, IsolationReport, Tier, probe
+from netwright.types import Finding
 
 ENGINE_SECONDS = 10.0
 ENOUGH_DISK_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at; `remedy` is empty where all is well, `vital` where nothing runs without it."""
-
-    what: str
-    found: str
-    remedy: str = ""
-    vital: bool = False
 
 
 def print_checkup(home: Path, *, json: bool) -> int:
@@ -50,13 +39,8 @@ def print_checkup(home: Path, *, json: bool) -> int:
     if json:
         print_json(findings)
     else:
-        out.print(table(("", "~", "what to do~"), [_row(finding) for finding in findings]))
+        out.print(findings_table(findings))
     return 1 if any(finding.vital and finding.remedy for finding in findings) else 0
-
-
-def _row(finding: Finding) -> list[object]:
-    style = "green" if not finding.remedy else "red" if finding.vital else "yellow"
-    return [finding.what, Text(finding.found, style=style), Text(finding.remedy)]
 
 
 def _python() -> Finding:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from netwright.cli.options import terminal_width
 from netwright.printable import printable
+from netwright.types import Finding
 
 HEADING_WIDTH = 8
 LEAST_WIDTH = 12
@@ -127,6 +128,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for cells in zip(*(column.cells for column in made), strict=True):
         drawn.add_row(*cells)
     return drawn
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """What was looked at, what was found, and what to do about it."""
+    return table(("", "~", "what to do~"), [_finding_row(finding) for finding in findings])
+
+
+def _finding_row(finding: Finding) -> list[object]:
+    style = "green" if not finding.remedy else "red" if finding.vital else "yellow"
+    return [finding.what, Text(printable(finding.found), style=style), Text(printable(finding.remedy))]
 
 
 def told_once(

@@ -9,6 +9,7 @@ nats per scored token, lower is better; a failure is a status with a reason and 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -504,3 +505,13 @@ class LlmCall(Frozen):
     completion_tokens: int | None = None
     tokens_estimated: bool = False
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `remedy` is empty where all is well, `vital` where nothing runs without it."""
+
+    what: str
+    found: str
+    remedy: str = ""
+    vital: bool = False

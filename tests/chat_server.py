@@ -52,6 +52,8 @@ def completion(
     reasoning: str | None = None,
     reasoning_field: str = "reasoning_content",
     usage: bool = True,
+    prompt_tokens: int = 100,
+    completion_tokens: int = 50,
 ) -> Step:
     """A well-formed chat completion."""
     message: JsonDict = {"role": "assistant", "content": content}
@@ -65,7 +67,9 @@ def completion(
         "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
     }
     if usage:
-        body["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+        total = prompt_tokens + completion_tokens
+        counted = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
+        body["usage"] = counted
     return raw_json(body)
 
 
@@ -121,7 +125,7 @@ def piece(content: str | None = None, finish_reason: str | None = None, **more: 
     }
 
 
-def as_stream(step: Step) -> Step:
+def as_stream(step: Step, pause_seconds: float = 0.0) -> Step:
     """The same completion as a well-behaved server streams it; anything else as it is."""
     try:
         body = json.loads(step.body)
@@ -136,7 +140,7 @@ def as_stream(step: Step) -> Step:
     events.append(piece(finish_reason=choice["finish_reason"]))
     if usage:
         events.append({"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
-    return stream(*events, stall=step.stall_seconds)
+    return stream(*events, stall=step.stall_seconds, pause_seconds=pause_seconds)
 
 
 def plan_text(title: str, source: str, **plan: str) -> str:
@@ -158,7 +162,7 @@ class ChatServer:
     Args:
         script: entries answered in order.
         default: what answers when the script is used up; None is HTTP 500.
-        models: what `/v1/models` lists; None makes the route 404.
+        models: what `/v1/models` lists, as names or as whole rows; None makes the route 404.
         prefix: where the API lives; "" serves it at the root.
         known_models_only: a chat for another model is a 404 as OpenAI's.
         web_page: other paths answer a web page with status 200 instead of 404.
@@ -171,7 +175,7 @@ class ChatServer:
         script: Sequence[Entry] = (),
         default: Entry | None = None,
         *,
-        models: Sequence[str] | None = ("scripted",),
+        models: Sequence[str | JsonDict] | None = ("scripted",),
         prefix: str = "/v1",
         known_models_only: bool = False,
         web_page: bool = False,
@@ -228,7 +232,8 @@ class ChatServer:
     def answer_get(self, path: str) -> Step:
         self.paths.append(path)
         if path == f"{self._prefix}/models" and self._models is not None:
-            return raw_json({"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
+            rows = [row if isinstance(row, dict) else {"id": row, "object": "model"} for row in self._models]
+            return raw_json({"object": "list", "data": rows})
         return self._elsewhere(path)
 
     def answer_post(self, path: str, body: JsonDict, headers: dict[str, str]) -> Step:

@@ -1,0 +1,61 @@
+"""Commands about LLM endpoints: check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netwright.cli.options import DEFAULT_HOME, Home, Json
+
+app = typer.Typer(help="Look at LLM endpoints.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Look at LLM endpoints."""
+
+
+@app.command()
+def check(
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", envvar="NETWRIGHT_LLM_URL", help="The endpoint, with or without /v1."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", envvar="NETWRIGHT_LLM_MODEL", help="The model. Default: the only one there is."),
+    ] = None,
+    key_env: Annotated[
+        str, typer.Option("--key-env", metavar="VARIABLE", help="The environment variable that holds the key.")
+    ] = "NETWRIGHT_API_KEY",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VARIABLE", help="A header whose value is in an environment variable. Repeatable."),
+    ] = None,
+    longest: Annotated[
+        int, typer.Option("--context", min=1024, max=1 << 20, help="Tokens of the longest prompt to try.")
+    ] = 16_384,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave the long prompts out.")] = False,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Try out what an endpoint can do, say how to mend what it cannot, and remember it for campaigns.
+
+    Exit code 0 when a campaign can use it, else 2. It says beforehand about how many tokens it will use.
+    """
+    from netwright.cli.endpoint_check import print_check
+    from netwright.errors import ConfigError
+
+    if not url:
+        raise ConfigError("name the endpoint to check, such as http://localhost:11434, or set NETWRIGHT_LLM_URL")
+    pairs = [name.partition("=")[::2] for name in header or []]
+    return print_check(
+        home,
+        url,
+        model or None,
+        key_env=key_env,
+        headers={name.strip(): variable.strip() for name, variable in pairs},
+        longest=None if quick else longest,
+        json=json,
+    )
