@@ -266,34 +266,35 @@ def outcome(home: Path, name: str) -> tuple[object, ...]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_and_resumed_while_another_campaign_wrote_it_comes_to_what_it_would_have_undisturbed(
     tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
 ) -> None:
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
-    file = campaign_file(trials=4, top='baselines = ["gated_convolution"]\nworkers = 1\nin_flight = 2')
-    assert netwright("run", file, "--home", calm, "--name", "first", "--seed", 1).returncode == 0
+    file = campaign_file(trials=3, top='baselines = ["gated_convolution"]\nworkers = 1\nin_flight = 2')
+    with Memory.open(calm) as memory:
+        searched(memory, "first", [-4.0, -3.0, -2.0, -1.0, -5.0, -2.5])
     shutil.copytree(calm, stormy)
-    undisturbed = netwright("run", file, "--home", calm, "--name", "second")
+    undisturbed = netwright("run", file, "--home", calm, "--name", "second", timeout=250)
     assert undisturbed.returncode == 0, undisturbed.stderr
 
     child = start("run", file, "--home", stormy, "--name", "second")
-    deadline = time.monotonic() + 60
-    while not asked(stormy, "second") >= 3:
+    deadline = time.monotonic() + 200
+    while not asked(stormy, "second") >= 2:
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert netwright("run", file, "--home", stormy, "--name", "third", "--seed", 2).returncode == 0
-    resumed = netwright("run", file, "--home", stormy, "--name", "second")
+    assert netwright("run", file, "--home", stormy, "--name", "third", "--seed", 2, timeout=250).returncode == 0
+    resumed = netwright("run", file, "--home", stormy, "--name", "second", timeout=250)
 
     assert resumed.returncode == 0, resumed.stderr
     for session in (undisturbed, resumed):
-        assert "the search starts from 5 designs of 1 earlier campaign on similar tasks" in session.stderr
+        assert "the search starts from 6 designs of 1 earlier campaign on similar tasks" in session.stderr
     assert outcome(stormy, "second") == outcome(calm, "second")
-    assert outcome(stormy, "second")[1] == {"first": 5}
+    assert outcome(stormy, "second")[1] == {"first": 6}
     with Memory.open(stormy, create=False, read_only=True) as memory:
-        assert len(memory.first_scores(memory.campaign("third").id)) == 5, "so that there was something to be misled by"
+        assert len(memory.first_scores(memory.campaign("third").id)) >= 4, "so that there was something to be misled by"
 
 
 def asked(home: Path, name: str) -> int:
