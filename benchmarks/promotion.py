@@ -74,7 +74,7 @@ def policy_of(rule: str, price: float, seed: int, settings: TreeSettings) -> Tre
 def play(data: Path, column: str, rule: str, price: float, compute: float, settings: TreeSettings, seed: int) -> Found:
     """Search until no more can be paid for beside the finalists, then train these."""
     short, long = tables_of(data, column)
-    policy, game = policy_of(rule, price, seed, settings), Game(short, seed, noisy=False, aliases=False)
+    policy, game = policy_of(rule, price, seed, settings), Game(short, seed)
     designs: dict[int, Network] = {}
     top: dict[int, float] = {}
     spent, index = 0.0, 0

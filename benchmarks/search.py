@@ -5,10 +5,11 @@
 
 DIR holds the tables (see `benchmarks/search_tables.py`). Policies see them through a campaign's ask, tell and sketch:
 draft is a random network, combine a uniform crossover, every other operator changes one decision. A query is the first
-look at a network; networks that compute the same function are duplicates and never sketched. Regret is in per cent of
-accuracy below the best of the table; `to 0.1` is the median query that came within 0.1 of it. `--noisy` tells one
-training instead of the mean of three, where the table has them; regret is still that of the mean. HARNESS is the folder
-of the reference searchers, which run on the same seeds.
+look at a network; networks that compute the same function are duplicates and never sketched, but by `tree without
+dedup`. Regret is in per cent of accuracy below the best of the table; `to 0.1` is the median query that came within 0.1
+of it. `--noisy` tells one training instead of the mean of three, where the table has them; regret is still that of the
+mean. HARNESS is the folder of the reference searchers, which run on the same seeds and take networks of the same
+function for different ones.
 """
 
 from __future__ import annotations
@@ -152,7 +153,6 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--flight", type=int, nargs="+", default=[1], help="asks unanswered at once")
     parser.add_argument("--noisy", action="store_true")
-    parser.add_argument("--aliases", action="store_true", help="let networks of the same function count as different")
     parser.add_argument("--harness", type=Path)
     parser.add_argument("--references", nargs="+", default=list(REFERENCES), help="with --harness")
     parser.add_argument("--cache", type=Path, help="folder in which finished searches are kept and found again")
@@ -187,7 +187,6 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
             policy=name,
             flight=flight,
             noisy=options.noisy,
-            aliases=options.aliases,
             queries=options.queries,
             first=first,
             count=min(BLOCK, last - first),

@@ -23,6 +23,7 @@ VARIANTS: Mapping[str, TreeSettings] = {
     "tree without bandit": TreeSettings(bandit=False),
     "tree without widening": TreeSettings(widening=float("inf")),
     "tree without screening": TreeSettings(looks=1, sketches=1, drafts=0),
+    "tree without dedup": TreeSettings(),
 }
 _KINDS = list(Operator)
 
@@ -37,7 +38,6 @@ class Job:
     policy: str
     flight: int
     noisy: bool
-    aliases: bool
     queries: int
     first: int
     count: int
@@ -62,11 +62,11 @@ def policy_of(name: str, seed: int) -> Policy:
 
 
 class Game:
-    """The planner and the laboratory of one search."""
+    """The planner and the laboratory of one search; with `dedup` no two networks of the same function are trained."""
 
-    def __init__(self, table: Table, seed: int, *, noisy: bool, aliases: bool) -> None:
+    def __init__(self, table: Table, seed: int, *, noisy: bool = False, dedup: bool = True) -> None:
         self.table = table
-        self._function: Mapping[Network, object] = table.alias if aliases else table.function
+        self._function: Mapping[Network, object] = table.function if dedup else table.alias
         self._seed = seed
         self._noise = np.random.default_rng([20241, seed]) if noisy and table.runs else None
         self._seen: set[object] = set()
@@ -141,7 +141,8 @@ class Game:
 
 def _search(job: Job, seed: int) -> tuple[np.ndarray, np.ndarray]:
     table = table_of(job.data, job.table)
-    policy, game = policy_of(job.policy, seed), Game(table, seed, noisy=job.noisy, aliases=job.aliases)
+    policy = policy_of(job.policy, seed)
+    game = Game(table, seed, noisy=job.noisy, dedup=job.policy != "tree without dedup")
     told: list[float] = []
     regret: list[float] = []
     spent: list[float] = []
