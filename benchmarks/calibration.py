@@ -3,9 +3,9 @@
     python benchmarks/calibration.py --data DIR [--tables nb201-c10 ...] [--seeds 20] [--queries 200]
 
 DIR holds the tables (see `benchmarks/search_tables.py`). Each result is foretold before the model learns it. Printed,
-over the last 40 results before each checkpoint and as the mean of the seeds, are the share within their 90% interval and
-Kendall's tau between what was foretold and what came, each with the half width of its 95% interval, and the share of
-seeds in which the model was not trusted at that moment. A search that has found the best of its table has ended.
+over the last 40 results before each checkpoint and as the mean of the seeds, are the share within their 90% interval
+and Kendall's tau between what was foretold and what came, each with the half width of its 95% interval, and the share
+of seeds in which the model was not trusted at that moment. A search that has found the best of its table has ended.
 """
 
 from __future__ import annotations
