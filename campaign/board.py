@@ -75,7 +75,7 @@ class Board:
     best_baseline: Leader | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    writing: dict[int, Writing] = field(default_factory=dict)
+    writing: dict[tuple[str, int], Writing] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
 
     @property

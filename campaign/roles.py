@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwright.agents.base import Critic, Ledger, Planner
 from netwright.campaign.board import Board, Writing
-from netwright.config import LlmConfig
 from netwright.errors import ConfigError
+from netwright.llm_config import KEY_VARIABLE, LlmConfig, RoleConfig
 
 if TYPE_CHECKING:
     from netwright.agents.chat import Progress
@@ -22,11 +22,11 @@ PROFILES = "endpoints"
 
 @dataclass(frozen=True)
 class Agents:
-    """Who proposes and who comments; `endpoint` is what they ask, None where nobody asks anything."""
+    """Who proposes and who comments; `endpoints` are whom they ask, none where nobody asks anything."""
 
     planner: Planner
     critic: Critic | None = None
-    endpoint: Endpoint | None = None
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 def header_values(headers: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -43,26 +43,65 @@ def header_values(headers: Mapping[str, str], environment: Mapping[str, str]) ->
     return {name: environment[variable] for name, variable in headers.items()}
 
 
-def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str], home: Path, board: Board) -> Agents:
-    """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it.
+def key_value(variable: str | None, environment: Mapping[str, str]) -> str | None:
+    """The key in `variable`; none where it is not set, which local servers do not mind.
 
-    The endpoint's key is taken from `environment`; its profile lies under `home`; `board` shows what it writes.
+    Raises: ConfigError where somebody named the variable and it is not set.
+    """
+    if variable is not None and variable != KEY_VARIABLE and not environment.get(variable):
+        raise ConfigError(f"the key is to come from the environment variable {variable!r}, which is not set: set it")
+    return environment.get(variable or "") or None
+
+
+def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str], home: Path, board: Board) -> Agents:
+    """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it, or one each.
+
+    Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written.
+
+    Raises: ConfigError naming a variable that is not set.
     """
     if config.url is None:
         from netwright.agents.grammar_planner import GrammarPlanner
 
         return Agents(GrammarPlanner())
-    from netwright.agents.endpoint import Endpoint
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
+
+    planner, critic = config.of("planner"), config.of("critic")
+    # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for both.
+    endpoint = _endpoint(config, planner, environment, home, board)
+    same = _whom(planner) == _whom(critic)
+    other = endpoint if same else _endpoint(config, critic, environment, home, board)
+    return Agents(
+        LlmPlanner(endpoint, ledger, **_manner(planner)),
+        LlmCritic(other, ledger, **_manner(critic)),
+        (endpoint,) if same else (endpoint, other),
+    )
+
+
+def _whom(role: RoleConfig) -> RoleConfig:
+    return role.model_copy(update={"temperature": None, "max_tokens": None})
+
+
+def _manner(role: RoleConfig) -> dict[str, Any]:
+    """How a role asks, where that differs from its own defaults."""
+    return role.model_dump(include={"temperature", "max_tokens"}, exclude_none=True)
+
+
+def _endpoint(
+    config: LlmConfig, role: RoleConfig, environment: Mapping[str, str], home: Path, board: Board
+) -> Endpoint:
+    from netwright.agents.endpoint import Endpoint
     from netwright.agents.profile import ProfileStore
     from netwright.agents.retrying import RetryRule
     from netwright.agents.transport import Timeouts
 
-    endpoint = Endpoint(
-        config.url,
-        config.model,
-        environment.get(config.api_key_env),
+    assert role.url is not None
+    return Endpoint(
+        role.url,
+        role.model,
+        key_value(role.api_key_env, environment),
+        headers=header_values(role.headers or {}, environment),
         timeouts=Timeouts(
             connect_seconds=config.connect_timeout,
             first_seconds=config.first_timeout,
@@ -73,8 +112,6 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
         profiles=ProfileStore(home / PROFILES),
         on_progress=lambda progress: _show(board, progress),
     )
-    planner = LlmPlanner(endpoint, ledger, temperature=config.temperature, max_tokens=config.max_tokens)
-    return Agents(planner, LlmCritic(endpoint, ledger), endpoint)
 
 
 async def warm_up(endpoint: Endpoint, board: Board) -> None:
@@ -90,6 +127,6 @@ async def warm_up(endpoint: Endpoint, board: Board) -> None:
 
 def _show(board: Board, progress: Progress) -> None:
     if progress.ended:
-        board.writing.pop(progress.request, None)
+        board.writing.pop((progress.role, progress.request), None)
     else:
-        board.writing[progress.request] = Writing(progress.role, progress.tokens, progress.seconds)
+        board.writing[progress.role, progress.request] = Writing(progress.role, progress.tokens, progress.seconds)

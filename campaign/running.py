@@ -133,8 +133,8 @@ async def _session(
         await _run_watched(scheduler, slots, board, watch, agents)
         return scheduler.note()
     finally:
-        if agents.endpoint is not None:
-            await agents.endpoint.aclose()
+        for endpoint in agents.endpoints:
+            await endpoint.aclose()
 
 
 def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) -> None:
@@ -153,8 +153,8 @@ async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: 
     loop = asyncio.get_running_loop()
     watching = asyncio.create_task(watch(board, done)) if watch else None
     try:
-        if agents.endpoint is not None:
-            await warm_up(agents.endpoint, board)
+        for endpoint in agents.endpoints:
+            await warm_up(endpoint, board)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, scheduler.stop)
         await scheduler.run()

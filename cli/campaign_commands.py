@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,10 @@ from netwright.cli.options import (
     DEFAULT_HOME,
     CampaignName,
     Data,
+    HeaderVariables,
     Home,
     Json,
+    KeyVariable,
     Protocol,
     SandboxFlags,
     SeedsAtOnce,
@@ -20,6 +23,7 @@ from netwright.cli.options import (
     TrainingFlags,
     Workers,
     contained,
+    named_headers,
     workers_or_cores,
 )
 
@@ -51,6 +55,8 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
     llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
+    key_env: KeyVariable = None,
+    header: HeaderVariables = None,
     early_stop: Annotated[
         bool | None,
         typer.Option("--early-stop/--no-early-stop", help="End trainings that are hopeless beside the baselines'."),
@@ -65,7 +71,8 @@ def run(
 ) -> int:
     """Run a discovery campaign, or continue the one that has this name.
 
-    With no endpoint the built-in grammar proposes. Ctrl-C stops cleanly; the same command goes on.
+    With no endpoint (--llm, the file, or NETWRIGHT_LLM_URL) the built-in grammar proposes. Ctrl-C stops cleanly; the
+    same command goes on.
     """
     from netwright.config_file import load_config
 
@@ -85,9 +92,12 @@ def run(
             "name": name,
             "llm.url": llm,
             "llm.model": model,
+            "llm.api_key_env": key_env,
+            "llm.headers": named_headers(header),
             **{f"sandbox.{key}": value for key, value in sandbox.items()},
             **{f"training.{key}": value for key, value in training.items()},
         },
+        {"llm.url": os.environ.get("NETWRIGHT_LLM_URL"), "llm.model": os.environ.get("NETWRIGHT_LLM_MODEL")},
     )
     if dry_run:
         return _show_plan(home, config, json)

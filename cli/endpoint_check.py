@@ -15,10 +15,10 @@ from netwright.agents.probe_questions import AT_ONCE, cost
 from netwright.agents.profile import ProfileStore
 from netwright.agents.retrying import RetryRule
 from netwright.agents.transport import Timeouts
-from netwright.campaign.roles import PROFILES, header_values
+from netwright.campaign.roles import PROFILES, header_values, key_value
 from netwright.cli.output import err, findings_table, out, print_json, say
-from netwright.config import LlmConfig
 from netwright.errors import NetwrightError
+from netwright.llm_config import KEY_VARIABLE, LlmConfig
 from netwright.types import Finding
 
 
@@ -27,7 +27,7 @@ def print_check(
     url: str,
     model: str | None,
     *,
-    key_env: str,
+    key_env: str | None,
     headers: Mapping[str, str],
     longest: int | None,
     json: bool,
@@ -38,7 +38,7 @@ def print_check(
     endpoint = Endpoint(
         url,
         model,
-        os.environ.get(key_env),
+        key_value(key_env or KEY_VARIABLE, os.environ),
         headers=header_values(headers, os.environ),
         timeouts=Timeouts(
             connect_seconds=defaults.connect_timeout,

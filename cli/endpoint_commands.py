@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from netwright.cli.options import DEFAULT_HOME, Home, Json
+from netwright.cli.options import DEFAULT_HOME, HeaderVariables, Home, Json, KeyVariable, named_headers
 
 app = typer.Typer(help="Look at LLM endpoints.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,13 +26,8 @@ def check(
         str | None,
         typer.Option(metavar="NAME", envvar="NETWRIGHT_LLM_MODEL", help="The model. Default: the only one there is."),
     ] = None,
-    key_env: Annotated[
-        str, typer.Option("--key-env", metavar="VARIABLE", help="The environment variable that holds the key.")
-    ] = "NETWRIGHT_API_KEY",
-    header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VARIABLE", help="A header whose value is in an environment variable. Repeatable."),
-    ] = None,
+    key_env: KeyVariable = None,
+    header: HeaderVariables = None,
     longest: Annotated[
         int, typer.Option("--context", min=1024, max=1 << 20, help="Tokens of the longest prompt to try.")
     ] = 16_384,
@@ -49,13 +44,12 @@ def check(
 
     if not url:
         raise ConfigError("name the endpoint to check, such as http://localhost:11434, or set NETWRIGHT_LLM_URL")
-    pairs = [name.partition("=")[::2] for name in header or []]
     return print_check(
         home,
         url,
         model or None,
         key_env=key_env,
-        headers={name.strip(): variable.strip() for name, variable in pairs},
+        headers=named_headers(header) or {},
         longest=None if quick else longest,
         json=json,
     )

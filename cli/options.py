@@ -91,8 +91,23 @@ _FLAGS = {
     "name": ("name", "--name"),
     "protocol": ("protocol", "--protocol"),
     "llm.url": ("llm", "--llm"),
+    "llm.api_key_env": ("key_env", "--key-env"),
 }
 """By the key that the configuration complains about: the parameter and the flag that it was given by."""
+KeyVariable = Annotated[
+    str | None,
+    typer.Option(
+        "--key-env",
+        metavar="VARIABLE",
+        help="The environment variable that holds the endpoint's key. Default: NETWRIGHT_API_KEY.",
+    ),
+]
+HeaderVariables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header", metavar="NAME=VARIABLE", help="A header for the endpoint, its value in a variable. Repeatable."
+    ),
+]
 CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")]
 
 
@@ -132,6 +147,12 @@ def contained(command: Callable[..., int]) -> Callable[..., int]:
     own = [known for name, known in signature.parameters.items() if name not in ("sandbox", "training")]
     call.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return call
+
+
+def named_headers(given: list[str] | None) -> dict[str, str] | None:
+    """What `--header` says, by the headers' names; None where it was not given."""
+    pairs = [pair.partition("=") for pair in given or []]
+    return {name.strip(): variable.strip() for name, _, variable in pairs} or None
 
 
 def workers_or_cores(workers: int | None) -> int:

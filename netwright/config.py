@@ -23,7 +23,11 @@ warm = true               # start from earlier campaigns on the same task; or fr
 [llm]                     # without a url the grammar planner proposes
 url = "http://127.0.0.1:8080/v1"
 model = "qwen3-coder"
-api_key_env = "NETWRIGHT_API_KEY"
+api_key_env = "NETWRIGHT_API_KEY"   # the variable with the key; values of headers come from variables too:
+headers = { "X-Team" = "TEAM_TOKEN" }
+
+[llm.critic]              # roles (planner, critic) may differ from [llm], see docs/endpoints.md
+model = "qwen3-small"
 
 [sandbox]                 # what runs the code, and what it may use
 kind = "process"          # process, docker, podman
@@ -62,12 +66,12 @@ from pydantic import AfterValidator, Field, FiniteFloat, ValidationInfo, field_v
 from netwright.errors import ConfigError
 from netwright.evaluator.devices import COMPILE_SECONDS, Compile, Execution, WantedPrecision, check_device, choose
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
+from netwright.llm_config import LlmConfig
 from netwright.sandbox.isolation import Tier
-from netwright.types import BudgetProtocol, Frozen, SeedsAtOnce
+from netwright.types import SECONDS_MAX, BudgetProtocol, Frozen, SeedsAtOnce
 
 DEFAULT_TASK = "bytes"
 DEFAULT_IMAGE = "netwright"
-SECONDS_MAX = 30 * 86_400.0
 _RANGES: dict[str, tuple[float, str, float]] = {
     "memory_mb": (384, "torch itself takes about 300 MB of resident memory", 1 << 24),
     "threads": (1, "a process is at least one thread", 4096),
@@ -110,35 +114,6 @@ class SearchConfig(Frozen):
                 "expected true, false, or a table of campaigns with how many of their designs to start from, such as "
                 f'{{ "text" = 100 }}, got {value!r}'
             )
-        return value
-
-
-class LlmConfig(Frozen):
-    """An OpenAI-compatible endpoint.
-
-    The key is read from the environment variable named `api_key_env`, never
-    from the file. Time-outs are in seconds: to connect, to the first token (and from one to the next), and of one
-    whole request. `concurrency` bounds the requests at once; None is what the profile says is answered at once, or 1.
-    `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back.
-    """
-
-    url: str | None = None
-    model: str | None = None
-    api_key_env: str = "NETWRIGHT_API_KEY"
-    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
-    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] = 0.8
-    max_tokens: Annotated[int, Field(ge=64)] = 6000
-    connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
-    first_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
-    total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
-    tries: Annotated[int, Field(ge=1, le=20)] = 4
-    repairs: Annotated[int, Field(ge=0, le=10)] = 2
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError(f"expected a URL that starts with http:// or https://, got {value!r}")
         return value
 
 

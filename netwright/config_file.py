@@ -36,10 +36,12 @@ _EXPECTED = {
 }
 
 
-def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
-    """The campaign file (if any) with the flags laid over it.
+def load_config(
+    path: Path | None, overrides: dict[str, Any], fallbacks: Mapping[str, Any] | None = None
+) -> CampaignConfig:
+    """The campaign file (if any) with the flags laid over it, and under it what the environment says.
 
-    `overrides` has dotted keys ("budget.trials"); a value of None means the flag was not given.
+    `overrides` has dotted keys ("budget.trials"); a value of None means the flag was not given. `fallbacks` has too.
     Raises: ConfigError that names the file, the line and the key.
     """
     text = _read(path) if path else ""
@@ -52,6 +54,10 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> CampaignConfig:
     for dotted, value in overrides.items():
         if value is not None:
             _lay_over(values, dotted.split("."), value)
+    for dotted, value in (fallbacks or {}).items():
+        table, _, key = dotted.rpartition(".")
+        if value and isinstance(known := values.setdefault(table, {}), dict):
+            known.setdefault(key, value)
     try:
         return CampaignConfig.model_validate(values)
     except ValidationError as error:

@@ -26,6 +26,8 @@ Precision = Literal["float32", "tf32", "bf16"]
 BudgetProtocol = Literal["tokens", "flops", "time"]
 """What the budgets of two candidates are equal in; see `evaluator.protocol`."""
 PROTOCOL_NAMES: dict[BudgetProtocol, str] = {"tokens": "equal tokens", "flops": "equal FLOPs", "time": "equal time"}
+SECONDS_MAX = 30 * 86_400.0
+"""The longest time-out that anybody can mean."""
 
 
 class Frozen(BaseModel):

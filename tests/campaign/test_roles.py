@@ -15,7 +15,10 @@ from netwright.campaign.board import Board
 from netwright.campaign.roles import make_agents, warm_up
 from netwright.cli.live import one_line, writing_now
 from netwright.config import CampaignConfig
+from netwright.config_file import load_config
+from netwright.errors import ConfigError
 from netwright.evaluator.tasks import load_task
+from netwright.llm_config import RoleConfig
 from netwright.types import LlmCall
 
 
@@ -38,11 +41,9 @@ def begin(home: Path, board: Board, llm: dict[str, Any], environment: dict[str, 
 
     async def talk() -> None:
         agents = make_agents(config, NoLedger(), environment or {}, home, board)
-        assert agents.endpoint is not None
-        try:
-            await warm_up(agents.endpoint, board)
-        finally:
-            await agents.endpoint.aclose()
+        for endpoint in agents.endpoints:
+            async with endpoint:
+                await warm_up(endpoint, board)
 
     asyncio.run(talk())
 
@@ -91,8 +92,7 @@ def test_what_is_being_written_shows_on_the_board_and_goes_when_it_ends(
 
     async def talk() -> None:
         config = CampaignConfig.model_validate({"llm": {"url": server.url, "model": "scripted"}}).llm
-        endpoint = make_agents(config, NoLedger(), {}, tmp_path, board).endpoint
-        assert endpoint is not None
+        (endpoint,) = make_agents(config, NoLedger(), {}, tmp_path, board).endpoints
         watching = asyncio.create_task(watch())
         await endpoint.verify()
         watching.cancel()
@@ -102,3 +102,96 @@ def test_what_is_being_written_shows_on_the_board_and_goes_when_it_ends(
 
     assert any(words.startswith("probe 50 tokens, ") for words in seen)
     assert writing_now(board) == ""
+
+
+# --- whom each role asks -----------------------------------------------------------------------------------------
+
+
+def of(llm: dict[str, Any], role: Any) -> RoleConfig:
+    return CampaignConfig.model_validate({"llm": {"url": "http://a/v1", **llm}}).llm.of(role)
+
+
+def test_a_role_takes_from_the_whole_what_it_does_not_say_itself() -> None:
+    llm = {"model": "big", "headers": {"X-Team": "TEAM"}, "temperature": 1.0, "critic": {"model": "small"}}
+
+    assert of(llm, "planner") == RoleConfig(
+        url="http://a/v1",
+        model="big",
+        api_key_env="NETWRIGHT_API_KEY",
+        headers={"X-Team": "TEAM"},
+        temperature=1.0,
+        max_tokens=6000,
+    )
+    assert of(llm, "critic") == RoleConfig(
+        url="http://a/v1", model="small", api_key_env="NETWRIGHT_API_KEY", headers={"X-Team": "TEAM"}
+    )
+
+
+def test_another_server_gets_neither_key_nor_headers_of_the_first() -> None:
+    llm = {"model": "big", "api_key_env": "MY_KEY", "headers": {"X-Team": "TEAM"}, "critic": {"url": "http://b/v1"}}
+
+    assert of(llm, "critic") == RoleConfig(url="http://b/v1")
+
+
+def test_roles_that_ask_the_same_share_an_endpoint_and_others_ask_their_own(
+    tmp_path: Path, board: Board, chat_server: Callable[..., Any]
+) -> None:
+    server, other = chat_server(default="yes"), chat_server(default="yes")
+    llm: dict[str, Any] = {"url": server.url, "model": "scripted", "headers": {"X-Team": "TEAM_TOKEN"}}
+    environment = {"NETWRIGHT_API_KEY": "sk-very-secret", "TEAM_TOKEN": "team-token"}
+
+    begin(tmp_path, board, {**llm, "critic": {"temperature": 0.1}}, environment)
+    begin(tmp_path, board, {**llm, "critic": {"url": other.url}}, environment)
+
+    assert (len(server.requests), len(other.requests)) == (2, 1)
+    assert server.headers[0]["x-team"] == "team-token"
+    assert "secret" not in str(other.headers) and "team-token" not in str(other.headers)
+
+
+@pytest.mark.parametrize(
+    ("llm", "words"),
+    [
+        ({"api_key_env": "MY_KEY"}, "environment variable 'MY_KEY', which is not set"),
+        ({"headers": {"X-Team": "TEAM_TOKEN"}}, "header 'X-Team': expected the name of an environment variable"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_named(tmp_path: Path, board: Board, llm: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        begin(tmp_path, board, {"url": "http://127.0.0.1:9/v1", "model": "m", **llm})
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('api_key_env = "sk-very-secret"', "llm.api_key_env: expected the name of an environment variable"),
+        ('headers = { "X-Team" = "very-secret" }', "llm.headers.X-Team: expected the name of an environment variable"),
+        ('url = "http://me:very-secret@h/v1"', "llm.url: expected a URL without user name and password"),
+        ('critic = { url = "http://h/v1" }', "give .llm. one"),
+        ("critic = { flux = 1 }", "unknown key 'llm.critic.flux'; known here: url, model"),
+    ],
+)
+def test_a_secret_in_a_campaign_file_is_refused_and_not_repeated(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "campaign.toml"
+    path.write_text(f"[llm]\n{line}\n")
+
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_config(path, {})
+
+    assert "very-secret" not in str(caught.value)
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.toml"
+    path.write_text('[llm]\nurl = "http://file/v1"\n')
+    environment = {"llm.url": "http://environment/v1", "llm.model": "of-the-environment"}
+
+    written, flagged = load_config(path, {}, environment), load_config(path, {"llm.url": "http://flag/v1"}, environment)
+    bare = load_config(None, {"llm.url": None}, environment)
+
+    assert [each.llm.url for each in (written, flagged, bare)] == [
+        "http://file/v1",
+        "http://flag/v1",
+        "http://environment/v1",
+    ]
+    assert bare.llm.model == "of-the-environment"
+    assert load_config(None, {}, {"llm.url": None, "llm.model": ""}).llm.url is None

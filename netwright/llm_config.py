@@ -1,0 +1,97 @@
+"""Which models a campaign asks, where, and how."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
+
+from netwright.types import SECONDS_MAX, Frozen
+
+KEY_VARIABLE = "NETWRIGHT_API_KEY"
+LlmRole = Literal["planner", "critic"]
+
+
+def _variable(value: str) -> str:
+    # What was given is not repeated: it may be the secret itself.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("expected the name of an environment variable: the secret itself belongs there, not here")
+    return value
+
+
+def _endpoint_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError(f"expected a URL that starts with http:// or https://, got {value!r}")
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("expected a URL without user name and password: campaigns are stored with it; use a header")
+    return value
+
+
+EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
+Variable = Annotated[str, AfterValidator(_variable)]
+Temperature = Annotated[FiniteFloat, Field(ge=0, le=2)]
+AnswerTokens = Annotated[int, Field(ge=64)]
+
+
+class RoleConfig(Frozen):
+    """What one role has of its own, laid over `[llm]`; None is what stands there."""
+
+    url: EndpointUrl | None = None
+    model: str | None = None
+    api_key_env: Variable | None = None
+    headers: dict[str, Variable] | None = None
+    temperature: Temperature | None = None
+    max_tokens: AnswerTokens | None = None
+
+
+class LlmConfig(Frozen):
+    """An OpenAI-compatible endpoint, and what the roles have of their own.
+
+    The key is read from the environment variable named `api_key_env`, and the value of each of `headers` from the one
+    that is named for it, never from the file. `temperature` and `max_tokens` are the planner's. Time-outs are in
+    seconds: to connect, to the first token (and from one to the next), and of one whole request. `concurrency` bounds
+    the requests at once; None is what a check found to pay, or 1.
+    `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back.
+    """
+
+    url: EndpointUrl | None = None
+    model: str | None = None
+    api_key_env: Variable = KEY_VARIABLE
+    headers: dict[str, Variable] = {}
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    temperature: Temperature = 0.8
+    max_tokens: AnswerTokens = 6000
+    connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
+    first_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
+    total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
+    tries: Annotated[int, Field(ge=1, le=20)] = 4
+    repairs: Annotated[int, Field(ge=0, le=10)] = 2
+
+    planner: RoleConfig = RoleConfig()
+    critic: RoleConfig = RoleConfig()
+
+    @model_validator(mode="after")
+    def _roles_over_something(self) -> Self:
+        if self.url is None and (self.planner.url or self.critic.url):
+            raise ValueError("a role has a url and [llm] has none: give [llm] one, roles are laid over it")
+        return self
+
+    def of(self, role: LlmRole) -> RoleConfig:
+        """What `role` asks, and how. A url of its own takes neither model, key nor headers from `[llm]`.
+
+        They belong to another server. Where `temperature` and `max_tokens` are None the role has defaults.
+        """
+        own: RoleConfig = getattr(self, role)
+        if own.url not in (None, self.url):
+            return own
+        shared: dict[str, Any] = {
+            "url": self.url,
+            "model": self.model,
+            "api_key_env": self.api_key_env,
+            "headers": self.headers,
+        }
+        if role == "planner":
+            shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
