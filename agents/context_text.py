@@ -93,13 +93,17 @@ def evidence_text(context: Context, budget_characters: int) -> str:
     best = _Section("Best designs so far", [remembered_line(item, task) for item in _ranked(context.best)], keep=1)
     failures = _Section("Recent failures: don't repeat them", [_failure_line(item) for item in context.failures])
     inspiration = _Section("The best design's file", _inspiration(context))
+    knowledge = _Section(
+        "From the knowledge base: general, what was measured above counts more",
+        [f"{plain(text)}\n" for text in context.knowledge],
+    )
     parents = _Section(
         "The parent" if len(context.parents) == 1 else "The parents",
         [parent_text(item, task, CODE_CHARACTERS) for item in context.parents],
         keep=len(context.parents),
     )
-    sections = [baselines, lessons, best, failures, inspiration, parents]
-    _fit(sections, [inspiration, failures, lessons, best, baselines], budget_characters)
+    sections = [baselines, lessons, best, failures, inspiration, knowledge, parents]
+    _fit(sections, [knowledge, inspiration, failures, lessons, best, baselines], budget_characters)
     missing = _length(sections) - budget_characters
     if missing > 0 and context.parents:
         room = max(500, (budget_characters - _length([baselines, lessons, best])) // len(context.parents) - 1500)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,6 +26,7 @@ from netwright.agents.context_text import (
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.replies import Plan, split_thinking
+from netwright.agents.symptoms import starting_points
 from netwright.errors import MalformedReply
 from netwright.prompts import load
 from netwright.types import Context, Operator, Proposal, Scope
@@ -166,9 +166,7 @@ def _planner_text(context: Context, budget_characters: int) -> str:
 def _instruction(context: Context) -> str:
     prompt = load(f"operator_{context.operator.value}")
     if context.operator is Operator.DRAFT:
-        dice = random.Random(f"{context.seed}/{context.attempt}")
-        lines = load("directions").text.splitlines()
-        first, second = dice.sample([line.removeprefix("- ") for line in lines if line.startswith("- ")], 2)
+        first, second = starting_points(context)
         text = prompt.render(first=first, second=second)
     else:
         text = prompt.render()
@@ -178,7 +176,7 @@ def _instruction(context: Context) -> str:
 
 
 def _repair_text(context: Context, failed: Proposal, failure: str, budget_characters: int) -> str:
-    evidence = context.model_copy(update={"parents": (), "failures": (), "best": context.best[:3]})
+    evidence = context.model_copy(update={"parents": (), "failures": (), "knowledge": (), "best": context.best[:3]})
     text = load("repairer").render(
         evidence=evidence_text(evidence, budget_characters // 4),
         title=one_line(failed.title, 120),

@@ -23,6 +23,7 @@ from langgraph.runtime import Runtime
 from netwright.agents.base import Critic, Planner
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.library import Library
 from netwright.campaign.novelty import Novelty
 from netwright.campaign.slots import Slots
 from netwright.errors import MalformedReply, ProviderError
@@ -103,6 +104,7 @@ class Expander:
         critic: Critic | None,
         board: Board,
         repairs: int,
+        library: Library | None,
     ) -> None:
         self._campaign_id = campaign_id
         self._memory = memory
@@ -111,6 +113,7 @@ class Expander:
         self._critic = critic
         self._board = board
         self._repairs = repairs
+        self._library = library
         self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
         self._novelty = Novelty(memory, campaign_id, slots.laboratory.task.spec, self._tier, board)
         self._known: Sequence[Trial] = ()
@@ -173,7 +176,10 @@ class Expander:
         return graph.compile()
 
     async def _propose(self, state: State, runtime: Runtime[Work]) -> State:
-        context = runtime.context.context(state["attempt"])
+        work = runtime.context
+        context = work.context(state["attempt"])
+        if self._library is not None:
+            context = self._library.informed(context, work.action)
         try:
             proposal = await self._planner.propose(context)
         except MalformedReply as error:

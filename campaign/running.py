@@ -18,6 +18,7 @@ from netwright.campaign.expansion import Expander
 from netwright.campaign.experience import recalled
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
+from netwright.campaign.library import Library
 from netwright.campaign.opening import (
     begin_or_continue,
     check_planner,
@@ -107,6 +108,8 @@ async def _session(
     sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
+    # The grammar planner reads nothing.
+    library = Library(memory) if agents.endpoint is not None else None
     expander = Expander(
         campaign_id=row.id,
         memory=memory,
@@ -115,6 +118,7 @@ async def _session(
         critic=agents.critic,
         board=board,
         repairs=config.llm.repairs,
+        library=library,
     )
     scheduler = Scheduler(
         Parts(
@@ -126,6 +130,7 @@ async def _session(
             board=board,
             chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task)),
             sketchbook=sketchbook,
+            library=library,
             ordered=config.llm.url is None,
         )
     )

@@ -20,6 +20,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.expansion import Expander, Work, remembered
 from netwright.campaign.inbox import Inbox
+from netwright.campaign.library import Library
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.errors import ProviderError, SandboxError
@@ -49,6 +50,7 @@ class Parts:
     board: Board
     chronicle: Chronicle
     sketchbook: Sketchbook
+    library: Library | None
     ordered: bool
 
 
@@ -226,7 +228,8 @@ class Scheduler:
         parts = self._parts
         chosen = parts.policy.ask(self._asked, parts.sketchbook.sketcher(parts.chronicle))
         parts.sketchbook.claim(parts.chronicle, chosen)
-        action = chosen.model_copy(update={"told": self._inbox.told})
+        cards = parts.library.latest if parts.library is not None else 0
+        action = chosen.model_copy(update={"told": self._inbox.told, "cards": cards})
         self._expanding += action.kind == "expand"
         self._round = None
         self._log_and_start(action)

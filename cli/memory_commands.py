@@ -1,7 +1,8 @@
-"""Commands that look into the experiment memory. All but `upgrade` never write, and work while a campaign does."""
+"""Commands on the experiment memory. All but `upgrade` and `import` never write; all work while a campaign does."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,6 +84,31 @@ def sql(
     from netwright.cli.inspection import print_sql
 
     print_sql(home, query, json=json)
+
+
+@app.command()
+def knowledge(
+    query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY...]", help="A symptom, in words.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many cards.")] = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """The knowledge base: all cards in a list, or those that answer a symptom, such as "recall good, copying poor"."""
+    from netwright.cli.knowledge import print_knowledge
+
+    print_knowledge(home, " ".join(query or ()), limit=limit, json=json)
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Markdown cards, or folders of them.")],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Add cards of your own to the knowledge base, for planners to read; docs/knowledge.md says how one is written."""
+    from netwright.cli.knowledge import import_cards
+
+    import_cards(home, paths, json=json)
 
 
 @app.command()

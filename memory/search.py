@@ -85,7 +85,7 @@ def search(memory: Memory, query: str, *, limit: int = 20, kinds: Iterable[str] 
     `"two words"` in double quotes must stand side by side, `conv*` matches beginnings. `kinds` restricts
     where to look.
     """
-    terms = _rarest(memory, _terms(query))
+    terms = _rarest(memory, query_terms(query)[:TERMS_WEIGHED])
     if not terms:
         return []
     wanted = set(kinds) if kinds is not None else {source.kind for source in _SOURCES}
@@ -97,8 +97,8 @@ def search(memory: Memory, query: str, *, limit: int = 20, kinds: Iterable[str] 
     return [_hit(each) for each in ranked[:limit]]
 
 
-def _terms(query: str) -> list[str]:
-    """The query's words and quoted phrases as FTS5 strings: quoted, so that nothing in them is syntax."""
+def query_terms(query: str) -> list[str]:
+    """The query's words and quoted phrases as FTS5 strings, each once: quoted, so that nothing in them is syntax."""
     parts = re.findall(r'"([^"]*)"|(\w+)(\*?)', query)
     terms = []
     for phrase, word, star in parts:
@@ -106,7 +106,7 @@ def _terms(query: str) -> list[str]:
         # A term of underscores alone holds nothing that the tokenizer keeps.
         if any(letter.isalnum() for each in words for letter in each):
             terms.append(f'"{" ".join(words)}"{star}')
-    return list(dict.fromkeys(terms))[:TERMS_WEIGHED]
+    return list(dict.fromkeys(terms))
 
 
 def _rarest(memory: Memory, terms: list[str]) -> list[str]:

@@ -406,7 +406,8 @@ class Action(Frozen):
     `expand` makes a new candidate from `parents`; `promote` trains node
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
     -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
-    that the choice can be replayed; `draw` is which of the planner's sketches for this action was chosen; `closing`
+    that the choice can be replayed; `draw` is which of the planner's sketches for this action was chosen; `cards`
+    is the last of the user's cards that was there then, so that a planner asked again is shown the same; `closing`
     marks the promotions that end a campaign.
     """
 
@@ -417,6 +418,7 @@ class Action(Frozen):
     rung: int = 0
     told: int = 0
     draw: int = 0
+    cards: int = 0
     closing: bool = False
 
 
@@ -449,7 +451,7 @@ class Context(Frozen):
     `seed` is the only source of randomness a planner may use. `attempt` counts from 0 and changes when an earlier
     proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action. `preferences` are
     factors on how probable each option of a decision is, by place (`rule.kind`: {`delta`: 1.4}); what is not named
-    keeps the planner's own probability.
+    keeps the planner's own probability. `knowledge` are texts of the knowledge base that fit this step, best first.
     """
 
     task: TaskSpec
@@ -459,6 +461,7 @@ class Context(Frozen):
     baselines: tuple[Remembered, ...] = ()
     failures: tuple[Remembered, ...] = ()
     lessons: tuple[str, ...] = ()
+    knowledge: tuple[str, ...] = ()
     seed: int
     attempt: int = 0
     draw: int = 0
