@@ -24,6 +24,16 @@ TERMS_MAX = 120
 _WEIGHTS = {"title": 3.0, "topic": 2.0, "symptoms": 5.0, "helps": 1.0, "mechanism": 1.0}
 """How much a word counts by where it stands. What a card fails at is not what it answers, and is left out."""
 
+_FUNCTION_WORDS = frozenset(
+    """a about after all also although an and any are as at be because been before being both but by can cannot could
+    did do does each else even every few for from further had has have how if in instead into is it its just less like
+    many may might more most much must need needs neither no none nor not of off on once one only onto or other our out
+    over own per rather same several shall should since so some still such than that the their them then there these
+    they this those though through thus to too two under unless until up upon very was we were what when where whether
+    which while who whose why will with within without would yet you your""".split()
+)
+"""What a query holds beside its symptom. A few dozen cards are too few to tell by counting that these say nothing."""
+
 Outcome = Literal["new", "changed", "known"]
 
 
@@ -90,7 +100,8 @@ class CardIndex:
 
     def search(self, query: str, *, limit: int = 3, scope: Scope | None = None) -> list[Card]:
         """Return the cards that answer `query` best, for candidates of `scope` if given. Equal ranks: by title."""
-        terms = query_terms(query)[:TERMS_MAX]
+        terms = query_terms(query)
+        terms = [term for term in terms if term.strip('"*').lower() not in _FUNCTION_WORDS][:TERMS_MAX]
         if not terms:
             return []
         weights = ", ".join(map(str, _WEIGHTS.values()))
