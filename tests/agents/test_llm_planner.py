@@ -15,6 +15,8 @@ from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.llm_planner import LlmPlanner, system_text
 from netwright.agents.replies import python_block
 from netwright.agents.retrying import RetryRule
+
+from netwright.agents.symptoms import starting_points, symptoms
 from netwright.errors import MalformedReply
 from netwright.types import (
     Candidate,
@@ -453,3 +455,57 @@ def test_the_prompts_hold_an_example_that_is_causal_and_trains(scope: Scope) -> 
     torch.testing.assert_close(network(other)[:, :5], output[:, :5])
     assert output.shape[:2] == (2, 9)
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+# --- knowledge -----------------------------------------------------------------------------------------------------
+
+
+def test_cards_stand_before_the_parents_and_are_the_first_to_go() -> None:
+    given = context(
+        Operator.REFINE,
+        baselines=(remembered("Base", 1.0),),
+        parents=(remembered("Old", 1.4),),
+        failures=(remembered("Fail", None, failure="bad"),),
+    )
+    informed = given.model_copy(update={"knowledge": ("## Best card\n\nIt fits.", "## Second card\n\nAlmost\u200b.")})
+    whole = evidence_text(informed, 40_000)
+
+    assert whole.index("Fail") < whole.index("## Best card") < whole.index("Almost.") < whole.index("# The parent")
+    assert "Second card" not in (short := evidence_text(informed, len(whole) - 1)) and "Best card" in short
+    without = evidence_text(given, 40_000)
+    assert evidence_text(informed, len(without) + 2) == without
+
+
+def test_cards_leave_the_stable_part_of_the_prompt_as_it_was(chat_server: Servers, chat: ModuleType) -> None:
+    server = chat_server([chat.plan_reply("Identity", SOURCE)] * 2)
+    propose(server)
+    propose(server, context(knowledge=("## A card",)))
+
+    assert server.contents(0)[0] == server.contents(1)[0]
+    assert "## A card" in server.contents(1)[1]
+
+
+def test_a_step_asks_for_what_ails_its_parents_and_for_what_its_task_is() -> None:
+    critical = remembered("Old", 1.4)
+    assert critical.verdict is not None
+    words = critical.verdict.model_copy(
+        update={"words": "Keys interfere.", "lesson": "Wider keys hold more.", "author": "llm:m"}
+    )
+    failed = remembered("Wild", None, failure="x" * 2000 + " mat1 and mat2")
+    given = context(Operator.COMBINE, parents=(critical.model_copy(update={"verdict": words}), failed))
+
+    asked = symptoms(given)
+
+    assert "Keys interfere." in asked and "Wider keys hold more." in asked and TASK.summary in asked
+    assert asked.count("x") < 700 and "mat1 and mat2" in asked
+    assert symptoms(context(Operator.REFINE, parents=(critical,))) == TASK.summary, "statistics name no mechanism"
+
+
+def test_a_draft_asks_for_the_starting_points_that_it_is_offered(chat_server: Servers, chat: ModuleType) -> None:
+    server = chat_server([chat.plan_reply("Identity", SOURCE)])
+    propose(server)
+
+    points = starting_points(context())
+
+    assert all(f"- {point}\n" in f"{server.contents(0)[1]}\n" and point in symptoms(context()) for point in points)
+    assert points != starting_points(context(attempt=1))
