@@ -31,8 +31,9 @@ def print_knowledge(home: Path, query: str, *, limit: int | None, json: bool) ->
         for card in cards:
             say(Text(f"{card.text()}\n"))
     else:
-        rows = [[card.topic, card.title, card.cost, "yours" if card.title in mine else ""] for card in cards]
-        out.print(table(("topic", "card~", "cost~", ""), sorted(rows, key=lambda row: row[0].lower())))
+        ordered = sorted(cards, key=lambda card: (card.topic.lower(), card.title))
+        rows = [[card.topic, card.title, card.cost, "yours" if card.title in mine else ""] for card in ordered]
+        out.print(table(("topic", "card~", "cost~", ""), rows))
 
 
 def _own(home: Path) -> list[Card]:

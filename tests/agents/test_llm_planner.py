@@ -15,7 +15,6 @@ from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.llm_planner import LlmPlanner, system_text
 from netwright.agents.replies import python_block
 from netwright.agents.retrying import RetryRule
-
 from netwright.agents.symptoms import starting_points, symptoms
 from netwright.errors import MalformedReply
 from netwright.types import (
