@@ -109,7 +109,7 @@ async def _session(
     _warm(policy, memory, board, sketchbook)
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
     # The grammar planner reads nothing.
-    library = Library(memory) if agents.endpoint is not None else None
+    library = Library(memory) if config.llm.url is not None else None
     expander = Expander(
         campaign_id=row.id,
         memory=memory,
