@@ -112,7 +112,7 @@ def test_cards_imported_while_a_campaign_runs_change_no_prompt_that_was_asked_be
 
     assert netwright("memory", "import", tmp_path / "zebra.md", "--home", home).returncode == 0
     model.on_comment = None
-    done = netwright("resume", "small", "--home", home)
+    done = netwright("resume", "small", "--home", home, timeout=300)
 
     assert done.returncode == 0, done.stderr
     told_later = model.prompts[len(asked) :]
