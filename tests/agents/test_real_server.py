@@ -20,6 +20,8 @@ import pytest
 from netwright.agents.chat import ChatRequest
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_planner import LlmPlanner
+from netwright.agents.probe import Probe
+from netwright.agents.profile import Profile, ProfileStore
 from netwright.errors import ConfigError, MalformedReply
 from netwright.prompts import load
 from netwright.types import Context, LlmCall, Operator, Recipe, Rung, Scope, TaskSpec
@@ -152,6 +154,31 @@ def test_a_real_server_tells_that_the_model_is_wrong(served: Served) -> None:
 
     with pytest.raises(ConfigError, match="Server is pinned to .*tiny-llama.*asked for 'gpt-9'"):
         asyncio.run(talk())
+
+
+@pytest.mark.slow
+def test_a_check_of_a_real_server_finds_what_it_is_and_takes(served: Served, tmp_path: Path) -> None:
+    async def talk() -> Profile:
+        store = ProfileStore(tmp_path)
+        async with Endpoint(served.url, served.model, concurrency=4, profiles=store) as endpoint:
+            await probe_all(endpoint)
+            return await endpoint.profile()
+
+    async def probe_all(endpoint: Endpoint) -> None:
+        probe = Probe(endpoint, 2048, lambda _: None)
+        await probe.run()
+        found = {finding.what: finding.found for finding in probe.findings}
+
+        assert found["server"] == "transformers serve"
+        assert found["streaming"] == "works"
+        assert found["JSON"].startswith("no form is enforced")
+        assert "tokens/s" in found["speed"]
+        assert not probe.problem
+
+    profile = asyncio.run(talk())
+
+    assert (profile.server, profile.streaming, profile.json_mode) == ("transformers serve", "works", "none")
+    assert profile.tokens_per_second and profile.checked_at
 
 
 @pytest.mark.slow
