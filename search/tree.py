@@ -41,10 +41,10 @@ from netwright.types import Action, Operator, Structure
 class TreeSettings(SelectionSettings):
     """The constants of the policy besides those of the tree.
 
-    `model` is None for a search without one. It chooses once `informed` designs are known or on their way, `known` of
-    them known, among `sketches` of each of `looks` choices of the tree and `drafts` fresh designs; before, it takes the
-    fresh one that it knows least about. While the search stagnates, every `novelty`-th choice is among the half of them
-    that is least like any known design.
+    `model` is None for a search without one. It chooses once `informed` designs besides the baselines are known or on
+    their way, `known` of them known, among `sketches` of each of `looks` choices of the tree and `drafts` fresh
+    designs; before, it takes the fresh one that it knows least about. While the search stagnates, every `novelty`-th
+    choice is among the half of them that is least like any known design.
     """
 
     model: ModelSettings | None = ModelSettings()
@@ -77,6 +77,7 @@ class TreePolicy:
         self._informed_at, self._known_at = self._settings.informed, self._settings.known
         self._calibration = Calibration()
         self._structures: dict[int, Structure] = {}
+        self._own = 0
         self._pending: dict[int, Structure] = {}
         self._productions = ProductionBandit()
         self._archive = Archive(AXES)
@@ -93,7 +94,7 @@ class TreePolicy:
         experience = Experience(searches, self._settings.model or ModelSettings())
         if experience and self._settings.model is not None:
             self._model = ValueModel(self._settings.model, experience.expect)
-            self._informed_at = self._known_at = 1
+            self._informed_at = self._known_at = 0
 
     def ask(self, index: int, sketch: Sketcher = no_sketches) -> Action:
         action, structure = self._rule.choose(self._state, index), None
@@ -157,6 +158,7 @@ class TreePolicy:
         self._worths = worths(self._state)
         if structure is not None and node not in self._structures:
             self._structures[node] = structure
+            self._own += node >= 0
             if self._informed:
                 belief = self._model.predict([structure])
                 self._calibration.note(belief, self._model.noise, self._worths.value[node], self._worths.error[node])
@@ -164,8 +166,10 @@ class TreePolicy:
 
     @property
     def _informed(self) -> bool:
-        known = len(self._model)
-        return known >= self._known_at and known + len(self._pending) >= self._informed_at
+        # Baselines are of few kinds: a model of them alone would send the search after the best of them.
+        if not len(self._model):
+            return False
+        return self._own >= self._known_at and self._own + len(self._pending) >= self._informed_at
 
     def _prefers_promotion(self, promotion: Action) -> bool:
         """Tell whether a promotion that is due promises more per compute than a new design."""
