@@ -139,22 +139,20 @@ def test_combination_prefers_a_partner_of_other_blood():
     assert strangers > 1.3 * kin > 0
 
 
-def test_combination_prefers_a_partner_of_another_kind():
+def test_the_best_of_a_kind_is_a_partner_though_others_are_better():
     def kind(name: str) -> Structure:
         return Structure(choices={"layers.0.kind": name, "layers.1.kind": name})
 
-    settings = TreeSettings(first_drafts=0, widening=50.0, patience=1000)
+    settings = TreeSettings(first_drafts=0, widening=50.0, patience=1000, partners=3)
     policy = TreePolicy(seed=0, prices=[1.0], promotions=0.0, settings=settings)
-    kinds = {-place: "attention" if place % 2 else "delta" for place in range(1, 25)}
-    for node, name in kinds.items():
-        policy.tell(Observation(action=None, node=node, value=1.0, standard_error=0.01, structure=kind(name)))
-    other = []
-    for action in asked(policy, 400):
-        if action.operator is Operator.COMBINE:
-            other.append(kinds[action.parents[0]] != kinds[action.parents[1]])
+    for node in range(-10, 0):
+        structure = kind("delta" if node == -5 else "attention")
+        policy.tell(Observation(action=None, node=node, value=float(-node), standard_error=0.01, structure=structure))
 
-    by_chance = 12 / 23
-    assert np.mean(other) > by_chance + 0.05
+    partners = {action.parents[1] for action in asked(policy, 200) if action.operator is Operator.COMBINE}
+
+    assert -5 in partners
+    assert partners <= {-10, -9, -8, -5}
 
 
 def test_recipes_alone_are_tuned_rarely_and_each_node_once(play, landscape):
