@@ -193,7 +193,9 @@ class Endpoint:
                 async with pace:
                     answered = await self._post(request, fields, url_index, course.limits)
                     reply = self._reply(request, answered, profile.model, needs_text)
-                    pace.answered(reply.completion_tokens / max(reply.seconds, 1e-6))
+                    # Probes are too unlike each other for their rates to say how many at once pay.
+                    if needs_text:
+                        pace.answered(reply.completion_tokens / max(reply.seconds, 1e-6))
             except EndpointError as error:
                 if error.fault in _TOO_MUCH:
                     pace.overloaded()
