@@ -43,8 +43,8 @@ class TreeSettings(SelectionSettings):
 
     `model` is None for a search without one. It chooses once `informed` designs besides the baselines are known or on
     their way, `known` of them known, among `sketches` of each of `looks` choices of the tree and `drafts` fresh
-    designs; before, it takes the fresh one that it knows least about. While the search stagnates, every `novelty`-th
-    choice is among the half of them that is least like any known design.
+    designs; before, it takes the fresh one that it knows least about, as it does while the search stagnates with every
+    `novelty`-th choice.
     """
 
     model: ModelSettings | None = ModelSettings()
@@ -184,9 +184,10 @@ class TreePolicy:
             foreseen = self._model.standings()
             seen = self._look(index, self._selection(rng), sketch)
             if seen:
-                return self._best(rng, seen, novel=self._stagnant and index % self._settings.novelty == 0)
+                novel = self._stagnant and index % self._settings.novelty == 0
+                return self._least_known(rng, seen) if novel else self._best(rng, seen)
         elif not self._informed and (seen := self._first_drafts(index, sketch)):
-            return _picked(rng, seen, self._believe(seen).deviation)
+            return self._least_known(rng, seen)
         # Nothing to choose from: the model still says which parents were lucky or unlucky.
         action = _action(index, self._selection(rng, foreseen).choose())
         first = next(iter(sketch(action, 1)), None)
@@ -217,15 +218,14 @@ class TreePolicy:
     def _stagnant(self) -> bool:
         return self._state.since_best >= self._settings.stagnation
 
-    def _best(
-        self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]], *, novel: bool
-    ) -> tuple[Action, Structure]:
-        """Return the sketch of the greatest expected improvement, if need be among the novel half."""
-        belief = self._believe(seen)
-        gain = log_expected_improvement(belief, float(self._model.fitted.max()))
-        if novel:
-            gain = np.where(belief.kinship <= np.median(belief.kinship), gain, -np.inf)
+    def _best(self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]]) -> tuple[Action, Structure]:
+        """Return the sketch of the greatest expected improvement."""
+        gain = log_expected_improvement(self._believe(seen), float(self._model.fitted.max()))
         return _picked(rng, seen, gain)
+
+    def _least_known(self, rng: np.random.Generator, seen: list[tuple[Action, Sketch]]) -> tuple[Action, Structure]:
+        """Return the sketch that the model knows least about."""
+        return _picked(rng, seen, self._believe(seen).deviation)
 
     def _believe(self, seen: list[tuple[Action, Sketch]]) -> Belief:
         return self._model.predict([one.structure for _, one in seen], list(self._pending.values()))

@@ -35,11 +35,10 @@ class ModelSettings:
 
 
 class Belief(NamedTuple):
-    """Expected worth, its standard deviation, and the correlation with the most similar known design, `(n,)` each."""
+    """Expected worth and its standard deviation, `(n,)` each."""
 
     mean: Floats
     deviation: Floats
-    kinship: Floats
 
 
 Expectation = Callable[[Sequence[Structure]], Floats]
@@ -104,7 +103,7 @@ class ValueModel:
         if pending:
             variance -= self._explained(bag, half, self._encoder.rows(pending))
         deviation = self._spread * np.sqrt(np.maximum(variance, 1e-9))
-        return Belief(self._mean_of(structures, cross), deviation, cross.max(axis=1, initial=0.0))
+        return Belief(self._mean_of(structures, cross), deviation)
 
     def expect(self, structures: Sequence[Structure]) -> Floats:
         """Return the mean of the belief alone, `(n,)`, which costs far less."""

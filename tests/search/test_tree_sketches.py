@@ -150,6 +150,28 @@ def test_the_first_designs_differ_more_than_chance_would_have_them():
     assert fewest_differences() >= fewest_differences(model=None) + 1.0
 
 
+def test_a_stagnating_search_looks_now_and_then_where_it_knows_least():
+    near = [(0, 0, 0, 0, 0, 0, first, second) for first in range(4) for second in range(4)]
+    far = (3,) * 8
+
+    def sketch(action: Action, count: int) -> Sequence[Sketch]:
+        return [Sketch(draw, structure(genes)) for draw, genes in enumerate([*near[12:], far])]
+
+    def chosen(stagnation: int) -> list[int]:
+        tree = policy(stagnation=stagnation, novelty=4)
+        for index, genes in enumerate(near[:12]):
+            action = Action(index=index, kind="expand", operator=Operator.DRAFT)
+            tree.resume(action, structure(genes))
+            # The first is the best, and what is near to it is nearly as good.
+            value = 1.0 - 0.001 * index
+            tree.tell(Observation(action=action, node=index, value=value, structure=structure(genes)))
+        tree.tell(Observation(action=None, node=-1, value=-50.0, structure=structure((3, 3, 3, 3, 3, 3, 3, 0))))
+        return [tree.ask(index, sketch).draw for index in range(12, 16)]
+
+    assert chosen(stagnation=5)[0] == 4
+    assert 4 not in chosen(stagnation=100)
+
+
 def test_without_sketches_the_search_goes_on_as_a_tree():
     tree = policy()
     for index in range(40):

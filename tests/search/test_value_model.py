@@ -176,7 +176,7 @@ def test_expected_improvement_is_that_of_the_normal_distribution_and_finite_far_
     means, deviations = np.array([0.0, 1.0, -2.0, -60.0]), np.array([1.0, 0.5, 2.0, 1.0])
     draws = np.random.default_rng(0).normal(size=(400_000, 1)) * deviations + means
 
-    gain = log_expected_improvement(Belief(means, deviations, means), 0.5)
+    gain = log_expected_improvement(Belief(means, deviations), 0.5)
 
     assert np.exp(gain[:3]) == pytest.approx(np.maximum(draws - 0.5, 0.0).mean(axis=0)[:3], rel=0.02)
     assert np.isfinite(gain).all()
@@ -186,7 +186,7 @@ def test_expected_improvement_is_that_of_the_normal_distribution_and_finite_far_
 def noted(means: np.ndarray, came: np.ndarray, deviation: float = 1.0) -> Calibration:
     calibration = Calibration()
     for mean, result in zip(means, came, strict=True):
-        calibration.note(Belief(np.array([mean]), np.array([deviation]), np.zeros(1)), 0.0, float(result), 0.0)
+        calibration.note(Belief(np.array([mean]), np.array([deviation])), 0.0, float(result), 0.0)
     return calibration
 
 
@@ -205,7 +205,7 @@ def test_a_model_that_ranks_results_upside_down_is_switched_off_and_comes_back_w
     assert not wrong.trusted
 
     for value in range(40):
-        wrong.note(Belief(np.array([float(value)]), np.array([1.0]), np.zeros(1)), 0.0, float(value), 0.0)
+        wrong.note(Belief(np.array([float(value)]), np.array([1.0])), 0.0, float(value), 0.0)
 
     assert wrong.trusted
     assert noted(-came[:5], came[:5]).trusted
