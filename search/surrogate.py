@@ -52,8 +52,7 @@ class SurrogatePolicy(GreedyPolicy):
         Raises:
             ValueError: something was asked or told before.
         """
-        if self.state.order or self.state.asks:
-            raise ValueError("earlier searches are taken in before the first ask or tell")
+        self.state.check_fresh()
         experience = Experience(searches, ModelSettings())
         if experience:
             self._model = ValueModel(expected=experience.expect)

@@ -89,8 +89,7 @@ class TreePolicy:
         Raises:
             ValueError: something was asked or told before.
         """
-        if self._state.order or self._state.asks:
-            raise ValueError("earlier searches are taken in before the first ask or tell")
+        self._state.check_fresh()
         experience = Experience(searches, self._settings.model or ModelSettings())
         if experience and self._settings.model is not None:
             self._model = ValueModel(self._settings.model, experience.expect)

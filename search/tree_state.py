@@ -73,6 +73,11 @@ class TreeState:
         self._seen: set[int] = set()
         self._position: dict[int, int] = {}
 
+    def check_fresh(self) -> None:
+        """Raise ValueError where something was asked or told before."""
+        if self.order or self.asks:
+            raise ValueError("earlier searches are taken in before the first ask or tell")
+
     def record_ask(self, action: Action) -> None:
         """Note an action as in flight. Raises ValueError for an index that was asked before."""
         if action.index in self._seen:
