@@ -5,6 +5,7 @@ Each role has real implementations that need no LLM; the campaign knows these pr
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
@@ -74,4 +75,16 @@ class Ledger(Protocol):
 
     def record(self, call: LlmCall) -> None:
         """Keep `call`, whether it succeeded or not."""
+        ...
+
+
+class Purse(Protocol):
+    """What calls may still cost; the campaign passes one in that keeps the caps of its budget."""
+
+    def held(self, role: str, prompt_tokens: int, answer_tokens: int) -> AbstractAsyncContextManager[None]:
+        """Hold the worst case of a call by `role` while it is made; wait for calls in flight if that decides.
+
+        Raises:
+            CapReached: on entry, when there is no room for the call.
+        """
         ...

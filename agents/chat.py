@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from netwright.types import JsonDict, LlmCall
 
 CHARACTERS_PER_TOKEN = 4.0
 """A rough figure for English and code, used where a server does not count for us."""
+
+CAUTIOUS_CHARACTERS_PER_TOKEN = 3.0
 
 CUT_OFF = "cut off"
 """Status of a recorded reply that the token limit ended."""
@@ -105,6 +108,11 @@ def _plain(schema: Any) -> Any:
 
 def estimated_tokens(characters: int) -> int:
     return round(characters / CHARACTERS_PER_TOKEN)
+
+
+def cautious_tokens(characters: int) -> int:
+    """Return a count that a text seldom exceeds, for what must be known before it is sent."""
+    return math.ceil(characters / CAUTIOUS_CHARACTERS_PER_TOKEN)
 
 
 def count_tokens(body: JsonDict, prompt_characters: int, reply_characters: int) -> tuple[int, int, bool]:

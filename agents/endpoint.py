@@ -10,18 +10,20 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from netwright.agents.acquaintance import Acquaintance, listed
 from netwright.agents.adapting import Course, request_fields
-from netwright.agents.base import Ledger
+from netwright.agents.base import Ledger, Purse
 from netwright.agents.chat import (
     ChatRequest,
     Progress,
     Reply,
     answered_call,
+    cautious_tokens,
     count_tokens,
     estimated_tokens,
     failed_call,
@@ -54,6 +56,7 @@ class Endpoint:
         concurrency: the most requests in flight at once; None: what the profile says that is answered at once, or 1.
         profiles: where what was learned is kept; None forgets it with this object.
         on_progress: told how answers come along.
+        purse: asked before every call that the ledger cannot answer; None: calls are not capped.
 
     Raises:
         ConfigError: `base_url` is no URL.
@@ -71,6 +74,7 @@ class Endpoint:
         concurrency: int | None = None,
         profiles: ProfileStore | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self.transport = Transport(candidate_urls(base_url), api_key, headers or {}, self._timeouts)
@@ -78,6 +82,7 @@ class Endpoint:
         self._retries = retries or RetryRule()
         self._concurrency = concurrency
         self._on_progress = on_progress
+        self._purse = purse
         self._pace: Pace | None = None
         self._warned_of_truncation = False
         self._numbers = itertools.count(1)
@@ -118,13 +123,21 @@ class Endpoint:
 
         Raises:
             EndpointError: no answer after all tries; the failure is recorded.
+            CapReached: the purse has no room for the call; nothing is sent or recorded.
             ConfigError: see `model_name`.
         """
         model = await self.model_name()
-        key = request.key(model)
-        known = ledger.find(key)
+        known = ledger.find(request.key(model))
         if known is not None and known.reply is not None:
             return replayed(known)
+        prompt_tokens = cautious_tokens(request.characters)
+        purse = self._purse
+        async with purse.held(request.role, prompt_tokens, request.max_tokens) if purse else nullcontext():
+            return await self._recorded(request, model, ledger)
+
+    async def _recorded(self, request: ChatRequest, model: str, ledger: Ledger) -> Reply:
+        """Ask, and record what came. Raises: EndpointError."""
+        key = request.key(model)
         began, troubles = time.perf_counter(), list[str]()
         try:
             reply = await self._ask(request, troubles)

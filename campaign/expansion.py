@@ -26,7 +26,7 @@ from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.library import Library
 from netwright.campaign.novelty import Novelty
 from netwright.campaign.slots import Slots
-from netwright.errors import MalformedReply, ProviderError
+from netwright.errors import CapReached, MalformedReply, ProviderError
 from netwright.evaluator.laboratory import Examination
 from netwright.evaluator.statistics import NoiseFloor, score_of
 from netwright.evaluator.verdict import judge
@@ -137,7 +137,7 @@ class Expander:
 
         Returns: the record, and its place in the order in which records were remembered.
 
-        Raises: Interrupted; ProviderError when the endpoint is gone for good; StoreError.
+        Raises: Interrupted; CapReached, the action is to be done again; ProviderError when the endpoint is gone for good; StoreError.
         """
         try:
             await self._graph.ainvoke(
@@ -182,6 +182,8 @@ class Expander:
             context = self._library.informed(context, work.action)
         try:
             proposal = await self._planner.propose(context)
+        except CapReached:
+            raise
         except MalformedReply as error:
             return State(stage="planner: unusable reply", failure=str(error))
         except ProviderError as error:
@@ -242,6 +244,8 @@ class Expander:
         gate, _, sentence = state["rejection"].partition(": ")
         try:
             proposal = await self._planner.repair(context, _as_proposal(failed, state["changed"]), state["rejection"])
+        except CapReached:
+            raise
         except ProviderError as error:
             return State(stage="planner: no repair", failure=str(error))
         if proposal is None:

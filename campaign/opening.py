@@ -190,6 +190,11 @@ def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
             f"task {spec.name!r} wants candidates of scope {spec.scope.value}, and the grammar planner writes mixers: "
             "give an LLM with --llm URL --model NAME, or try a file of your own with `netwright evaluate`"
         )
+    if spec.scope is not Scope.MIXER and config.llm.at_cap == "grammar":
+        raise ConfigError(
+            f"llm.at_cap: the grammar planner writes mixers, and task {spec.name!r} wants candidates of scope "
+            f'{spec.scope.value}: set at_cap = "close"'
+        )
 
 
 def _planner_kind(url: str | None) -> str:

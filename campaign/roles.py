@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.agents.base import Critic, Ledger, Planner
+from netwright.agents.base import Critic, Ledger, Planner, Purse
 from netwright.campaign.board import Board, Writing
 from netwright.errors import ConfigError
 from netwright.llm_config import KEY_VARIABLE, LlmConfig, RoleConfig
@@ -53,10 +53,18 @@ def key_value(variable: str | None, environment: Mapping[str, str]) -> str | Non
     return environment.get(variable or "") or None
 
 
-def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str], home: Path, board: Board) -> Agents:
+def make_agents(
+    config: LlmConfig,
+    ledger: Ledger,
+    environment: Mapping[str, str],
+    home: Path,
+    board: Board,
+    purse: Purse | None = None,
+) -> Agents:
     """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it, or one each.
 
-    Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written.
+    Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written, and
+    what `purse` has no room for is not asked.
 
     Raises: ConfigError naming a variable that is not set.
     """
@@ -66,21 +74,25 @@ def make_agents(config: LlmConfig, ledger: Ledger, environment: Mapping[str, str
         return Agents(GrammarPlanner())
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
+    from netwright.campaign.purse import OrGrammar
 
     planner, critic = config.of("planner"), config.of("critic")
     # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for both.
-    endpoint = _endpoint(config, planner, environment, home, board)
+    endpoint = _endpoint(config, planner, environment, home, board, purse)
     same = _whom(planner) == _whom(critic)
-    other = endpoint if same else _endpoint(config, critic, environment, home, board)
+    other = endpoint if same else _endpoint(config, critic, environment, home, board, purse)
+    proposing: Planner = LlmPlanner(endpoint, ledger, **_manner(planner))
+    if config.at_cap == "grammar":
+        proposing = OrGrammar(proposing, board)
     return Agents(
-        LlmPlanner(endpoint, ledger, **_manner(planner)),
+        proposing,
         LlmCritic(other, ledger, **_manner(critic)),
         (endpoint,) if same else (endpoint, other),
     )
 
 
 def _whom(role: RoleConfig) -> RoleConfig:
-    return role.model_copy(update={"temperature": None, "max_tokens": None})
+    return role.model_copy(update=dict.fromkeys(("temperature", "max_tokens", "price_prompt", "price_completion")))
 
 
 def _manner(role: RoleConfig) -> dict[str, Any]:
@@ -89,7 +101,7 @@ def _manner(role: RoleConfig) -> dict[str, Any]:
 
 
 def _endpoint(
-    config: LlmConfig, role: RoleConfig, environment: Mapping[str, str], home: Path, board: Board
+    config: LlmConfig, role: RoleConfig, environment: Mapping[str, str], home: Path, board: Board, purse: Purse | None
 ) -> Endpoint:
     from netwright.agents.endpoint import Endpoint
     from netwright.agents.profile import ProfileStore
@@ -111,6 +123,7 @@ def _endpoint(
         concurrency=config.concurrency,
         profiles=ProfileStore(home / PROFILES),
         on_progress=lambda progress: _show(board, progress),
+        purse=purse,
     )
 
 

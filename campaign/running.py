@@ -28,6 +28,7 @@ from netwright.campaign.opening import (
     settled,
     task_of,
 )
+from netwright.campaign.purse import CampaignPurse
 from netwright.campaign.readings import trained_structure
 from netwright.campaign.roles import Agents, make_agents, warm_up
 from netwright.campaign.scheduler import Parts, Scheduler
@@ -104,7 +105,8 @@ async def _session(
 
     langsmith.configure(enabled=False)
     config = board.config
-    agents = make_agents(config.llm, MemoryLedger(memory, row.id, board), os.environ, home, board)
+    purse = CampaignPurse(board, memory.llm_totals(row.id))
+    agents = make_agents(config.llm, MemoryLedger(memory, row.id, purse), os.environ, home, board, purse)
     sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)

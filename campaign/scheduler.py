@@ -23,7 +23,7 @@ from netwright.campaign.inbox import Inbox
 from netwright.campaign.library import Library
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
-from netwright.errors import ProviderError, SandboxError
+from netwright.errors import CapReached, ProviderError, SandboxError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.protocol import prices
 from netwright.evaluator.statistics import noise_floor, score_of
@@ -66,6 +66,7 @@ class Scheduler:
         self._asked = 0
         self._expanding = 0
         self._silent = 0
+        self._capped: CapReached | None = None
         self._last_screened: asyncio.Event | None = None
         self._closing: set[int] = set()
         self._round: tuple[bool, int] | None = None
@@ -189,7 +190,7 @@ class Scheduler:
         budget, board = self._config.budget, self._board
         if self._asked - self._inbox.told >= self._config.window:
             return False
-        if self._is_futile():
+        if self._capped or self._is_futile():
             return False
         if board.elapsed_seconds >= budget.minutes * 60 - self._closing_seconds():
             return False
@@ -203,6 +204,12 @@ class Scheduler:
         trained, wanted = self._board.trained, self._config.budget.trials
         if trained >= wanted:
             return ""
+        if self._capped:
+            flag = f"--{self._capped.cap.replace('_', '-')}"
+            return (
+                f"ended with {trained} of {wanted} candidates trained: {self._capped}; raise it and go on with "
+                f"`netwright resume {self._parts.row.name} {flag} MORE`"
+            )
         why = "most proposals failed" if self._is_futile() else "its time was over"
         return f"ended with {trained} of {wanted} candidates trained: {why}; raise the budget to go on"
 
@@ -252,10 +259,22 @@ class Scheduler:
             raise Interrupted
         # Tasks that ended together come as a set; the search is told in the order that the memory keeps.
         for _, record, action in sorted(
-            ((*task.result(), self._running.pop(task)) for task in done), key=itemgetter(0)
+            ((*ended, self._running.pop(task)) for task in done if (ended := self._ended(task))), key=itemgetter(0)
         ):
             self._inbox.put(action.index, record)
             self._watch_endpoint(record)
+
+    def _ended(self, task: asyncio.Task[tuple[int, ExperimentRecord]]) -> tuple[int, ExperimentRecord] | None:
+        """What a task brought. None: a cap kept it from its proposal, so the search ends, and the action stays open.
+
+        Whoever goes on with more to spend starts it again.
+        """
+        try:
+            return task.result()
+        except CapReached as reached:
+            self._capped = reached
+            del self._running[task]
+            return None
 
     # -- what a result changes ---------------------------------------------------------------------------------
 

@@ -16,11 +16,16 @@ from netwright.cli.options import (
     Home,
     Json,
     KeyVariable,
+    LlmCalls,
+    LlmCost,
+    LlmTokens,
+    Minutes,
     Protocol,
     SandboxFlags,
     SeedsAtOnce,
     TaskOrConfigured,
     TrainingFlags,
+    Trials,
     Workers,
     contained,
     named_headers,
@@ -47,8 +52,11 @@ def run(
     task: TaskOrConfigured = None,
     data: Data = None,
     protocol: Protocol = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="End after so many trained candidates.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    llm_calls: LlmCalls = None,
+    llm_tokens: LlmTokens = None,
+    llm_cost: LlmCost = None,
     workers: Workers = None,
     policy: Annotated[str | None, typer.Option(metavar="NAME", help="Search policy; see `netwright policies`.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The seed of the search.")] = None,
@@ -84,6 +92,9 @@ def run(
             "protocol": protocol,
             "budget.trials": trials,
             "budget.minutes": minutes,
+            "budget.llm_calls": llm_calls,
+            "budget.llm_tokens": llm_tokens,
+            "budget.llm_cost": llm_cost,
             "workers": workers,
             "search.policy": _named(policy),
             "search.early_stop": early_stop,
@@ -109,18 +120,35 @@ def _named(name: str | None) -> str | None:
     return str(Path(name).resolve()) if name and name.endswith(".py") else name
 
 
-def resume(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> int:
-    """Continue an interrupted campaign exactly where it was."""
+def resume(
+    name: CampaignName = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    llm_calls: LlmCalls = None,
+    llm_tokens: LlmTokens = None,
+    llm_cost: LlmCost = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> int:
+    """Continue an interrupted campaign exactly where it was, or a finished one with more to spend."""
     from netwright.campaign.opening import as_begun
     from netwright.config import CampaignConfig
+    from netwright.config_file import with_budget
     from netwright.memory.store import Memory
 
     # For writing: a memory of an older netwright is brought forward by this command.
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(name)
-    if row.status == "finished":
-        typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget with `netwright run`", err=True)
-    config = CampaignConfig.model_validate(row.config)
+    flags = {
+        "trials": trials,
+        "minutes": minutes,
+        "llm_calls": llm_calls,
+        "llm_tokens": llm_tokens,
+        "llm_cost": llm_cost,
+    }
+    if row.status == "finished" and not any(flags.values()):
+        typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget, such as --trials", err=True)
+    config = with_budget(CampaignConfig.model_validate(row.config), flags)
     training = as_begun(row, config.training)
     return _run(home, config.model_copy(update={"name": row.name, "training": training}), json)
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from netwright.campaign.board import Board, Leader
 from netwright.campaign.running import Watcher
 from netwright.campaign.single import Progress as ProgressCall
-from netwright.cli.output import duration, err
+from netwright.cli.output import duration, err, money
 from netwright.memory.designs import recognised
 
 REFRESH_SECONDS = 0.5
@@ -59,8 +59,12 @@ def one_line(board: Board) -> str:
     ]
     parts += [f"{label} at rung {leader.score.rung} {_loss(leader)} {leader.title}" for label, leader in leaders(board)]
     if board.prompt_tokens or board.completion_tokens:
-        parts.append(f"{board.prompt_tokens + board.completion_tokens:,} tokens")
+        parts.append(f"{board.prompt_tokens + board.completion_tokens:,} tokens{_cost(board)}")
     return "; ".join(parts)
+
+
+def _cost(board: Board) -> str:
+    return "" if board.llm_cost is None else f", cost {money(board.llm_cost)}"
 
 
 def writing_now(board: Board) -> str:
@@ -101,7 +105,9 @@ def draw(board: Board) -> Group:
         failed = ", ".join(f"{count} {stage}" for stage, count in board.failures.most_common(5))
         lines.append(Text(f"failures      {failed}", style="yellow"))
     if board.prompt_tokens or board.completion_tokens:
-        lines.append(Text(f"tokens        {board.prompt_tokens:,} read, {board.completion_tokens:,} written"))
+        lines.append(
+            Text(f"tokens        {board.prompt_tokens:,} read, {board.completion_tokens:,} written{_cost(board)}")
+        )
     if writing := writing_now(board):
         lines.append(Text(f"writing       {writing}"))
     return Group(*lines)

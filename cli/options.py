@@ -37,6 +37,19 @@ Protocol = Annotated[
         show_default=False,
     ),
 ]
+Trials = Annotated[int | None, typer.Option("--trials", min=1, help="End after so many trained candidates.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="End after so many minutes.")]
+LlmCalls = Annotated[
+    int | None, typer.Option("--llm-calls", min=1, help="Make at most so many calls to models. Default: no cap.")
+]
+LlmTokens = Annotated[
+    int | None,
+    typer.Option("--llm-tokens", min=1, help="Have models read and write at most so many tokens. Default: no cap."),
+]
+LlmCost = Annotated[
+    float | None,
+    typer.Option("--llm-cost", help="Spend at most so much on models, by the campaign file's prices. Default: no cap."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")]
 Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")]
 SeedsAtOnce = Annotated[
@@ -88,6 +101,7 @@ _FLAGS = {
     **{f"sandbox.{name}": (name, flag) for name, (_, flag, _) in _SANDBOX_OPTIONS.items()},
     **{f"training.{name}": (name, flag) for name, (_, flag, _) in _TRAINING_OPTIONS.items()},
     "budget.minutes": ("minutes", "--minutes"),
+    "budget.llm_cost": ("llm_cost", "--llm-cost"),
     "name": ("name", "--name"),
     "protocol": ("protocol", "--protocol"),
     "llm.url": ("llm", "--llm"),

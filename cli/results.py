@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from netwright.cli.output import (
     metric_cells,
     metric_columns,
     metric_names,
+    money,
     out,
     print_json,
     say,
@@ -27,6 +29,7 @@ from netwright.cli.output import (
 from netwright.config import CampaignConfig
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.evaluator.tasks import AnyTask
+from netwright.llm_config import priced
 from netwright.memory.designs import recognised
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
@@ -81,7 +84,7 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
         best = next((known for known in rows if not known.is_baseline), None)
         candidate = memory.candidate(best.candidate_id) if best else None
         path = memory.artifacts.put_candidate(name, candidate) if candidate else None
-        sums = stats(memory, name)
+        sums = _priced(stats(memory, name), row)
         claims = claims_over(memory.verdicts(row.id))
     if json:
         print_json(
@@ -123,14 +126,22 @@ def _print_sums(row: Campaign, sums: Stats, board: Board) -> None:
     if board.busy_seconds:
         parts.append(f"slots {board.slot_use():.0%} busy training and scoring")
     if sums.llm["calls"]:
-        parts.append(
-            f"{sums.llm['calls']} LLM calls, {sums.llm['prompt_tokens'] + sums.llm['completion_tokens']:,} tokens"
-        )
+        parts.append(_llm(sums))
     say("; ".join(parts))
     if known := recognised(sums.duplicates):
         say(f"known designs: {known}")
     if row.note:
         say(Text(row.note, style="yellow"))
+
+
+def _priced(sums: Stats, row: Campaign) -> Stats:
+    return replace(sums, llm=priced(sums.llm, row.config))
+
+
+def _llm(sums: Stats) -> str:
+    tokens = sums.llm["prompt_tokens"] + sums.llm["completion_tokens"]
+    cost = f", cost {money(sums.llm['cost'])}" if "cost" in sums.llm else ""
+    return f"{sums.llm['calls']} LLM calls, {tokens:,} tokens{cost}"
 
 
 def _print_best(rows: list[TopRow], best: TopRow, candidate: Candidate, path: Path | None) -> None:
@@ -175,7 +186,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     """Where a campaign stands, from the memory alone."""
     with Memory.open(home, create=False, read_only=True) as memory:
         row = memory.campaign(name)
-        sums = stats(memory, row.name)
+        sums = _priced(stats(memory, row.name), row)
         rows = top(memory, campaign=row.name, limit=None)
         claims = claims_over(memory.verdicts(row.id))
     if row.status == "running" and not is_running(home, row.name):
@@ -203,6 +214,8 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
     say(f"experiments {sums.experiments}; trials: {trials}; rejected by gates: {rejected}")
     if known := recognised(sums.duplicates):
         say(f"known designs: {known}")
+    if sums.llm["calls"]:
+        say(_llm(sums))
     say(claims.sentence)
     say(f"isolation: {_tiers(sums)}")
     print_leaderboard(rows, 5)

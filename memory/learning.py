@@ -43,9 +43,14 @@ class Learning:
             f"FROM llm_calls {where}",
             parameters,
         )
-        roles = self.connection.rows(f"SELECT role, count(*) AS calls FROM llm_calls {where} GROUP BY role", parameters)
+        roles = self.connection.rows(
+            "SELECT role, count(*) AS calls, coalesce(sum(prompt_tokens), 0) AS read, "
+            f"coalesce(sum(completion_tokens), 0) AS written FROM llm_calls {where} GROUP BY role",
+            parameters,
+        )
         by_role = {role["role"]: role["calls"] for role in roles}
-        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role})
+        tokens = {role["role"]: (role["read"], role["written"]) for role in roles}
+        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role, "tokens_by_role": tokens})
 
     def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
         """Lessons with their evidence, those with most support first; of one task, or of all."""

@@ -140,7 +140,10 @@ class Knowledge(Frozen):
 
 
 class LlmTotals(Frozen):
-    """What endpoint calls cost; `tokens_estimated` says that some counts were not the server's."""
+    """What endpoint calls cost; `tokens_estimated` says that some counts were not the server's.
+
+    `by_role` counts calls by who asked, `tokens_by_role` tokens read and written.
+    """
 
     calls: int = 0
     failed: int = 0
@@ -149,3 +152,4 @@ class LlmTotals(Frozen):
     seconds: float = 0.0
     tokens_estimated: bool = False
     by_role: dict[str, int] = Field(default_factory=dict)
+    tokens_by_role: dict[str, tuple[int, int]] = Field(default_factory=dict)

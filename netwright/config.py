@@ -87,10 +87,17 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Budget(Frozen):
-    """When a campaign ends: after `trials` trained candidates or `minutes` of wall clock, whichever is first."""
+    """When a campaign ends: after `trials` trained candidates or `minutes` of wall clock, whichever is first.
+
+    `llm_calls`, `llm_tokens` (read and written) and `llm_cost` cap what models may cost it in all its sessions; None:
+    no cap. `[llm] at_cap` is what happens then.
+    """
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 28
     minutes: Annotated[FiniteFloat, Field(gt=0, le=5_256_000)] = 5.0
+    llm_calls: Annotated[int, Field(ge=1)] | None = None
+    llm_tokens: Annotated[int, Field(ge=1)] | None = None
+    llm_cost: Annotated[FiniteFloat, Field(gt=0)] | None = None
 
 
 class SearchConfig(Frozen):
@@ -305,6 +312,20 @@ class CampaignConfig(Frozen):
     def _plain_name(cls, value: str | None) -> str | None:
         if value is not None and not NAME_PATTERN.fullmatch(value):
             raise ValueError(f"expected letters, digits, '.', '_' or '-' (at most 64), got {value!r}")
+        return value
+
+    @field_validator("llm")
+    @classmethod
+    def _known_prices(cls, value: LlmConfig, known: ValidationInfo) -> LlmConfig:
+        budget = known.data.get("budget")
+        if value.url is None or budget is None or budget.llm_cost is None:
+            return value
+        for role in ("planner", "critic"):
+            if value.of(role).price_prompt is None:
+                raise ValueError(
+                    f"the budget has a cap llm_cost and what the {role} asks has no price: give price_prompt and "
+                    "price_completion (per million tokens; 0 for a model that costs nothing)"
+                )
         return value
 
     @property

@@ -65,6 +65,20 @@ def load_config(
         raise ConfigError(_explain(error, text, path, given)) from None
 
 
+def with_budget(config: CampaignConfig, flags: Mapping[str, Any]) -> CampaignConfig:
+    """The configuration with the command line's flags over its budget; a value of None means it was not given.
+
+    Raises: ConfigError naming the key.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    values = config.model_dump()
+    values["budget"] |= given
+    try:
+        return CampaignConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, "", None, {f"budget.{key}" for key in given})) from None
+
+
 def laid_over(config: SandboxConfig, flags: Mapping[str, Any]) -> SandboxConfig:
     """The settings with the command line's flags over them; a value of None means it was not given.
 

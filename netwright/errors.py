@@ -6,7 +6,8 @@
     ├── DataError          the data of a task is missing, empty, too small or not what it should be (2)
     ├── BusyError          another process holds what is needed (1)
     ├── ProviderError      an LLM endpoint did not give an answer (1)
-    │   └── MalformedReply it answered, and the answer could not be used
+    │   ├── MalformedReply it answered, and the answer could not be used
+    │   └── CapReached     it was not asked: a cap of the budget has no room for the call
     ├── SandboxError       the sandbox itself failed, not the candidate in it (1)
     │   └── IsolationError the isolation that was asked for cannot be had on this machine (2)
     └── StoreError         the memory cannot be read or written (1)
@@ -47,6 +48,14 @@ class ProviderError(NetwrightError):
 
 class MalformedReply(ProviderError):
     """An LLM endpoint answered, but the answer could not be used even after repair."""
+
+
+class CapReached(ProviderError):
+    """An LLM endpoint was not asked, as a cap of the campaign's budget has no room for the call; `cap` names it."""
+
+    def __init__(self, message: str, cap: str) -> None:
+        super().__init__(message)
+        self.cap = cap
 
 
 class SandboxError(NetwrightError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -33,9 +34,30 @@ EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Temperature = Annotated[FiniteFloat, Field(ge=0, le=2)]
 AnswerTokens = Annotated[int, Field(ge=64)]
+Price = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+TOKENS_PRICED = 1_000_000
 
 
-class RoleConfig(Frozen):
+class _Priced(Frozen):
+    """What a million tokens cost, read and written, in the user's own currency; None: nobody said."""
+
+    price_prompt: Price | None = None
+    price_completion: Price | None = None
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> Self:
+        if (self.price_prompt is None) != (self.price_completion is None):
+            raise ValueError("expected price_prompt and price_completion together: give both, 0 for what costs nothing")
+        return self
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What so many tokens cost; None without prices."""
+        if self.price_prompt is None or self.price_completion is None:
+            return None
+        return (prompt_tokens * self.price_prompt + completion_tokens * self.price_completion) / TOKENS_PRICED
+
+
+class RoleConfig(_Priced):
     """What one role has of its own, laid over `[llm]`; None is what stands there."""
 
     url: EndpointUrl | None = None
@@ -46,14 +68,15 @@ class RoleConfig(Frozen):
     max_tokens: AnswerTokens | None = None
 
 
-class LlmConfig(Frozen):
+class LlmConfig(_Priced):
     """An OpenAI-compatible endpoint, and what the roles have of their own.
 
     The key is read from the environment variable named `api_key_env`, and the value of each of `headers` from the one
     that is named for it, never from the file. `temperature` and `max_tokens` are the planner's. Time-outs are in
     seconds: to connect, to the first token (and from one to the next), and of one whole request. `concurrency` bounds
     the requests at once; None is what a check found to pay, or 1.
-    `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back.
+    `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
+    a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar.
     """
 
     url: EndpointUrl | None = None
@@ -68,6 +91,7 @@ class LlmConfig(Frozen):
     total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    at_cap: Literal["close", "grammar"] = "close"
 
     planner: RoleConfig = RoleConfig()
     critic: RoleConfig = RoleConfig()
@@ -79,7 +103,7 @@ class LlmConfig(Frozen):
         return self
 
     def of(self, role: LlmRole) -> RoleConfig:
-        """What `role` asks, and how. A url of its own takes neither model, key nor headers from `[llm]`.
+        """What `role` asks, and how. A url of its own takes no model, key, headers or prices from `[llm]`.
 
         They belong to another server. Where `temperature` and `max_tokens` are None the role has defaults.
         """
@@ -91,7 +115,29 @@ class LlmConfig(Frozen):
             "model": self.model,
             "api_key_env": self.api_key_env,
             "headers": self.headers,
+            "price_prompt": self.price_prompt,
+            "price_completion": self.price_completion,
         }
         if role == "planner":
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
+
+    def priced(self, asker: str) -> RoleConfig:
+        """What `asker` asks, by its name in the ledger of calls: whoever plans also repairs."""
+        return self.of("critic" if asker == "critic" else "planner")
+
+    def cost_of(self, tokens: Mapping[str, tuple[int, int]]) -> float | None:
+        """What all calls cost whose tokens, read and written, are given by asker; None where nothing has a price.
+
+        A role without prices costs nothing.
+        """
+        costs = [self.priced(asker).cost(*counts) for asker, counts in tokens.items()]
+        if all(self.of(role).price_prompt is None for role in ("planner", "critic")):
+            return None
+        return sum(cost for cost in costs if cost is not None)
+
+
+def priced(totals: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The totals of a campaign's calls, with their `cost` where the campaign's `config` has prices."""
+    cost = LlmConfig.model_validate(config.get("llm") or {}).cost_of(totals["tokens_by_role"])
+    return {**totals, "cost": cost} if cost is not None else dict(totals)

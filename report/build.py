@@ -15,6 +15,7 @@ from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.memory import Campaign, Experiment, Memory
+from netwright.llm_config import priced
 from netwright.memory.designs import recognised
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
@@ -197,7 +198,9 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     if known.llm["calls"]:
         tokens = known.llm["prompt_tokens"] + known.llm["completion_tokens"]
         about = "about " if known.llm["tokens_estimated"] else ""
-        facts.append(("LLM", f"{known.llm['calls']} calls, {about}{words.count(tokens)} tokens"))
+        cost = priced(known.llm, config).get("cost")
+        spent = "" if cost is None else f", cost {cost:,.4g}"
+        facts.append(("LLM", f"{known.llm['calls']} calls, {about}{words.count(tokens)} tokens{spent}"))
     return facts
 
 

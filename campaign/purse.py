@@ -1,0 +1,127 @@
+"""What models may cost a campaign, and who proposes once there is no room for another call.
+
+A call is made only where its worst case, prompt and longest answer, fits what the caps have left. Calls in flight hold
+their worst cases: a call that fits what was spent, but not what is held, waits until that is decided. So the same call
+at the same expense is always decided alike, in whatever order answers come; expenses only grow, so whoever resumes the
+campaign with the same caps is refused what was refused before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from netwright.agents.base import Planner
+from netwright.agents.grammar_planner import GrammarPlanner
+from netwright.campaign.board import Board
+from netwright.errors import CapReached
+from netwright.memory.records import LlmTotals
+from netwright.types import Context, LlmCall, Proposal
+
+
+class Expense(NamedTuple):
+    """What some calls cost; the fields are named as the caps in the budget."""
+
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    llm_cost: float = 0.0
+
+    def plus(self, other: Expense) -> Expense:
+        return Expense(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class CampaignPurse:
+    """Implements `Purse` with the caps of a campaign's budget, over all its sessions.
+
+    `earlier` is what they spent, by the memory. The board shows what is spent.
+    """
+
+    def __init__(self, board: Board, earlier: LlmTotals) -> None:
+        self._board = board
+        self._llm = board.config.llm
+        budget = board.config.budget
+        caps = {name: getattr(budget, name) for name in Expense._fields}
+        self._caps = {name: cap for name, cap in caps.items() if cap is not None}
+        board.prompt_tokens, board.completion_tokens = earlier.prompt_tokens, earlier.completion_tokens
+        board.llm_cost = self._llm.cost_of(earlier.tokens_by_role)
+        tokens = earlier.prompt_tokens + earlier.completion_tokens
+        self._spent = Expense(earlier.calls, tokens, board.llm_cost or 0.0)
+        self._held: list[Expense] = []
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def held(self, role: str, prompt_tokens: int, answer_tokens: int) -> AsyncIterator[None]:
+        """See `Purse`."""
+        worst = self._expense(role, prompt_tokens, answer_tokens)
+        while self._lacking(worst) is None and self._lacking(worst, *self._held) is not None:
+            self._changed.clear()
+            await self._changed.wait()
+        if lacking := self._lacking(worst):
+            raise CapReached(self._refusal(lacking, role, worst), lacking)
+        self._held.append(worst)
+        try:
+            yield
+        finally:
+            self._held.remove(worst)
+            self._changed.set()
+
+    def pay(self, call: LlmCall) -> None:
+        """Take in what a call that was made cost: one that got no answer is a call without tokens."""
+        read, written = call.prompt_tokens or 0, call.completion_tokens or 0
+        expense = self._expense(call.role, read, written)
+        self._spent = self._spent.plus(expense)
+        self._board.prompt_tokens += read
+        self._board.completion_tokens += written
+        if self._board.llm_cost is not None:
+            self._board.llm_cost += expense.llm_cost
+
+    def _expense(self, role: str, read: int, written: int) -> Expense:
+        return Expense(1, read + written, self._llm.priced(role).cost(read, written) or 0.0)
+
+    def _lacking(self, *wanted: Expense) -> str | None:
+        """The first cap that has no room for all that is wanted beside what is spent."""
+        total = self._spent
+        for expense in wanted:
+            total = total.plus(expense)
+        return next((name for name, cap in self._caps.items() if getattr(total, name) > cap), None)
+
+    def _refusal(self, name: str, role: str, worst: Expense) -> str:
+        amounts = self._caps[name], getattr(self._spent, name), getattr(worst, name)
+        cap, spent, more = (f"{amount:,.10g}" for amount in amounts)
+        return f"the cap {name} = {cap} has no room for a call of the {role}: {spent} spent, and it may take {more}"
+
+
+class OrGrammar:
+    """A planner in whose place the grammar proposes, and mends its own, what the caps have no room for."""
+
+    def __init__(self, planner: Planner, board: Board) -> None:
+        self.name = planner.name
+        self._planner = planner
+        self._grammar = GrammarPlanner()
+        self._board = board
+        self._told = False
+
+    async def propose(self, context: Context) -> Proposal:
+        """See `Planner`."""
+        try:
+            return await self._planner.propose(context)
+        except CapReached as reached:
+            self._tell(reached)
+            return await self._grammar.propose(context)
+
+    async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
+        """See `Planner`. What a model wrote and the caps have no room to mend stays as it is."""
+        if failed.genotype:
+            return await self._grammar.repair(context, failed, failure)
+        try:
+            return await self._planner.repair(context, failed, failure)
+        except CapReached as reached:
+            self._tell(reached)
+            return None
+
+    def _tell(self, reached: CapReached) -> None:
+        if not self._told:
+            self._told = True
+            self._board.news.append(f"{reached}; the grammar goes on")
