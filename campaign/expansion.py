@@ -137,7 +137,8 @@ class Expander:
 
         Returns: the record, and its place in the order in which records were remembered.
 
-        Raises: Interrupted; CapReached, the action is to be done again; ProviderError when the endpoint is gone for good; StoreError.
+        Raises: Interrupted; CapReached, and the action is to be done again; ProviderError when the endpoint is gone for
+        good; StoreError.
         """
         try:
             await self._graph.ainvoke(

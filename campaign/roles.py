@@ -63,8 +63,8 @@ def make_agents(
 ) -> Agents:
     """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it, or one each.
 
-    Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written, and
-    what `purse` has no room for is not asked.
+    Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written,
+    and what `purse` has no room for is not asked.
 
     Raises: ConfigError naming a variable that is not set.
     """

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
 from netwright.evaluator.selection import Claims, claims_over
-from netwright.memory import Campaign, Experiment, Memory
 from netwright.llm_config import priced
+from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.designs import recognised
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
