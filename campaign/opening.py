@@ -180,6 +180,11 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
 
 def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
     """Raise ConfigError where nobody could propose anything for the task, or its baselines are not known."""
+    if spec.scope is not Scope.MIXER and config.llm.url and config.llm.at_cap == "grammar":
+        raise ConfigError(
+            f"llm.at_cap: the grammar planner writes mixers, and task {spec.name!r} wants candidates of scope "
+            f'{spec.scope.value}: set at_cap = "close"'
+        )
     if not baselines_for(spec, config.baselines):
         raise ConfigError(
             f"task {spec.name!r} would have no baseline to compare with: name some with `baselines`, or take a task of "
@@ -189,11 +194,6 @@ def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
         raise ConfigError(
             f"task {spec.name!r} wants candidates of scope {spec.scope.value}, and the grammar planner writes mixers: "
             "give an LLM with --llm URL --model NAME, or try a file of your own with `netwright evaluate`"
-        )
-    if spec.scope is not Scope.MIXER and config.llm.at_cap == "grammar":
-        raise ConfigError(
-            f"llm.at_cap: the grammar planner writes mixers, and task {spec.name!r} wants candidates of scope "
-            f'{spec.scope.value}: set at_cap = "close"'
         )
 
 

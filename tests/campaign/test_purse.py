@@ -157,7 +157,7 @@ def test_the_grammar_cannot_go_on_where_it_writes_no_such_candidates() -> None:
     spec = load_task("recall").spec.model_copy(update={"scope": Scope.BLOCK})
 
     with pytest.raises(ConfigError, match=r'llm\.at_cap: .* set at_cap = "close"'):
-        check_planner(CampaignConfig.model_validate({"llm": llm, "baselines": "core"}), spec)
+        check_planner(CampaignConfig.model_validate({"llm": llm}), spec)
 
 
 # --- whole campaigns -------------------------------------------------------------------------------------------------
