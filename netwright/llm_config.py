@@ -38,16 +38,26 @@ Price = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 TOKENS_PRICED = 1_000_000
 
 
-class _Priced(Frozen):
-    """What a million tokens cost, read and written, in the user's own currency; None: nobody said."""
+def _both_prices(prompt: float | None, completion: float | None) -> None:
+    if (prompt is None) != (completion is None):
+        raise ValueError("expected price_prompt and price_completion together: give both, 0 for what costs nothing")
 
+
+class RoleConfig(Frozen):
+    """What one role has of its own, laid over `[llm]`; None is what stands there."""
+
+    url: EndpointUrl | None = None
+    model: str | None = None
+    api_key_env: Variable | None = None
+    headers: dict[str, Variable] | None = None
+    temperature: Temperature | None = None
+    max_tokens: AnswerTokens | None = None
     price_prompt: Price | None = None
     price_completion: Price | None = None
 
     @model_validator(mode="after")
-    def _both_prices(self) -> Self:
-        if (self.price_prompt is None) != (self.price_completion is None):
-            raise ValueError("expected price_prompt and price_completion together: give both, 0 for what costs nothing")
+    def _priced(self) -> Self:
+        _both_prices(self.price_prompt, self.price_completion)
         return self
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
@@ -57,18 +67,7 @@ class _Priced(Frozen):
         return (prompt_tokens * self.price_prompt + completion_tokens * self.price_completion) / TOKENS_PRICED
 
 
-class RoleConfig(_Priced):
-    """What one role has of its own, laid over `[llm]`; None is what stands there."""
-
-    url: EndpointUrl | None = None
-    model: str | None = None
-    api_key_env: Variable | None = None
-    headers: dict[str, Variable] | None = None
-    temperature: Temperature | None = None
-    max_tokens: AnswerTokens | None = None
-
-
-class LlmConfig(_Priced):
+class LlmConfig(Frozen):
     """An OpenAI-compatible endpoint, and what the roles have of their own.
 
     The key is read from the environment variable named `api_key_env`, and the value of each of `headers` from the one
@@ -76,7 +75,8 @@ class LlmConfig(_Priced):
     seconds: to connect, to the first token (and from one to the next), and of one whole request. `concurrency` bounds
     the requests at once; None is what a check found to pay, or 1.
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
-    a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar.
+    a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar. Prices are of a
+    million tokens, in the user's own currency, and None where nobody said.
     """
 
     url: EndpointUrl | None = None
@@ -91,6 +91,8 @@ class LlmConfig(_Priced):
     total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    price_prompt: Price | None = None
+    price_completion: Price | None = None
     at_cap: Literal["close", "grammar"] = "close"
 
     planner: RoleConfig = RoleConfig()
@@ -98,6 +100,7 @@ class LlmConfig(_Priced):
 
     @model_validator(mode="after")
     def _roles_over_something(self) -> Self:
+        _both_prices(self.price_prompt, self.price_completion)
         if self.url is None and (self.planner.url or self.critic.url):
             raise ValueError("a role has a url and [llm] has none: give [llm] one, roles are laid over it")
         return self
