@@ -53,8 +53,8 @@ class Board:
     """The state that is shown while a campaign runs.
 
     `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
-    `work_done` their training budgets in units of the lowest rung's. Tokens and
-    `llm_cost` (None: nothing has a price) are of all sessions. `news` waits for whoever shows it.
+    `work_done` their training budgets in units of the lowest rung's. Tokens and `llm_cost` (None: nothing has a price)
+    are of all sessions. `news` waits for whoever shows it.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 A call is made only where its worst case, prompt and longest answer, fits what the caps have left. Calls in flight hold
 their worst cases: a call that fits what was spent, but not what is held, waits until that is decided. So the same call
-at the same expense is always decided alike, in whatever order answers come; expenses only grow, so whoever resumes the
-campaign with the same caps is refused what was refused before.
+at the same expense is always decided alike, in whatever order answers come; expenses only grow, so a campaign that is
+resumed with the same caps is refused what it was refused before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netwright.types import Context, LlmCall, Proposal
 
 
 class Expense(NamedTuple):
-    """What some calls cost; the fields are named as the caps in the budget."""
+    """What some calls cost; the fields are named as the caps of `Budget`."""
 
     llm_calls: int = 0
     llm_tokens: int = 0
@@ -41,9 +41,7 @@ class CampaignPurse:
     def __init__(self, board: Board, earlier: LlmTotals) -> None:
         self._board = board
         self._llm = board.config.llm
-        budget = board.config.budget
-        caps = {name: getattr(budget, name) for name in Expense._fields}
-        self._caps = {name: cap for name, cap in caps.items() if cap is not None}
+        self._caps = board.config.budget.caps
         board.prompt_tokens, board.completion_tokens = earlier.prompt_tokens, earlier.completion_tokens
         board.llm_cost = self._llm.cost_of(earlier.tokens_by_role)
         tokens = earlier.prompt_tokens + earlier.completion_tokens
@@ -78,7 +76,7 @@ class CampaignPurse:
             self._board.llm_cost += expense.llm_cost
 
     def _expense(self, role: str, read: int, written: int) -> Expense:
-        return Expense(1, read + written, self._llm.priced(role).cost(read, written) or 0.0)
+        return Expense(1, read + written, self._llm.asked_by(role).cost(read, written) or 0.0)
 
     def _lacking(self, *wanted: Expense) -> str | None:
         """The first cap that has no room for all that is wanted beside what is spent."""

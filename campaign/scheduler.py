@@ -68,6 +68,7 @@ class Scheduler:
         self._silent = 0
         self._capped: CapReached | None = None
         self._last_screened: asyncio.Event | None = None
+        self._undecided: list[Work] = []
         self._closing: set[int] = set()
         self._round: tuple[bool, int] | None = None
 
@@ -151,7 +152,8 @@ class Scheduler:
             self._asked = action.index + 1
             self._expanding += action.kind == "expand"
             if action.index not in done:
-                self._start(action)
+                work = self._start(action)
+                self._undecided += [work] if action.kind == "expand" else []
 
     def _resume_choice(self, action: Action) -> None:
         if action.closing:
@@ -190,11 +192,18 @@ class Scheduler:
         budget, board = self._config.budget, self._board
         if self._asked - self._inbox.told >= self._config.window:
             return False
-        if self._capped or self._is_futile():
+        if self._capped or self._must_be_decided() or self._is_futile():
             return False
         if board.elapsed_seconds >= budget.minutes * 60 - self._closing_seconds():
             return False
         return board.trained + self._expanding < budget.trials
+
+    def _must_be_decided(self) -> bool:
+        """Whether something that was started again may yet turn out to be what a cap has no room for.
+
+        It was refused before, so nothing new that is cheaper may be asked in its place.
+        """
+        return bool(self._config.budget.caps) and not all(work.screened.is_set() for work in self._undecided)
 
     def _is_futile(self) -> bool:
         return self._asked >= FUTILE_START + FUTILE_FACTOR * self._config.budget.trials
@@ -246,12 +255,13 @@ class Scheduler:
         self._asked = action.index + 1
         self._start(action)
 
-    def _start(self, action: Action) -> None:
+    def _start(self, action: Action) -> Work:
         work = Work(action=action, contexts=self._parts.chronicle.snapshot(), noise=self._parts.chronicle.noise)
         if self._inbox.ordered and action.kind == "expand":
             work.after, self._last_screened = self._last_screened, work.screened
         task = asyncio.create_task(self._parts.expander.run(work), name=f"action {action.index}")
         self._running[task] = action
+        return work
 
     async def _arrival(self) -> None:
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)

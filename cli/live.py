@@ -16,7 +16,8 @@ from rich.text import Text
 from netwright.campaign.board import Board, Leader
 from netwright.campaign.running import Watcher
 from netwright.campaign.single import Progress as ProgressCall
-from netwright.cli.output import duration, err, money
+from netwright.cli.output import duration, err
+from netwright.llm_config import money
 from netwright.memory.designs import recognised
 
 REFRESH_SECONDS = 0.5

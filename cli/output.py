@@ -175,11 +175,6 @@ def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
-def money(amount: float) -> str:
-    """An amount in the user's currency, to the hundredth, or to three digits where it is less than one."""
-    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.3g}"
-
-
 def count(number: float | None) -> str:
     """12_345 as `12.3k`, None as `-`."""
     if number is None:

@@ -20,7 +20,6 @@ from netwright.cli.output import (
     metric_cells,
     metric_columns,
     metric_names,
-    money,
     out,
     print_json,
     say,
@@ -29,7 +28,7 @@ from netwright.cli.output import (
 from netwright.config import CampaignConfig
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.evaluator.tasks import AnyTask
-from netwright.llm_config import priced
+from netwright.llm_config import money, priced
 from netwright.memory.designs import recognised
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top

@@ -99,6 +99,12 @@ class Budget(Frozen):
     llm_tokens: Annotated[int, Field(ge=1)] | None = None
     llm_cost: Annotated[FiniteFloat, Field(gt=0)] | None = None
 
+    @property
+    def caps(self) -> dict[str, float]:
+        """The caps on what models may cost, by name; none that was not given."""
+        caps = {name: getattr(self, name) for name in ("llm_calls", "llm_tokens", "llm_cost")}
+        return {name: cap for name, cap in caps.items() if cap is not None}
+
 
 class SearchConfig(Frozen):
     """Which policy decides what to work on next.

@@ -125,7 +125,7 @@ class LlmConfig(Frozen):
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
 
-    def priced(self, asker: str) -> RoleConfig:
+    def asked_by(self, asker: str) -> RoleConfig:
         """What `asker` asks, by its name in the ledger of calls: whoever plans also repairs."""
         return self.of("critic" if asker == "critic" else "planner")
 
@@ -134,7 +134,7 @@ class LlmConfig(Frozen):
 
         A role without prices costs nothing.
         """
-        costs = [self.priced(asker).cost(*counts) for asker, counts in tokens.items()]
+        costs = [self.asked_by(asker).cost(*counts) for asker, counts in tokens.items()]
         if all(self.of(role).price_prompt is None for role in ("planner", "critic")):
             return None
         return sum(cost for cost in costs if cost is not None)
@@ -144,3 +144,8 @@ def priced(totals: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, An
     """The totals of a campaign's calls, with their `cost` where the campaign's `config` has prices."""
     cost = LlmConfig.model_validate(config.get("llm") or {}).cost_of(totals["tokens_by_role"])
     return {**totals, "cost": cost} if cost is not None else dict(totals)
+
+
+def money(amount: float) -> str:
+    """An amount in the user's currency, to the hundredth, or to three digits where it is less than one."""
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.3g}"

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
 from netwright.evaluator.selection import Claims, claims_over
-from netwright.llm_config import priced
+from netwright.llm_config import money, priced
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.designs import recognised
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
@@ -199,7 +199,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         tokens = known.llm["prompt_tokens"] + known.llm["completion_tokens"]
         about = "about " if known.llm["tokens_estimated"] else ""
         cost = priced(known.llm, config).get("cost")
-        spent = "" if cost is None else f", cost {cost:,.4g}"
+        spent = "" if cost is None else f", cost {money(cost)}"
         facts.append(("LLM", f"{known.llm['calls']} calls, {about}{words.count(tokens)} tokens{spent}"))
     return facts
 

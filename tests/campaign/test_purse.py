@@ -163,6 +163,11 @@ def test_the_grammar_cannot_go_on_where_it_writes_no_such_candidates() -> None:
 # --- whole campaigns -------------------------------------------------------------------------------------------------
 
 
+def actions_of(home: Path) -> int:
+    with Memory.open(home, create=False, read_only=True) as memory:
+        return len(memory.actions(memory.campaign("small").id))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_campaign_closes_at_its_cap_and_goes_on_when_that_is_raised(
@@ -170,19 +175,21 @@ def test_a_campaign_closes_at_its_cap_and_goes_on_when_that_is_raised(
 ) -> None:
     server = chat_server(default=Model(chat, []))
     more = f'llm_calls = 3\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\nprice_prompt = 1\nprice_completion = 2\n'
-    config = load_config(campaign_file(trials=4, more=more), {})
+    config = load_config(campaign_file(trials=5, more=more), {})
 
     row, board = run_campaign(tmp_path / "home", config)
 
     asked = [body for body in server.requests if not wants_a_token(body)]
     assert (row.status, len(asked)) == ("finished", 3)
-    assert f"ended with {board.trained} of 4 candidates trained: the cap llm_calls = 3 has no room" in row.note
+    assert f"ended with {board.trained} of 5 candidates trained: the cap llm_calls = 3 has no room" in row.note
     assert "netwright resume small --llm-calls MORE" in row.note
-    assert 1 <= board.trained < 4 and board.promoted
+    assert 1 <= board.trained < 5 and board.promoted
     assert board.llm_cost == pytest.approx(3 * (100 * 1 + 50 * 2) / 1e6)
 
-    again, board = run_campaign(tmp_path / "home", config)  # the same cap: nothing is asked or paid
+    begun = actions_of(tmp_path / "home")
+    again, board = run_campaign(tmp_path / "home", config)  # the same cap: nothing is asked, paid, or begun
     assert sum(not wants_a_token(body) for body in server.requests) == 3 and again.note == row.note
+    assert actions_of(tmp_path / "home") == begun
 
     row, board = run_campaign(tmp_path / "home", with_budget(config, {"llm_calls": 100}))
 
