@@ -29,7 +29,9 @@ class Expense(NamedTuple):
     llm_cost: float = 0.0
 
     def plus(self, other: Expense) -> Expense:
-        return Expense(*(mine + its for mine, its in zip(self, other, strict=True)))
+        return Expense(
+            self.llm_calls + other.llm_calls, self.llm_tokens + other.llm_tokens, self.llm_cost + other.llm_cost
+        )
 
 
 class CampaignPurse:
