@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from netwright.agents import probe_questions as ask
 from netwright.agents.chat import CHARACTERS_PER_TOKEN, ChatRequest, Reply
+from netwright.agents.edit_tasks import ABLE, TASKS
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault, context_limit
 from netwright.agents.profile import JsonMode
@@ -26,7 +27,7 @@ class Probe:
 
     Args:
         endpoint: whom to ask, with room for four requests at once.
-        longest: tokens of the longest prompt; None leaves the long prompts out.
+        longest: tokens of the longest prompt; None leaves out long prompts and changes of files, which are long too.
         say: told what is being asked now.
     """
 
@@ -59,6 +60,7 @@ class Probe:
             ("JSON", self._json),
             ("speed", self._speed),
             ("parallel requests", self._parallel),
+            *([("edits", self._edits)] if self._longest else []),
         ):
             self._say(what)
             try:
@@ -215,6 +217,20 @@ class Probe:
         tokens = sum(reply.completion_tokens for reply, _ in answers)
         streamed = all(reply.streamed for reply, _ in answers)
         return tokens / max(wall, 1e-6), ask.most_at_once([span for _, span in answers]) if streamed else 0
+
+    async def _edits(self) -> None:
+        """Whether a part of a file may be asked for, where the whole file would be many times as long."""
+        replies = await asyncio.gather(*map(self._endpoint.once, ask.edit_requests()))
+        wrong = [
+            words
+            for task, reply in zip(TASKS, replies, strict=True)
+            if (words := task.verdict(reply.text, cut_off=reply.cut_off))
+        ]
+        share = 1 - len(wrong) / len(TASKS)
+        self._endpoint.known.learn(edits=share)
+        asked = "campaigns ask for changed parts of files" if share >= ABLE else "campaigns ask for whole files"
+        why = f" (first fault: {wrong[0].rstrip('.')})" if wrong else ""
+        self._found("edits", f"{len(TASKS) - len(wrong)} of {len(TASKS)} changes made exactly{why}; {asked}")
 
     async def _context(self, stated: tuple[int, str] | None) -> None:
         """Send longer and longer prompts with a password at the start, until one is refused, or cut without a word."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from netwright.agents.chat import CHARACTERS_PER_TOKEN, ChatRequest, Reply
+from netwright.agents.chat import CHARACTERS_PER_TOKEN, ChatRequest, Reply, estimated_tokens
+from netwright.agents.edit_tasks import TASKS
 from netwright.agents.replies import json_objects, split_thinking
 from netwright.types import JsonDict
 
@@ -13,6 +14,7 @@ CHAT_TOKENS = 400
 SPEED_TOKENS = 128
 SHORT_TOKENS = 48
 CANARY_TOKENS = 200
+EDIT_TOKENS = 1_500
 LEAST_CONTEXT = 8_192
 """Tokens of context without which a campaign's shortest prompts and answers do not fit."""
 WANTED_CONTEXT = 18_000
@@ -60,6 +62,11 @@ def short_request(number: int) -> ChatRequest:
     return _request(f"Count upwards from {number * 100 + 1} in words, up to five hundred more.", SHORT_TOKENS)
 
 
+def edit_requests() -> list[ChatRequest]:
+    """For each of `edit_tasks.TASKS` its question."""
+    return [_request(task.question, EDIT_TOKENS) for task in TASKS]
+
+
 def canary_request(tokens: int) -> ChatRequest:
     """A prompt of about `tokens` tokens that says the password at its beginning and asks for it at its end."""
     lines, left = [f"The password is {PASSWORD}. Remember it.", ""], int(tokens * CHARACTERS_PER_TOKEN) - 200
@@ -82,10 +89,13 @@ def prompt_sizes(longest: int) -> list[int]:
 
 
 def cost(longest: int | None) -> tuple[int, int]:
-    """About how many tokens a check sends, and how many it can get back at most; None leaves out long prompts."""
-    sizes = prompt_sizes(longest) if longest else []
-    answers = 1 + 5 * CHAT_TOKENS + SPEED_TOKENS + (1 + sum(AT_ONCE)) * SHORT_TOKENS + len(sizes) * CANARY_TOKENS
-    return 300 + sum(sizes), answers
+    """About how many tokens a check sends, and how many it can get back at most; None is a quick one."""
+    answers = 1 + 5 * CHAT_TOKENS + SPEED_TOKENS + (1 + sum(AT_ONCE)) * SHORT_TOKENS
+    if longest is None:
+        return 300, answers
+    sizes, edits = prompt_sizes(longest), edit_requests()
+    sent = sum(sizes) + sum(estimated_tokens(request.characters) for request in edits)
+    return 300 + sent, answers + len(sizes) * CANARY_TOKENS + len(edits) * EDIT_TOKENS
 
 
 def tells_password(reply: Reply) -> bool:

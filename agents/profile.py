@@ -30,7 +30,8 @@ class Profile(BaseModel):
 
     `root` is the form of the URL that works; `refused` names fields that are not sent again; `json_mode` is the way
     of asking for JSON that is taken, or, after a check, that holds. `context_tokens` is how long a prompt may be.
-    `parallel` is how many requests are really answered at once. The rest is for people to read.
+    `parallel` is how many requests are really answered at once, `edits` the share of small changes that the model made
+    exactly by search/replace blocks. The rest is for people to read.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,6 +47,7 @@ class Profile(BaseModel):
     context_tokens: int | None = None
     cuts_prompts: bool | None = None
     parallel: int | None = None
+    edits: float | None = None
     server: str | None = None
     reasoning: str | None = None
     first_token_seconds: float | None = None

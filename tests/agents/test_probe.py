@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from netwright.agents.chat import Reply
+from netwright.agents.edit_tasks import TASKS
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.probe import Probe
 from netwright.agents.probe_questions import (
@@ -233,6 +234,42 @@ def test_a_server_that_takes_a_schema_and_ignores_it_is_found_out(
     assert profile is not None and profile.json_mode == "none"
 
 
+@pytest.mark.parametrize(
+    ("right", "share", "words"),
+    [(4, 1.0, "ask for changed parts"), (3, 0.75, "ask for changed parts"), (2, 0.5, "ask for whole files")],
+)
+def test_whether_a_model_can_write_edits_is_measured_on_small_changes_of_files(
+    chat_server: Servers, chat: ModuleType, tmp_path: Path, right: int, share: float, words: str
+) -> None:
+    model = Model(chat)
+
+    def editing(body: dict[str, Any]) -> Any:
+        asked = body["messages"][-1]["content"]
+        number = next((number for number, task in enumerate(TASKS) if task.question == asked), None)
+        if number is None:
+            return model(body)
+        source, changed = TASKS[number].source, TASKS[number].right if number < right else "pass"
+        return chat.completion(f"```\n<<<<<<< SEARCH\n{source}=======\n{changed}>>>>>>> REPLACE\n```")
+
+    server = chat_server(default=editing)
+
+    _, profile, found = check(server.url, tmp_path, longest=1024)
+
+    assert found["edits"][0].startswith(f"{right} of 4 changes made exactly") and words in found["edits"][0]
+    assert ("another change" in found["edits"][0]) == (right < 4)
+    assert profile is not None and profile.edits == share
+
+
+def test_a_quick_check_leaves_what_is_known_of_edits(chat_server: Servers, chat: ModuleType, tmp_path: Path) -> None:
+    server = chat_server(default=Model(chat))
+    ProfileStore(tmp_path).keep(Profile(url=server.url, model="scripted", edits=1.0))
+
+    _, profile, found = check(server.url, tmp_path, longest=None)
+
+    assert "edits" not in found
+    assert profile is not None and profile.edits == 1.0
+
+
 # --- what else may be ------------------------------------------------------------------------------------------------
 
 
@@ -318,7 +355,7 @@ def test_prompts_have_the_length_they_are_said_to_have_and_the_cost_is_their_sum
         assert size * 0.9 < canary_request(size).characters / 4 < size * 1.1
 
     assert prompt_sizes(16_384) == [1024, 2048, 4096, 8192, 16_384]
-    assert cost(16_384)[0] == 300 + 31_744
+    assert cost(16_384)[0] == 300 + 31_744 + sum(round(len(task.question) / 4) for task in TASKS)
     assert cost(None)[0] == 300
 
 
