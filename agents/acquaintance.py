@@ -33,6 +33,7 @@ class Acquaintance:
         self._profiles = profiles
         self._profile: Profile | None = None
         self._url_is_known = False
+        self._has_answered = False
         self.url_index = 0
 
     @property
@@ -103,6 +104,8 @@ class Acquaintance:
         """Learn from a refusal; True when the request can be put otherwise at once."""
         assert self._profile is not None
         if error.fault is Fault.NOT_CHAT:
+            # Where answers came from before, a server is away, and a proxy has no other word for it.
+            error.passing = error.passing or self._has_answered
             return not self._url_is_known and self._try_next_url(url_index, course)
         taught = after_refusal(error, sent, self._profile, course)
         if taught is not None:
@@ -128,7 +131,7 @@ class Acquaintance:
     def learn_from(self, answered: Answered, sent: JsonDict, course: Course) -> None:
         """Take down what an answer shows to work."""
         assert self._profile is not None
-        self._url_is_known = True
+        self._url_is_known = self._has_answered = True
         facts: JsonDict = {"root": self.url}
         if answered.streamed:
             facts["streaming"] = "works" if sent.get("stream") else "only"

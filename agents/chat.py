@@ -21,6 +21,9 @@ CAUTIOUS_CHARACTERS_PER_TOKEN = 3.0
 CUT_OFF = "cut off"
 """Status of a recorded reply that the token limit ended."""
 
+_MOST_TOKENS = 10**8
+"""No request has more; a count beyond it is a server's slip."""
+
 _SCHEMA_WORDS = frozenset({"type", "properties", "required", "items", "enum", "anyOf"})
 """What every engine for constrained answers knows of JSON schema; lengths and defaults are checked here."""
 
@@ -119,10 +122,14 @@ def count_tokens(body: JsonDict, prompt_characters: int, reply_characters: int) 
     """Return prompt tokens, completion tokens, and whether they had to be estimated."""
     usage = body.get("usage")
     if isinstance(usage, dict):
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if isinstance(prompt, int) and isinstance(completion, int):
+        prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        if prompt is not None and completion is not None:
             return prompt, completion, False
     return estimated_tokens(prompt_characters), estimated_tokens(reply_characters), True
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
 
 
 def folded(messages: tuple[dict[str, str], ...]) -> list[dict[str, str]]:

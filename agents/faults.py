@@ -80,7 +80,10 @@ _REMEDY = {
 
 
 class EndpointError(ProviderError):
-    """A request failed; `fault` says how, `retry_after_seconds` what the server asked for."""
+    """A request failed; `fault` says how, `retry_after_seconds` what the server asked for.
+
+    `passing`: whether another try may help.
+    """
 
     def __init__(
         self,
@@ -96,11 +99,8 @@ class EndpointError(ProviderError):
         self.status_code = status_code
         self.retry_after_seconds = retry_after_seconds
         self.detail = detail
-
-    @property
-    def passing(self) -> bool:
-        """Whether another try may help; a page in place of an answer may be a proxy's passing apology."""
-        return self.fault in PASSING or (self.fault is Fault.NOT_CHAT and self.status_code is None)
+        # A page in place of an answer may be a proxy's passing apology.
+        self.passing = fault in PASSING or (fault is Fault.NOT_CHAT and status_code is None)
 
 
 def fault_of_status(status_code: int, text: str) -> Fault:
@@ -150,7 +150,7 @@ def error_text(body: str) -> str:
     """Return the sentence inside an error body (JSON of any shape, HTML or text), at most 300 characters."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
     text = _message_in(value)
     return " ".join(text.split())[:300] or "an empty body"
@@ -216,13 +216,18 @@ def _first_message(value: JsonDict) -> JsonDict | None:
 def raw_reply(value: JsonDict) -> tuple[str, bool]:
     """Return the raw text of a completion (reasoning first, in think tags) and whether it was cut off."""
     message = _first_message(value) or {}
-    content = text_of(message.get("content"))
-    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
+    content = _whole_characters(text_of(message.get("content")))
+    reasoning = _whole_characters(text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")))
     cut_off = value["choices"][0].get("finish_reason") == "length"
     if not reasoning:
         return content, cut_off
     closing = "" if cut_off and not content else "</think>\n"
     return f"<think>{reasoning}{closing}{content}", cut_off
+
+
+def _whole_characters(text: str) -> str:
+    """Join the halves of characters that came apart, and replace those without their other half: no UTF-8 has them."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def reasoning_place(value: JsonDict) -> str | None:

@@ -20,6 +20,7 @@ from netwright.types import JsonDict
 _THINK_OPEN = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
 _THINK_CLOSE = re.compile(r"</(think|thinking|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[A-Za-z0-9_+.-]*)[^`\n]*$")
+_LATE_FENCE = re.compile(r"^[^`]*\S[^`]*(?P<fence>`{3,})(?P<language>json|python|py)\s*$", re.IGNORECASE)
 _JSON = json.JSONDecoder(strict=False)
 PYTHON_LANGUAGES = ("python", "py", "python3", "")
 
@@ -104,13 +105,16 @@ def split_thinking(raw: str) -> SplitReply:
 
 
 def code_blocks(text: str) -> list[CodeBlock]:
-    """All fenced blocks of `text` in order; a fence is closed by a bare one at least as long."""
+    """All fenced blocks of `text` in order; a fence is closed by a bare one at least as long.
+
+    A fence that opens at the end of a line of prose counts where it names its language.
+    """
     blocks: list[CodeBlock] = []
     language, opener, body = "", "", list[str]()
     for line in text.splitlines():
         match = _FENCE.match(line)
         if not opener:
-            if match:
+            if match := match or _LATE_FENCE.match(line):
                 language, opener, body = match["language"].lower(), match["fence"], []
         elif match and not match["language"] and match["fence"].startswith(opener):
             blocks.append(CodeBlock(language, "\n".join(body) + "\n", closed=True))

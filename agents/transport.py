@@ -29,6 +29,8 @@ from netwright.errors import ConfigError
 from netwright.types import JsonDict
 
 LOOK_SECONDS = 10.0
+_MOST_BYTES = 32 * 2**20
+"""Of one answer: several times what 24,000 tokens take in a talkative stream."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -71,13 +73,22 @@ class _Body(Protocol):
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of a body; only line feeds end them, as JSON may hold other line ends."""
-    rest = b""
+    """The lines of a body; only line feeds end them, as JSON may hold other line ends.
+
+    Raises:
+        EndpointError: the body has no end.
+    """
+    line, size = bytearray(), 0
     async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        size += len(chunk)
+        if size > _MOST_BYTES:
+            raise EndpointError(f"its answer is longer than {_MOST_BYTES >> 20} MiB", fault=Fault.HOLLOW)
+        head, *others = chunk.split(b"\n")
+        line += head
+        for other in others:
             yield line.decode(errors="replace")
-    yield rest.decode(errors="replace")
+            line = bytearray(other)
+    yield line.decode(errors="replace")
 
 
 async def _receive(

@@ -28,7 +28,8 @@ class Step:
     """One answer on the wire. `drops` cuts the connection instead; `stall_seconds` are waited out before.
 
     `events` are sent one by one in place of the body, each `pause_seconds` after the other; `breaks` cuts the
-    connection after the last of them.
+    connection after the last of them. `length` is what the body is said to have; `raw` is sent as it is, without any
+    HTTP. `whole`: never streamed.
     """
 
     body: bytes = b""
@@ -40,6 +41,9 @@ class Step:
     events: tuple[bytes, ...] = ()
     pause_seconds: float = 0.0
     breaks: bool = False
+    length: int | None = None
+    raw: bytes = b""
+    whole: bool = False
 
 
 Entry = str | Step | Callable[[JsonDict], "str | Step"]
@@ -262,7 +266,8 @@ class ChatServer:
         if entry is None:
             return http_error(500, "the script is used up")
         step = completion(entry) if isinstance(entry, str) else entry
-        return as_stream(step) if body.get("stream") and self._streams and step.status == 200 else step
+        streams = body.get("stream") and self._streams and step.status == 200 and not step.whole
+        return as_stream(step) if streams else step
 
     def _elsewhere(self, path: str) -> Step:
         if path in self._others:
@@ -296,7 +301,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _send(self, step: Step) -> None:
-        if step.drops:
+        if step.drops or step.raw:
+            self.wfile.write(step.raw)
             self._hang_up()
             return
         self.send_response(step.status)
@@ -304,11 +310,13 @@ class _Handler(BaseHTTPRequestHandler):
         if step.events:
             self._send_events(step)
             return
-        self.send_header("content-length", str(len(step.body)))
+        self.send_header("content-length", str(len(step.body) if step.length is None else step.length))
         for name, value in step.headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(step.body)
+        if step.length is not None:
+            self._hang_up()
 
     def _hang_up(self) -> None:
         self.close_connection = True

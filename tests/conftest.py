@@ -1,22 +1,21 @@
 """What all tests share: no test reaches beyond this machine, and a scripted chat server is at hand.
 
 Fixtures:
-    chat: the module tests/chat_server.py (tests can't import one another), e.g. `chat.drop()`.
+    chat: the module tests/chat_server.py, e.g. `chat.drop()`.
     chat_server: makes running servers; the test's end closes them, e.g.
         `server = chat_server([chat.http_error(500, "busy"), "fine"], default="fine")`; see `ChatServer`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import chat_server as chat_server_module
 import pytest
 
 
@@ -43,13 +42,7 @@ sys.addaudithook(_loopback_only)
 
 @pytest.fixture(scope="session")
 def chat() -> ModuleType:
-    path = Path(__file__).with_name("chat_server.py")
-    spec = importlib.util.spec_from_file_location("netwright_chat_server", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return chat_server_module
 
 
 @pytest.fixture

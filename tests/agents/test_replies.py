@@ -100,6 +100,12 @@ def test_code_blocks_keep_their_language_and_know_whether_they_were_closed() -> 
     ]
 
 
+def test_a_block_may_open_at_the_end_of_a_line_of_prose() -> None:
+    blocks = code_blocks("The plan: ```json\n{}\n```\nand the file: ```python\nx = 1\n```\nwith a late ```")
+
+    assert [(block.language, block.body) for block in blocks] == [("json", "{}\n"), ("python", "x = 1\n")]
+
+
 def test_the_block_that_defines_the_class_is_the_file() -> None:
     snippet = "```python\n# a long explanation " + "x" * 200 + "\n```\n"
     text = f"{snippet}```python\nclass Mixer:\n    pass\n```\n```\nclass Mixin: ...\n```"
