@@ -81,12 +81,12 @@ def make_agents(
     endpoint = _endpoint(config, planner, environment, home, board, purse)
     same = _whom(planner) == _whom(critic)
     other = endpoint if same else _endpoint(config, critic, environment, home, board, purse)
-    proposing: Planner = LlmPlanner(endpoint, ledger, **_manner(planner))
+    proposing: Planner = LlmPlanner(endpoint, ledger, **manner(planner))
     if config.at_cap == "grammar":
         proposing = OrGrammar(proposing, board)
     return Agents(
         proposing,
-        LlmCritic(other, ledger, **_manner(critic)),
+        LlmCritic(other, ledger, **manner(critic)),
         (endpoint,) if same else (endpoint, other),
     )
 
@@ -95,7 +95,7 @@ def _whom(role: RoleConfig) -> RoleConfig:
     return role.model_copy(update=dict.fromkeys(("temperature", "max_tokens", "price_prompt", "price_completion")))
 
 
-def _manner(role: RoleConfig) -> dict[str, Any]:
+def manner(role: RoleConfig) -> dict[str, Any]:
     """How a role asks, where that differs from its own defaults."""
     return role.model_dump(include={"temperature", "max_tokens"}, exclude_none=True)
 

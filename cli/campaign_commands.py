@@ -168,14 +168,14 @@ def _run(home: Path, config: CampaignConfig, json: bool) -> int:
 
 def _show_plan(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.campaign.opening import check_planner, task_of
-    from netwright.cli.results import plan_of, print_plan
+    from netwright.cli.plan import forecast_of, plan_of, print_plan
     from netwright.search.policy import make_policy
 
     make_policy(config.search.policy, seed=config.seed, prices=[1.0])
     task = task_of(config, config.training.execution())
     check_planner(config, task.spec)
     config.sandbox.limits_for(task.spec.rungs[0].tokens)
-    print_plan(plan_of(home, config, task), json=json)
+    print_plan(plan_of(home, config, task.spec), forecast_of(home, config, task.spec), json=json)
     return 0
 
 

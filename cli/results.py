@@ -1,4 +1,4 @@
-"""What `run`, `status` and `confirm` print: plan, standing, leaderboard, confirmation, and what to type next."""
+"""What `run`, `status` and `confirm` print: standing, leaderboard, confirmation, and what to type next."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from netwright.cli.output import (
     say,
     table,
 )
-from netwright.config import CampaignConfig
 from netwright.evaluator.selection import Claims, claims_over
-from netwright.evaluator.tasks import AnyTask
 from netwright.llm_config import money, priced
 from netwright.memory.designs import recognised
 from netwright.memory.overview import Stats, stats
@@ -39,40 +37,6 @@ from netwright.types import PROTOCOL_NAMES, Candidate, JsonDict, Outcome
 
 SHOWN = 12
 DUEL_COLUMNS = ("against~", "difference>", "interval>", "at>", "verdict", "~")
-
-
-def plan_of(home: Path, config: CampaignConfig, task: AnyTask) -> JsonDict:
-    """What a campaign would do, as a JSON document."""
-    spec = task.spec
-    return {
-        "campaign": config.campaign_name,
-        "home": str(home),
-        "task": spec.id,
-        "planner": f"{config.llm.model or 'the only model'} at {config.llm.url}" if config.llm.url else "grammar",
-        "policy": config.search.policy,
-        "seed": config.seed,
-        "workers": config.workers,
-        "trained_candidates": config.budget.trials,
-        "minutes_at_most": config.budget.minutes,
-        "trains_on": f"{spec.device}, in {spec.precision}",
-        "tokens_per_trial": [rung.tokens for rung in spec.rungs],
-        **({"budgets": PROTOCOL_NAMES[spec.protocol]} if spec.protocol != "tokens" else {}),
-        "parameters": spec.parameters,
-        "sandbox": config.sandbox.kind
-        if config.sandbox.kind == "process"
-        else f"{config.sandbox.kind}, {config.sandbox.image}",
-        "isolation": config.sandbox.tier or "the best that can be had",
-        "most_tokens_to_llm": config.budget.trials * config.llm.max_tokens if config.llm.url else 0,
-    }
-
-
-def print_plan(plan: JsonDict, *, json: bool) -> None:
-    """The plan, and that nothing was done."""
-    if json:
-        print_json(plan)
-        return
-    out.print(table(("", "~"), [(name.replace("_", " "), value) for name, value in plan.items()]))
-    out.print("nothing was run; leave --dry-run out to begin")
 
 
 def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from netwright.memory.connection import Connection, now
-from netwright.memory.records import Knowledge, Lesson, LlmTotals, Opening
+from netwright.memory.records import CallHabit, Knowledge, Lesson, LlmTotals, Opening
 from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, verdict_of
 from netwright.types import LlmCall, Verdict
 
@@ -51,6 +51,25 @@ class Learning:
         by_role = {role["role"]: role["calls"] for role in roles}
         tokens = {role["role"]: (role["read"], role["written"]) for role in roles}
         return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role, "tokens_by_role": tokens})
+
+    def call_habit(self, role: str, model: str | None = None, task_id: str | None = None) -> CallHabit | None:
+        """What calls of `role` were like in campaigns that trained anything; of one model and on one task, if given."""
+        named = {"l.role": role, "l.model": model, "p.task_id": task_id}
+        given = {column: value for column, value in named.items() if value is not None}
+        row = self.connection.row(
+            "WITH asked AS (SELECT l.* FROM llm_calls l JOIN campaigns p ON p.id = l.campaign_id "
+            f"WHERE l.reply IS NOT NULL AND {' AND '.join(f'{column} = ?' for column in given)}), "
+            "trained AS (SELECT DISTINCT campaign_id, node FROM scores "
+            "WHERE node >= 0 AND campaign_id IN (SELECT campaign_id FROM asked)), "
+            "whole AS (SELECT count(*) AS calls FROM llm_calls "
+            "WHERE role = ? AND campaign_id IN (SELECT campaign_id FROM trained)) "
+            "SELECT count(*) AS calls, coalesce(avg(prompt_tokens), 0) AS prompt_tokens, "
+            "coalesce(avg(completion_tokens), 0) AS completion_tokens, avg(seconds) AS seconds, "
+            "(SELECT calls FROM whole) * 1.0 / (SELECT count(*) FROM trained) AS per_candidate "
+            "FROM asked WHERE campaign_id IN (SELECT campaign_id FROM trained)",
+            (*given.values(), role),
+        )
+        return CallHabit.model_validate(dict(row)) if row is not None and row["calls"] else None
 
     def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
         """Lessons with their evidence, those with most support first; of one task, or of all."""

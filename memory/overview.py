@@ -196,6 +196,15 @@ def stats(memory: Memory, campaign: str | None = None) -> Stats:
     )
 
 
+def training_pace(memory: Memory, task_id: str) -> float | None:
+    """Seconds that a training at the lowest rung of a task took with its scoring, on average; None: there was none."""
+    row = memory.connection.row(
+        "SELECT avg(wall_seconds + scoring_seconds) FROM trials WHERE task_id = ? AND rung = 0 AND status = 'done'",
+        (task_id,),
+    )
+    return None if row is None else row[0]
+
+
 def _operators(memory: Memory, where: str) -> list[JsonDict]:
     where = where.replace("campaign_id", "n.campaign_id")
     found = memory.connection.rows(

@@ -139,6 +139,19 @@ class Knowledge(Frozen):
     source: str = ""
 
 
+class CallHabit(Frozen):
+    """What the answered calls of a role were like on average, over `calls` of them: tokens, and seconds of one.
+
+    `per_candidate` is how often the role was asked, by whatever model, for each candidate that was trained.
+    """
+
+    calls: int
+    per_candidate: float
+    prompt_tokens: float
+    completion_tokens: float
+    seconds: float
+
+
 class LlmTotals(Frozen):
     """What endpoint calls cost; `tokens_estimated` says that some counts were not the server's.
 
