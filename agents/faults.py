@@ -11,7 +11,9 @@ from netwright.types import JsonDict
 
 _OVERFLOW = re.compile(
     r"context.{0,12}(length|size|window|limit)|exceed_context_size|too many (input )?tokens|"
-    r"prompt (is )?too long|n_ctx|maximum allowed length|(exceeds?|larger than|greater than).{0,40}\bcontext\b",
+    r"(prompt|input) (is )?too long|n_ctx|maximum (allowed|prompt|input) length|reduce the length of the|"
+    r"(exceeds?|larger than|greater than).{0,40}\bcontext\b|"
+    r"(prompt|input) (token count|tokens|length).{0,40}(exceeds?|should be|maximum)",
     re.IGNORECASE,
 )
 _LIMITS = (
@@ -26,9 +28,11 @@ _LOADING = re.compile(r"\bload(ing|ed)\b|warming|starting up|initiali[sz]ing|not
 _JSON_MODE = re.compile(
     r"response_format|json_schema|json_object|json mode|grammar|guided|structured output", re.IGNORECASE
 )
+_GONE_MODEL = re.compile(r"model (has |was |is )?(been )?(crashed|unloaded)|exit code", re.IGNORECASE)
 _UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(not found|does not exist|unknown|invalid|not available|not loaded|no such|pinned)|"
-    r"(unknown|no such|invalid|unsupported|not a valid).{0,20}\bmodel\b|model_not_found|is pinned to",
+    r"(unknown|no such|invalid|unsupported|not a valid).{0,20}\bmodel\b|model_not_found|is pinned to|"
+    r"no models? (is |are )?loaded",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -106,8 +110,8 @@ class EndpointError(ProviderError):
 def fault_of_status(status_code: int, text: str) -> Fault:
     """Sort an HTTP error by its code and by what the body says.
 
-    Servers answer an over-long prompt with 400, 413, 422 or 500 and an unknown model with 400 or 404, so the
-    words count before the number.
+    Servers answer an over-long prompt with 400, 413, 422 or 500, an unknown model with 400 or 404 and one that has
+    crashed with 400, so the words count before the number.
     """
     if status_code in (401, 403):
         return Fault.KEY_REFUSED
@@ -121,7 +125,7 @@ def fault_of_status(status_code: int, text: str) -> Fault:
         return Fault.NOT_CHAT
     if status_code == 503 and _LOADING.search(text):
         return Fault.LOADING
-    if status_code in (408, 409, 425) or status_code >= 500:
+    if status_code in (408, 409, 425) or status_code >= 500 or _GONE_MODEL.search(text):
         return Fault.SERVER_ERROR
     return Fault.REFUSED
 
@@ -158,7 +162,7 @@ def error_text(body: str) -> str:
 
 def _message_in(value: object) -> str:
     if isinstance(value, dict):
-        for key in ("error", "message", "detail", "msg"):
+        for key in ("error", "message", "error_message", "detail", "msg"):
             if value.get(key):
                 return _message_in(value[key])
         return json.dumps(value)

@@ -72,7 +72,7 @@ class Incoming:
             event = json.loads(data, strict=False)
         except (ValueError, RecursionError):
             event = None
-        if self._names_error or (isinstance(event, dict) and event.get("error")):
+        if self._names_error or (isinstance(event, dict) and (event.get("error") or event.get("error_message"))):
             raise error_inside(data)
         if not isinstance(event, dict):
             raise EndpointError(f"its stream carries {data[:200]!r} where JSON belongs", fault=Fault.BROKEN)

@@ -111,6 +111,8 @@ always("no HTTP", Step(raw=b"\x16\x03\x01 this is no HTTP\r\n\r\n"))
 always("500", http_error(500, "CUDA error: an illegal memory access was encountered"))
 always("500 without a body", Step(b"", 500))
 always("500 with endless brackets", Step(b"[" * 200_000, 500))
+always("400 for a model that has crashed", raw_json({"error": "The model has crashed (Exit code: 1844674)"}, 400))
+always("400 for a model that was unloaded", raw_json({"error": "Model is unloaded."}, 400))
 always("503 while loading", http_error(503, "Loading model"))
 always("504", html(504))
 always("429", http_error(429, "Too many requests"))
@@ -144,6 +146,11 @@ def _no_end(body: JsonDict, good: Good) -> Step:
 @fault("error in the middle of a stream")
 def _error_event(body: JsonDict, good: Good) -> Step:
     return stream(piece(good()[:200]), {"error": {"message": "CUDA out of memory", "code": 500}})
+
+
+@fault("error without its frame in a stream")
+def _bare_error(body: JsonDict, good: Good) -> Step:
+    return stream(b": ping\n\n", b'{"error": {"message": "CUDA out of memory"}}\n', done=False)
 
 
 @fault("nonsense in the middle of a stream")
@@ -319,6 +326,10 @@ always(
     http_error(400, "The input (14429 tokens) is longer than the model's context length (8192 tokens)."),
 )
 always("overflow as 413", Step(b"", 413))
+always(
+    "overflow as of a proxy in a stream",
+    stream({"error_type": "context_length_exceeded", "error_message": "This model's maximum context length is 8192"}),
+)
 
 
 # --- answers in odd dress, which cost nothing -------------------------------------------------------------------------

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from chat_server import ChatServer, plan_text
+from chat_server import ChatServer
 from faulty_server import FAULTS, STALL_SECONDS, Fault, Faulty
+from small_designs import VERDICT, answer, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_critic import LlmCritic
@@ -18,80 +17,11 @@ from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.profile import Profile
 from netwright.agents.retrying import RetryRule
 from netwright.agents.transport import Timeouts
-from netwright.types import (
-    Candidate,
-    Context,
-    Interval,
-    LlmCall,
-    Operator,
-    Outcome,
-    Proposal,
-    Recipe,
-    Remembered,
-    Rung,
-    Scope,
-    TaskSpec,
-    Verdict,
-)
+from netwright.types import LlmCall, Proposal, Scope, Verdict
 
 Servers = Callable[..., ChatServer]
 STEPS = 6
 SEED = 6
-TASK = TaskSpec(
-    name="recall",
-    summary="find the value that belongs to a key",
-    scope=Scope.MIXER,
-    vocab_size=64,
-    max_len=64,
-    dim=64,
-    heads=4,
-    layers=2,
-    parameters=90_000,
-    metric="loss",
-    recipe=Recipe(),
-    rungs=(Rung(level=0, tokens=100_000),),
-    validation_rows=8,
-    test_rows=8,
-)
-VERDICT = Verdict(
-    outcome=Outcome.NO_DIFFERENCE, delta_nats=-0.01, interval=Interval(low=-0.05, high=0.03), words="within noise"
-)
-COMMENT = '```json\n{"changed": "a gate", "words": "No difference.", "lesson": "Gates alone do little."}\n```'
-
-
-def source_of(number: int) -> str:
-    return f'''"""Design {number}: a gain of its own."""
-
-import torch
-
-
-class Mixer(torch.nn.Module):
-    def __init__(self, dim, heads, max_len, layer, layers):
-        super().__init__()
-        self.gain = torch.nn.Parameter(torch.full((dim,), {number}.0))
-
-    def forward(self, x):
-        return x * self.gain
-'''
-
-
-def answer(body: dict[str, Any]) -> str:
-    """What a good model says: a comment to the critic, and to the planner the design that its parent asks for."""
-    if "You are the critic" in body["messages"][0]["content"]:
-        return COMMENT
-    asked = re.search(r"Parent (\d+)", "\n".join(message["content"] for message in body["messages"]))
-    assert asked is not None
-    return plan_text(f"Design {asked[1]}", source_of(int(asked[1])))
-
-
-def step_of(number: int) -> Context:
-    parent = Candidate(
-        source=source_of(1000 + number), scope=Scope.MIXER, title=f"Parent {number}", hypothesis="Old.", origin="llm:m"
-    )
-    known = Remembered(candidate=parent, operator=Operator.DRAFT, score=None, verdict=None)
-    return Context(
-        task=TASK, operator=Operator.REFINE, seed=7, action=number, parents=(known,), mixer_parameters=20_000
-    )
 
 
 @dataclass

@@ -1,0 +1,78 @@
+"""Small designs, and a model that writes them: what tests of whole conversations with endpoints are about."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from chat_server import plan_text
+
+from netwright.types import (
+    Candidate,
+    Context,
+    Interval,
+    Operator,
+    Outcome,
+    Recipe,
+    Remembered,
+    Rung,
+    Scope,
+    TaskSpec,
+    Verdict,
+)
+
+TASK = TaskSpec(
+    name="recall",
+    summary="find the value that belongs to a key",
+    scope=Scope.MIXER,
+    vocab_size=64,
+    max_len=64,
+    dim=64,
+    heads=4,
+    layers=2,
+    parameters=90_000,
+    metric="loss",
+    recipe=Recipe(),
+    rungs=(Rung(level=0, tokens=100_000),),
+    validation_rows=8,
+    test_rows=8,
+)
+VERDICT = Verdict(
+    outcome=Outcome.NO_DIFFERENCE, delta_nats=-0.01, interval=Interval(low=-0.05, high=0.03), words="within noise"
+)
+COMMENT = '```json\n{"changed": "a gate", "words": "No difference.", "lesson": "Gates alone do little."}\n```'
+
+
+def source_of(number: int) -> str:
+    return f'''"""Design {number}: a gain of its own."""
+
+import torch
+
+
+class Mixer(torch.nn.Module):
+    def __init__(self, dim, heads, max_len, layer, layers):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.full((dim,), {number}.0))
+
+    def forward(self, x):
+        return x * self.gain
+'''
+
+
+def answer(body: dict[str, Any]) -> str:
+    """What a good model says: a comment to the critic, and to the planner the design that its parent asks for."""
+    if "You are the critic" in body["messages"][0]["content"]:
+        return COMMENT
+    asked = re.search(r"Parent (\d+)", "\n".join(message["content"] for message in body["messages"]))
+    assert asked is not None
+    return plan_text(f"Design {asked[1]}", source_of(int(asked[1])))
+
+
+def step_of(number: int) -> Context:
+    parent = Candidate(
+        source=source_of(1000 + number), scope=Scope.MIXER, title=f"Parent {number}", hypothesis="Old.", origin="llm:m"
+    )
+    known = Remembered(candidate=parent, operator=Operator.DRAFT, score=None, verdict=None)
+    return Context(
+        task=TASK, operator=Operator.REFINE, seed=7, action=number, parents=(known,), mixer_parameters=20_000
+    )
