@@ -16,7 +16,7 @@ from chat_server import ChatServer, Step, raw_json, stream
 from small_designs import answer, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
-from netwright.agents.faults import EndpointError
+from netwright.agents.faults import EndpointError, Fault, fault_of_status
 from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.replies import split_thinking
 from netwright.agents.retrying import RetryRule
@@ -104,3 +104,22 @@ def test_an_error_is_understood(chat_server: Servers, name: str, error: dict[str
 
     assert caught.value.fault == error["fault"]
     assert error["says"] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("This model's maximum prompt length is 131072 but the request contains 537812 tokens", Fault.OVERFLOW),
+        ("Please reduce the length of the messages or completion", Fault.OVERFLOW),
+        ("Input is too long for requested model", Fault.OVERFLOW),
+        ("Input length 131393 exceeds the maximum allowed input length of 131040 tokens.", Fault.OVERFLOW),
+        ("prompt token count of 200000 exceeds the limit of 128000", Fault.OVERFLOW),
+        ("Prompt contains 9000 tokens, too large for model with 8192 maximum context length", Fault.OVERFLOW),
+        ("invalid params, context window exceeds limit", Fault.OVERFLOW),
+        ("Range of input length should be [1, 30720]", Fault.OVERFLOW),
+        ("Input should be a valid list", Fault.REFUSED),
+        ("invalid temperature: must be at most 2", Fault.REFUSED),
+    ],
+)
+def test_hosted_models_have_their_own_words_for_a_prompt_that_is_too_long(words: str, fault: Fault) -> None:
+    assert fault_of_status(400, words) is fault
