@@ -32,6 +32,7 @@ _SCHEMA_WORDS = frozenset({"type", "properties", "required", "items", "enum", "a
 class ChatRequest:
     """What is asked. `role` names the asker; `tag` the occasion, so that equal requests may be asked anew.
 
+    `action` is the action of the search that it is for, if any; it is told to the memory and not to the model.
     `temperature` None leaves it to the server. `schema` asks for JSON of that form where the server has a way.
     """
 
@@ -42,6 +43,7 @@ class ChatRequest:
     temperature: float | None = None
     schema: JsonDict | None = None
     tag: str = ""
+    action: int | None = None
 
     def key(self, model: str) -> str:
         """Return the SHA-256 in hex of what was asked; of a schema only that there is one, as the prompt tells it."""
@@ -161,6 +163,8 @@ def answered_call(request: ChatRequest, reply: Reply, troubles: str, seconds: fl
         model=reply.model,
         prompt_sha256=request.prompt_sha256,
         messages=request.messages,
+        action=request.action,
+        tag=request.tag,
         reply=reply.text,
         status=CUT_OFF if reply.cut_off else "ok",
         error=troubles,
@@ -179,6 +183,8 @@ def failed_call(request: ChatRequest, model: str, error: EndpointError, seconds:
         model=model,
         prompt_sha256=request.prompt_sha256,
         messages=request.messages,
+        action=request.action,
+        tag=request.tag,
         reply=None,
         status=error.fault.value,
         error=str(error),

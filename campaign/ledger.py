@@ -8,7 +8,10 @@ from netwright.types import LlmCall
 
 
 class MemoryLedger:
-    """Finds and records LLM calls of one campaign, and has them paid from its purse."""
+    """Finds and records LLM calls of one campaign, and has them paid from its purse.
+
+    What another campaign has paid for costs nothing, and is kept as replayed.
+    """
 
     def __init__(self, memory: Memory, campaign_id: int, purse: CampaignPurse) -> None:
         self._memory = memory
@@ -16,7 +19,10 @@ class MemoryLedger:
         self._purse = purse
 
     def find(self, key: str) -> LlmCall | None:
-        return self._memory.find_llm_call(key)
+        call = self._memory.find_llm_call(key, self._campaign_id)
+        if call is not None:
+            self._memory.put_replayed_call(self._campaign_id, call)
+        return call
 
     def record(self, call: LlmCall) -> None:
         self._memory.put_llm_call(self._campaign_id, call)

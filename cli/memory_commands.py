@@ -38,6 +38,24 @@ def show(candidate: Id, home: Home = DEFAULT_HOME, json: Json = False) -> None:
 
 
 @app.command()
+def transcript(
+    which: Annotated[
+        str | None, typer.Argument(metavar="[ID|NODE]", help="A candidate's id or a node. Default: the best design.")
+    ] = None,
+    campaign: Annotated[str | None, typer.Option("--campaign", "-c", help="The campaign. Default: the latest.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it into this Markdown file.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """All that models were asked and said for one design, then its gates, trainings, score and verdict."""
+    from netwright.cli.transcript import print_transcript
+
+    print_transcript(home, which, campaign, file, json=json)
+
+
+@app.command()
 def search(
     query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words.")],
     limit: Limit = 10,

@@ -17,24 +17,46 @@ class Learning:
 
     connection: Connection
 
-    def find_llm_call(self, key: str) -> LlmCall | None:
-        """The latest call under `key` that brought a reply."""
-        sql = "SELECT * FROM llm_calls WHERE key = ? AND reply IS NOT NULL ORDER BY id DESC LIMIT 1"
-        row = self.connection.row(sql, (key,))
+    def find_llm_call(self, key: str, campaign_id: int | None = None) -> LlmCall | None:
+        """The latest call under `key` that brought a reply; one of that campaign before those of others."""
+        found = "SELECT * FROM llm_calls WHERE key = ? AND reply IS NOT NULL"
+        row = self.connection.row(f"{found} ORDER BY campaign_id IS ? DESC, id DESC LIMIT 1", (key, campaign_id))
         return None if row is None else llm_of(row)
+
+    def recorded_llm_call(self, campaign_id: int, key: str) -> LlmCall | None:
+        """What a campaign got under `key` at last, be it a failure; else a reply that another one got."""
+        sql = "SELECT * FROM llm_calls WHERE key = ? AND campaign_id = ? ORDER BY id DESC LIMIT 1"
+        row = self.connection.row(sql, (key, campaign_id))
+        return self.find_llm_call(key) if row is None else llm_of(row)
+
+    def llm_calls(self, campaign_id: int, **fields: str | int) -> list[LlmCall]:
+        """The calls of a campaign that have these values in `fields`, in the order in which they ended."""
+        where = " AND ".join(["campaign_id = ?", *(f"{name} = ?" for name in fields)])
+        sql = f"SELECT * FROM llm_calls WHERE {where} ORDER BY id"
+        return [llm_of(row) for row in self.connection.rows(sql, (campaign_id, *fields.values()))]
 
     def put_llm_call(self, campaign_id: int | None, call: LlmCall) -> None:
         """Keep a call, whether it succeeded or not; under one key every failure is kept."""
-        row = {"campaign_id": campaign_id, **llm_row(call)}
+        row = {"campaign_id": campaign_id, "replayed": 0, **llm_row(call)}
         values = {name: storable(value) for name, value in row.items()}
         same = " AND ".join(f"{name} IS ?" for name in values)
         with self.connection.write() as conn:
             if not conn.execute(f"SELECT 1 FROM llm_calls WHERE {same}", tuple(values.values())).fetchone():
                 insert(conn, "llm_calls", {**values, "created_at": now()})
 
+    def put_replayed_call(self, campaign_id: int, call: LlmCall) -> None:
+        """Keep that a campaign used what came of a call of another one, if it has none like it; it costs nothing."""
+        free = call.model_copy(update={"prompt_tokens": None, "completion_tokens": None, "seconds": 0.0})
+        with self.connection.write() as conn:
+            known = "SELECT 1 FROM llm_calls WHERE campaign_id = ? AND key = ?"
+            if not conn.execute(known, (campaign_id, call.key)).fetchone():
+                values = {"campaign_id": campaign_id, "replayed": 1, **llm_row(free), "created_at": now()}
+                insert(conn, "llm_calls", values)
+
     def llm_totals(self, campaign_id: int | None = None) -> LlmTotals:
-        """Calls, tokens and seconds spent on endpoints, by one campaign or by all."""
-        where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
+        """Calls, tokens and seconds spent on endpoints, by one campaign or by all; what was replayed is not counted."""
+        where, parameters = "WHERE replayed = 0", [] if campaign_id is None else [campaign_id]
+        where += " AND campaign_id = ?" if parameters else ""
         row = self.connection.row(
             "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
             "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "

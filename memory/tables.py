@@ -128,6 +128,14 @@ def create_portraits(db: Database) -> None:
     )
 
 
+def create_call_occasions(db: Database) -> None:
+    """Add what a call to a model was for, and whether its reply is that of another campaign's call."""
+    db.execute("ALTER TABLE llm_calls ADD COLUMN action INTEGER")
+    db.execute("ALTER TABLE llm_calls ADD COLUMN tag TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE llm_calls ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0")
+    db.table("llm_calls").create_index(("campaign_id", "action"))
+
+
 def _table(
     db: Database,
     name: str,

@@ -495,7 +495,8 @@ class LlmCall(Frozen):
     """One request to an endpoint and what came of it.
 
     `key` identifies the request by content, so that a
-    resumed campaign finds the reply instead of asking (and paying) again. Holds no API key and no header.
+    resumed campaign finds the reply instead of asking (and paying) again. `action` is the action of the search that it
+    was made for, and `tag` the occasion, which is part of the key. Holds no API key and no header.
     """
 
     key: str
@@ -503,6 +504,8 @@ class LlmCall(Frozen):
     model: str
     prompt_sha256: str
     messages: tuple[dict[str, str], ...]
+    action: int | None = None
+    tag: str = ""
     reply: str | None
     status: str
     error: Words = ""

@@ -305,6 +305,38 @@ def test_a_reply_is_found_again_and_failures_are_kept(memory, campaign):
     assert memory.llm_totals(campaign.id + 1).calls == 0
 
 
+def test_a_reply_of_another_campaign_is_noted_once_and_costs_nothing(memory, campaign, task):
+    other = memory.start_campaign("second", task, 7, {})
+    fields = {"key": "k", "role": "planner", "model": "m", "prompt_sha256": "0", "messages": (), "status": "ok"}
+    made = LlmCall(**fields, action=3, tag="action=3", reply="yes", prompt_tokens=10, completion_tokens=2, seconds=1.5)
+    memory.put_llm_call(campaign.id, made)
+
+    for _ in range(2):
+        memory.put_replayed_call(other.id, memory.find_llm_call("k", other.id))
+        memory.put_replayed_call(campaign.id, made)
+
+    (noted,) = memory.llm_calls(other.id, action=3)
+    assert (noted.reply, noted.tag, noted.prompt_tokens, noted.seconds) == ("yes", "action=3", None, 0.0)
+    assert memory.llm_calls(campaign.id) == [made]
+    assert memory.llm_totals(other.id).calls == 0
+    assert memory.llm_totals().calls == 1
+
+
+def test_what_a_campaign_got_is_told_even_where_it_got_nothing(memory, campaign, task):
+    other = memory.start_campaign("second", task, 7, {})
+    fields = {"key": "k", "role": "planner", "model": "m", "prompt_sha256": "0", "messages": ()}
+    failed = LlmCall(**fields, reply=None, status="timeout")
+    answered = LlmCall(**fields, reply="yes", status="ok")
+
+    memory.put_llm_call(campaign.id, failed)
+    memory.put_llm_call(other.id, answered)
+
+    assert memory.recorded_llm_call(campaign.id, "k") == failed
+    assert memory.recorded_llm_call(other.id, "k") == answered
+    assert memory.find_llm_call("k", campaign.id) == answered
+    assert memory.recorded_llm_call(campaign.id, "l") is None
+
+
 def test_outside_knowledge_is_kept_once(memory):
     item = Knowledge(kind="block", title="Delta rule", text="Fast weights.", source="a paper")
     memory.put_knowledge(item)
