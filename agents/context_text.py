@@ -1,33 +1,51 @@
-"""A context as text for a model: numbers with uncertainty, code in fences, program output as data. Pure.
+"""A context as text for a model: what all its questions begin with, then what belongs to this one. Pure.
 
-What doesn't fit the character budget is left out, least important first.
+    task and contract (`system_text`)  the same bytes for a whole campaign
+    baselines, journal                 the same bytes until another experiment is told, then one line more
+    the step                           lessons, relatives, cards, files: different each time
+
+so that a server that keeps what it has read reads only the end anew. Words of candidates and models are quoted as
+data, see `quoting`. What does not fit the budget, in characters, is left out, least important first.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netwright.types import BudgetProtocol, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
+from netwright.agents.journal_text import journal_text, label
+from netwright.agents.quoting import as_data, cut_middle, fenced, one_line, plain, quoted
+from netwright.types import BudgetProtocol, Claim, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
 
-FAILURE_CHARACTERS = 3000
 CODE_CHARACTERS = 30_000
-_LINE_CHARACTERS = 400
+JOURNAL_SHARE = 0.35
+BASELINES_SHARE = 0.15
+"""How much of the budget each may take, whatever else there is to tell: what others begin with must not move them."""
+_LEAST_BASELINES = 3
+_LEAST_CODE = 500
 
 
 @dataclass
 class _Section:
-    """A heading and its entries, best first; down to `keep`, the last are dropped to meet the budget."""
+    """A heading and its entries; down to `keep` they give way to the budget, the last first or the `oldest_first`."""
 
     heading: str
     entries: list[str] = field(default_factory=list)
     keep: int = 0
+    oldest_first: bool = False
+    is_data: bool = True
 
     def text(self) -> str:
-        return "\n".join([f"# {self.heading}", "", *self.entries])
+        told = "\n".join(self.entries)
+        return f"# {self.heading}\n\n{as_data(told) if self.is_data else told}"
+
+    def shorten(self) -> bool:
+        """Leave one entry out; False where none may go."""
+        if len(self.entries) <= self.keep:
+            return False
+        self.entries.pop(0 if self.oldest_first else -1)
+        return True
 
 
 def _form(task: TaskSpec) -> str:
@@ -80,43 +98,112 @@ def allowance_text(context: Context) -> str:
     )
 
 
-def evidence_text(context: Context, budget_characters: int) -> str:
-    """Tell what was measured so far, most stable parts first, within `budget_characters`.
+def campaign_text(context: Context, budget_characters: int) -> str:
+    """Tell what every question of a campaign begins with: baselines, then the journal.
 
-    Parents come whole, with their source, unless they alone exceed the budget: then their code is cut.
+    It depends on nothing that belongs to a single step, and takes about half of the budget at most.
     """
-    task = context.task
-    baselines = _Section(
-        "Baselines, measured", [remembered_line(item, task) for item in _ranked(context.baselines)], keep=3
-    )
-    lessons = _Section("Lessons so far", [f"- {one_line(text)}" for text in context.lessons])
-    best = _Section("Best designs so far", [remembered_line(item, task) for item in _ranked(context.best)], keep=1)
-    failures = _Section("Recent failures: don't repeat them", [_failure_line(item) for item in context.failures])
-    inspiration = _Section("The best design's file", _inspiration(context))
-    knowledge = _Section(
-        "From the knowledge base: general, what was measured above counts more",
-        [f"{plain(text)}\n" for text in context.knowledge],
-    )
-    parents = _Section(
-        "The parent" if len(context.parents) == 1 else "The parents",
-        [parent_text(item, task, CODE_CHARACTERS) for item in context.parents],
-        keep=len(context.parents),
-    )
-    sections = [baselines, lessons, best, failures, inspiration, knowledge, parents]
-    _fit(sections, [knowledge, inspiration, failures, lessons, best, baselines], budget_characters)
-    missing = _length(sections) - budget_characters
+    baselines = _Section("Baselines, measured", _baseline_lines(context), keep=_LEAST_BASELINES, is_data=False)
+    _fit([baselines], [baselines], int(BASELINES_SHARE * budget_characters))
+    journal = journal_text(context.journal, context.task.unit, int(JOURNAL_SHARE * budget_characters))
+    return "\n\n".join(part for part in (baselines.text() if baselines.entries else "", journal) if part)
+
+
+def evidence_text(context: Context, budget_characters: int) -> str:
+    """Tell whoever plans or writes what was measured so far, within `budget_characters`.
+
+    The parents' files come last and whole, unless they alone exceed the budget: then they are cut in their middle.
+    """
+    parents = _parents(context, CODE_CHARACTERS)
+    lessons, best = _lessons(context), _best(context)
+    path, siblings, nearest = _path(context), _siblings(context), _nearest(context)
+    inspiration, knowledge = _inspiration(context), _knowledge(context)
+    step = [_standing(context), lessons, best, path, siblings, nearest, knowledge, inspiration, parents]
+    before = campaign_text(context, budget_characters)
+    left = budget_characters - len(before)
+    _fit(step, [knowledge, nearest, inspiration, siblings, lessons, path, best], left)
+    missing = _length(step) - left
     if missing > 0 and context.parents:
-        room = max(500, (budget_characters - _length([baselines, lessons, best])) // len(context.parents) - 1500)
-        parents.entries = [parent_text(item, task, room) for item in context.parents]
-    return "\n\n".join(section.text() for section in sections if section.entries)
+        longest = max(len(parent.candidate.source) for parent in context.parents)
+        parents.entries = _parents(context, max(_LEAST_CODE, longest - missing // len(context.parents) - 60)).entries
+    return _joined(before, step)
 
 
-def _inspiration(context: Context) -> list[str]:
+def repair_evidence_text(context: Context, budget_characters: int) -> str:
+    """Tell whoever mends a file what every question begins with; the file and its failure follow elsewhere."""
+    return campaign_text(context, budget_characters)
+
+
+def case_evidence_text(context: Context, budget_characters: int) -> str:
+    """Tell a critic whom to compare with: baselines, the journal, then ancestors, siblings, neighbours, the best."""
+    best, path, siblings, nearest = _best(context), _path(context), _siblings(context), _nearest(context)
+    lessons = _lessons(context)
+    step = [lessons, best, path, siblings, nearest]
+    before = campaign_text(context, budget_characters)
+    _fit(step, [lessons, best, siblings, nearest, path], budget_characters - len(before))
+    return _joined(before, step)
+
+
+def _joined(before: str, step: Sequence[_Section]) -> str:
+    return "\n\n".join(part for part in (before, *(section.text() for section in step if section.entries)) if part)
+
+
+def _baseline_lines(context: Context) -> list[str]:
+    return [remembered_line(item, context.task) for item in _ranked(context.baselines)]
+
+
+def _standing(context: Context) -> _Section:
+    if context.designs is None:
+        return _Section("", [])
+    told = f"{context.trained} of the {context.designs} designs that the budget has are trained and told of."
+    return _Section("Where the campaign stands", [told], keep=1, is_data=False)
+
+
+def _lessons(context: Context) -> _Section:
+    return _Section("Lessons so far, with the experiments for and against them", [_claim(it) for it in context.lessons])
+
+
+def _claim(claim: Claim) -> str:
+    sides = (("for", claim.supporting), ("against", claim.opposing))
+    told = "; ".join(f"{side} it: {', '.join(map(label, nodes[-6:]))}" for side, nodes in sides if nodes)
+    return f"- {one_line(claim.text)}" + (f" ({told})" if told else "")
+
+
+def _best(context: Context) -> _Section:
+    lines = [remembered_line(item, context.task) for item in _ranked(context.best)]
+    return _Section("Best designs so far", lines, keep=1)
+
+
+def _path(context: Context) -> _Section:
+    lines = [_relative(item, context.task) for item in context.path]
+    return _Section("How the parent came about, from its first ancestor", lines, oldest_first=True)
+
+
+def _siblings(context: Context) -> _Section:
+    lines = [_relative(item, context.task) for item in context.siblings]
+    return _Section("What else was made of the parent: don't repeat it", lines, oldest_first=True)
+
+
+def _nearest(context: Context) -> _Section:
+    return _Section("Designs most like it", [_relative(item, context.task) for item in context.nearest])
+
+
+def _knowledge(context: Context) -> _Section:
+    heading = "From the knowledge base: general, what was measured above counts more"
+    return _Section(heading, [f"{plain(text)}\n" for text in context.knowledge], is_data=False)
+
+
+def _inspiration(context: Context) -> _Section:
     """Show a draft, which has no parent to look at, how the best design is written."""
     known = _ranked([*context.best, *context.baselines])
-    if context.parents or not known:
-        return []
-    return [fenced(known[0].candidate.source, "python")]
+    entries = [fenced(known[0].candidate.source, "python")] if known and not context.parents else []
+    return _Section("The best design's file", entries, is_data=False)
+
+
+def _parents(context: Context, code_characters: int) -> _Section:
+    heading = "The parent" if len(context.parents) == 1 else "The parents"
+    entries = [parent_text(item, context.task, code_characters) for item in context.parents]
+    return _Section(heading, entries, keep=len(entries), is_data=False)
 
 
 def _length(sections: Sequence[_Section]) -> int:
@@ -125,42 +212,49 @@ def _length(sections: Sequence[_Section]) -> int:
 
 def _fit(sections: Sequence[_Section], droppable: Sequence[_Section], budget_characters: int) -> None:
     for section in droppable:
-        while len(section.entries) > section.keep and _length(sections) > budget_characters:
-            section.entries.pop()
+        while _length(sections) > budget_characters and section.shorten():
+            pass
 
 
 def _ranked(items: Sequence[Remembered]) -> list[Remembered]:
     return sorted(items, key=lambda item: -item.score.value if item.score else math.inf)
 
 
+def _named(item: Remembered) -> str:
+    number = "" if item.node is None else f"{label(item.node)} "
+    return number + one_line(item.candidate.title, 120).rstrip(".")
+
+
 def remembered_line(item: Remembered, task: TaskSpec) -> str:
     candidate = item.candidate
-    title = one_line(candidate.title, 120).rstrip(".")
     # A file's docstring is its hypothesis, and its first line its title.
     idea = one_line(candidate.hypothesis.removeprefix(candidate.title).lstrip(". \n"))
-    return f"- {title}: {score_text(item.score, task)} ({one_line(candidate.origin, 60)}). {idea}"
+    return f"- {_named(item)}: {score_text(item.score, task)} ({one_line(candidate.origin, 60)}). {idea}"
 
 
-def _failure_line(item: Remembered) -> str:
-    reason = one_line(item.failure or (item.verdict.words if item.verdict else "") or "no reason recorded")
-    return f"- {one_line(item.candidate.title, 120)}: <data>{_unclosed(reason)}</data>"
+def _relative(item: Remembered, task: TaskSpec) -> str:
+    """Tell an ancestor, sibling or neighbour by what became of it."""
+    if item.failure:
+        return f"- {_named(item)}, by {item.operator.value}: failed, {one_line(item.failure)}"
+    verdict = f" Verdict: {verdict_text(item.verdict, task.unit)}" if item.verdict is not None else ""
+    return f"- {_named(item)}, by {item.operator.value}: {score_text(item.score, task)}.{verdict}"
 
 
 def parent_text(item: Remembered, task: TaskSpec, code_characters: int) -> str:
     """Tell a remembered design in full: numbers, idea, verdict, failure if any, and source."""
     candidate = item.candidate
     lines = [
-        f"## {one_line(candidate.title, 120)}",
-        "",
+        f"{_named(item)}",
         f"Score: {score_text(item.score, task)}.",
         f"Made by: {item.operator.value} ({one_line(candidate.origin, 60)}).",
         f"Hypothesis: {one_line(candidate.hypothesis)}",
     ]
     if item.verdict is not None:
         lines.append(f"Verdict: {verdict_text(item.verdict, task.unit)}")
+    told = [as_data("\n".join(lines))]
     if item.failure:
-        lines += ["Failure:", quoted(item.failure)]
-    return "\n".join([*lines, "", fenced(_cut_middle(candidate.source, code_characters), "python"), ""])
+        told += ["", "Failure:", quoted(item.failure)]
+    return "\n".join([*told, "", fenced(cut_middle(candidate.source, code_characters), "python"), ""])
 
 
 def score_text(score: Score | None, task: TaskSpec) -> str:
@@ -185,37 +279,3 @@ def verdict_text(verdict: Verdict, unit: str) -> str:
         parts.append(f"{interval.level:.0%} interval [{interval.low:+.4f}, {interval.high:+.4f}]")
     words = one_line(verdict.words)
     return ", ".join(parts) + (f". {words}" if words else "")
-
-
-def fenced(code: str, language: str) -> str:
-    """Put `code` into a fence longer than any run of backticks inside it."""
-    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{code.rstrip()}\n{fence}"
-
-
-def quoted(text: str, characters: int = FAILURE_CHARACTERS) -> str:
-    """Quote untrusted output as data: cut, without control characters, unable to close its own tag."""
-    return f"<data>\n{_unclosed(_cut_middle(plain(text), characters)).strip()}\n</data>"
-
-
-def _unclosed(text: str) -> str:
-    return re.sub(r"<(\s*/?\s*data\b)", r"< \1", text, flags=re.IGNORECASE)
-
-
-def plain(text: str) -> str:
-    """Drop control and invisible format characters other than line ends and tabs."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
-
-
-def one_line(text: str, characters: int = _LINE_CHARACTERS) -> str:
-    line = " ".join(plain(text).split())
-    return line if len(line) <= characters else line[: characters - 3] + "..."
-
-
-def _cut_middle(text: str, characters: int) -> str:
-    """Keep the head and, because a traceback ends with its cause, more of the tail."""
-    if len(text) <= characters:
-        return text
-    head, tail = characters // 3, characters - characters // 3
-    return f"{text[:head]}\n[... {len(text) - characters} characters left out ...]\n{text[-tail:]}"

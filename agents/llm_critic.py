@@ -8,15 +8,9 @@ import logging
 
 from netwright.agents.base import Ledger
 from netwright.agents.chat import ChatRequest, plain_schema
-from netwright.agents.context_text import (
-    fenced,
-    one_line,
-    quoted,
-    remembered_line,
-    task_text,
-    verdict_text,
-)
+from netwright.agents.context_text import case_evidence_text, task_text, verdict_text
 from netwright.agents.endpoint import Endpoint
+from netwright.agents.quoting import fenced, one_line, quoted
 from netwright.agents.replies import Comment, Defect, read_object, split_thinking
 from netwright.errors import ProviderError
 from netwright.prompts import load
@@ -37,11 +31,13 @@ class LlmCritic:
         *,
         temperature: float | None = 0.3,
         max_tokens: int = 1500,
+        budget_characters: int = 20_000,
     ) -> None:
         self._endpoint = endpoint
         self._ledger = ledger
         self._temperature = temperature
         self._max_tokens = max_tokens
+        self._budget_characters = budget_characters
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
@@ -49,7 +45,7 @@ class LlmCritic:
             role="critic",
             messages=(
                 {"role": "system", "content": load("critic").text.strip()},
-                {"role": "user", "content": case_text(context, candidate, verdict)},
+                {"role": "user", "content": case_text(context, candidate, verdict, self._budget_characters)},
             ),
             prompt_sha256=hashlib.sha256((load("critic").sha256 + load("critic_case").sha256).encode()).hexdigest(),
             max_tokens=self._max_tokens,
@@ -70,9 +66,8 @@ class LlmCritic:
         return _worded(verdict, comment, reply.model)
 
 
-def case_text(context: Context, candidate: Candidate, verdict: Verdict) -> str:
+def case_text(context: Context, candidate: Candidate, verdict: Verdict, budget_characters: int) -> str:
     """Lay the case before the critic: what changed, and the verdict in numbers."""
-    rivals = [*context.baselines, *context.best]
     text = load("critic_case").render(
         task=task_text(context.task),
         title=one_line(candidate.title, 120),
@@ -80,7 +75,7 @@ def case_text(context: Context, candidate: Candidate, verdict: Verdict) -> str:
         hypothesis=quoted(candidate.hypothesis),
         change=_change_text(context, candidate),
         verdict=verdict_text(verdict, context.task.unit),
-        rivals="\n".join(remembered_line(item, context.task) for item in rivals[:12]) or "none measured yet",
+        evidence=case_evidence_text(context, budget_characters) or "Nothing was measured yet.",
     )
     return text.strip()
 

@@ -18,13 +18,12 @@ from netwright.agents.context_text import (
     CODE_CHARACTERS,
     allowance_text,
     evidence_text,
-    fenced,
-    one_line,
-    quoted,
+    repair_evidence_text,
     task_text,
 )
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
+from netwright.agents.quoting import fenced, one_line, quoted
 from netwright.agents.replies import Plan, split_thinking
 from netwright.agents.symptoms import starting_points
 from netwright.errors import MalformedReply
@@ -176,9 +175,8 @@ def _instruction(context: Context) -> str:
 
 
 def _repair_text(context: Context, failed: Proposal, failure: str, budget_characters: int) -> str:
-    evidence = context.model_copy(update={"parents": (), "failures": (), "knowledge": (), "best": context.best[:3]})
     text = load("repairer").render(
-        evidence=evidence_text(evidence, budget_characters // 4),
+        evidence=repair_evidence_text(context, budget_characters),
         title=one_line(failed.title, 120),
         hypothesis=one_line(failed.hypothesis),
         source=fenced(failed.source[:CODE_CHARACTERS], "python"),

@@ -12,34 +12,49 @@ from collections.abc import Iterable
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
 from netwright.search.policy import Preferences
-from netwright.types import Action, Context, Operator, Remembered, Score, TaskSpec
+from netwright.types import Action, Claim, Context, Operator, Remembered, Score, TaskSpec
 
 BEST_SHOWN = 3
 FAILURES_SHOWN = 4
-LESSONS_SHOWN = 6
+LESSONS_SHOWN = 12
+ANCESTORS_SHOWN = 6
+SIBLINGS_SHOWN = 8
 
 
 class Chronicle:
-    """Nodes by id with what is remembered of each; baselines have negative ids."""
+    """Nodes by id with what is remembered of each; baselines have negative ids.
 
-    def __init__(self, task: TaskSpec, seed: int, mixer_parameters: int | None) -> None:
+    `designs` is how many trained ones the campaign's budget has.
+    """
+
+    def __init__(
+        self, task: TaskSpec, seed: int, mixer_parameters: int | None = None, designs: int | None = None
+    ) -> None:
         self.task = task
         self.noise: NoiseFloor | None = None
         self.preferences: Preferences = {}
         self._seed = seed
         self._mixer_parameters = mixer_parameters
+        self._designs = designs
         self._nodes: dict[int, Remembered] = {}
         self._first_scores: dict[int, Score] = {}
+        self._journal: tuple[Remembered, ...] = ()
 
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
-        copy = Chronicle(self.task, self._seed, self._mixer_parameters)
+        copy = Chronicle(self.task, self._seed, self._mixer_parameters, self._designs)
         copy.noise, copy.preferences = self.noise, self.preferences
         copy._nodes, copy._first_scores = dict(self._nodes), dict(self._first_scores)
+        copy._journal = self._journal
         return copy
 
-    def enter(self, node: int, remembered: Remembered) -> None:
-        """Take in what was learned of `node`; a promotion replaces the earlier entry."""
+    def enter(self, node: int, remembered: Remembered, parents: tuple[int, ...] = ()) -> None:
+        """Take in what was learned of `node`; a promotion replaces the earlier entry, and its parents stay."""
+        known = self._nodes.get(node)
+        parents = known.parents if known is not None else parents
+        remembered = remembered.model_copy(update={"node": node, "parents": parents})
+        if node >= 0 or known is not None:
+            self._journal = (*self._journal, remembered)
         self._nodes[node] = remembered
         if remembered.score and not remembered.failure:
             self._first_scores.setdefault(node, remembered.score)
@@ -67,15 +82,19 @@ class Chronicle:
         """What the planner is told for `action`."""
         scored = [known for node, known in self._nodes.items() if node >= 0 and known.score]
         failed = [known for node, known in self._nodes.items() if node >= 0 and known.failure]
-        lessons = [known.verdict.lesson for known in scored if known.verdict and known.verdict.lesson]
         return Context(
             task=self.task,
             operator=action.operator or Operator.DRAFT,
             parents=tuple(self._nodes[parent] for parent in action.parents),
+            journal=self._journal,
+            path=self._path(action),
+            siblings=self._siblings(action),
+            trained=len(scored),
+            designs=self._designs,
             best=tuple(sorted(scored, key=_standing, reverse=True)[:BEST_SHOWN]),
             baselines=tuple(self._nodes[node] for node in sorted(self._nodes, reverse=True) if node < 0),
             failures=tuple(failed[-FAILURES_SHOWN:]),
-            lessons=tuple(dict.fromkeys(lessons))[-LESSONS_SHOWN:],
+            lessons=_claims(scored)[:LESSONS_SHOWN],
             seed=derived_seed(self._seed, action.index),
             attempt=attempt,
             draw=action.draw,
@@ -83,6 +102,36 @@ class Chronicle:
             mixer_parameters=self._mixer_parameters,
             preferences=self.preferences,
         )
+
+    def _path(self, action: Action) -> tuple[Remembered, ...]:
+        """The nearest ancestors of the first parent, root first."""
+        path: list[Remembered] = []
+        parents = self._nodes[action.parents[0]].parents if action.parents else ()
+        while parents and len(path) < ANCESTORS_SHOWN:
+            path.append(self._nodes[parents[0]])
+            parents = path[-1].parents
+        return tuple(reversed(path))
+
+    def _siblings(self, action: Action) -> tuple[Remembered, ...]:
+        """The latest children of the parents, in the order told; an experiment is no sibling of itself."""
+        found = [
+            known
+            for node, known in self._nodes.items()
+            if node != action.index and not set(known.parents).isdisjoint(action.parents)
+        ]
+        return tuple(found[-SIBLINGS_SHOWN:])
+
+
+def _claims(scored: Iterable[Remembered]) -> tuple[Claim, ...]:
+    """What critics concluded, each claim once, with whom it was concluded from: most often first, then latest."""
+    claims: dict[str, Claim] = {}
+    for known in scored:
+        if known.verdict is None or not known.verdict.lesson or known.node is None:
+            continue
+        key = " ".join(known.verdict.lesson.casefold().split()).rstrip(".")
+        claim = claims.get(key) or Claim(text=known.verdict.lesson)
+        claims[key] = claim.model_copy(update={"supporting": (*claim.supporting, known.node)})
+    return tuple(sorted(claims.values(), key=lambda claim: (-len(claim.supporting), -claim.supporting[-1])))
 
 
 def derived_seed(seed: int, index: int) -> int:

@@ -130,7 +130,7 @@ async def _session(
             expander=expander,
             slots=slots,
             board=board,
-            chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task)),
+            chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task), config.budget.trials),
             sketchbook=sketchbook,
             library=library,
             ordered=config.llm.url is None,

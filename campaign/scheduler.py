@@ -305,7 +305,7 @@ class Scheduler:
         score = record.score
         structure = self._parts.sketchbook.know(candidate) if candidate is not None else None
         if candidate is not None and (action is None or action.kind == "expand" or score is not None):
-            self._parts.chronicle.enter(record.node, remembered(record, candidate))
+            self._parts.chronicle.enter(record.node, remembered(record, candidate), record.parents)
         if action is None or not action.closing:
             self._parts.policy.tell(observation(record, action, structure))
             self._parts.chronicle.preferences = self._parts.policy.preferences()

@@ -12,27 +12,14 @@ from typing import Literal, NamedTuple
 
 from netwright.memory.connection import now
 from netwright.memory.rows import insert
-from netwright.memory.search import query_terms
 from netwright.memory.store import Memory
+from netwright.memory.text_index import TextIndex
 from netwright.prompts.cards import Card, CardFile, parsed
 from netwright.types import Scope
 
 KIND = "card"
-TERMS_MAX = 120
-"""Terms used of a query, the first."""
-
 _WEIGHTS = {"title": 3.0, "topic": 2.0, "symptoms": 5.0, "helps": 1.0, "mechanism": 1.0}
 """How much a word counts by where it stands. What a card fails at is not what it answers, and is left out."""
-
-_FUNCTION_WORDS = frozenset(
-    """a about after all also although an and any are as at be because been before being both but by can cannot could
-    did do does each else even every few for from further had has have how if in instead into is it its just less like
-    many may might more most much must need needs neither no none nor not of off on once one only onto or other our out
-    over own per rather same several shall should since so some still such than that the their them then there these
-    they this those though through thus to too two under unless until up upon very was we were what when where whether
-    which while who whose why will with within without would yet you your""".split()
-)
-"""What a query holds beside its symptom. A few dozen cards are too few to tell by counting that these say nothing."""
 
 Outcome = Literal["new", "changed", "known"]
 
@@ -83,32 +70,18 @@ def own_cards(memory: Memory, up_to: int | None = None) -> list[Card]:
 
 
 class CardIndex:
-    """Cards, searchable by what they answer: BM25 over an FTS5 table that is never written to disk.
+    """Cards, searchable by what they answer.
 
     Of cards with one title the last counts, so that the user's take the place of those that ship.
     """
 
     def __init__(self, cards: Iterable[Card]) -> None:
         self.cards = tuple({card.title: card for card in cards}.values())
-        self._conn = sqlite3.connect(":memory:", check_same_thread=False)
-        columns = ", ".join(_WEIGHTS)
-        self._conn.execute(f"CREATE VIRTUAL TABLE cards USING fts5({columns}, tokenize = 'porter unicode61')")
-        self._conn.executemany(
-            f"INSERT INTO cards (rowid, {columns}) VALUES (?{', ?' * len(_WEIGHTS)})",
-            [(number, *_searched(card)) for number, card in enumerate(self.cards)],
-        )
+        self._index = TextIndex(_WEIGHTS, map(_searched, self.cards))
 
     def search(self, query: str, *, limit: int = 3, scope: Scope | None = None) -> list[Card]:
         """Return the cards that answer `query` best, for candidates of `scope` if given. Equal ranks: by title."""
-        terms = query_terms(query)
-        terms = [term for term in terms if term.strip('"*').lower() not in _FUNCTION_WORDS][:TERMS_MAX]
-        if not terms:
-            return []
-        weights = ", ".join(map(str, _WEIGHTS.values()))
-        rows = self._conn.execute(
-            f"SELECT rowid FROM cards WHERE cards MATCH ? ORDER BY bm25(cards, {weights}), title", (" OR ".join(terms),)
-        )
-        found = (self.cards[number] for (number,) in rows)
+        found = (self.cards[number] for number in self._index.search(query))
         return [card for card in found if scope is None or scope in card.scopes][:limit]
 
 

@@ -436,13 +436,23 @@ class Structure(Frozen):
 
 
 class Remembered(Frozen):
-    """An earlier experiment as a planner or critic sees it."""
+    """An earlier experiment as a planner or critic sees it; `node` and `parents` are nodes as in `Action`."""
 
     candidate: Candidate
     operator: Operator
     score: Score | None
     verdict: Verdict | None
     failure: Words = ""
+    node: int | None = None
+    parents: tuple[int, ...] = ()
+
+
+class Claim(Frozen):
+    """A lesson as it is told: the claim, and the nodes of the experiments that speak for it and against it."""
+
+    text: Words
+    supporting: tuple[int, ...] = ()
+    opposing: tuple[int, ...] = ()
 
 
 class Context(Frozen):
@@ -452,6 +462,11 @@ class Context(Frozen):
     proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action. `preferences` are
     factors on how probable each option of a decision is, by place (`rule.kind`: {`delta`: 1.4}); what is not named
     keeps the planner's own probability. `knowledge` are texts of the knowledge base that fit this step, best first.
+
+    `journal` is every experiment in the order in which the search was told, a promoted one again. `path` are the
+    ancestors of the first parent, root first; `siblings` other children of the parents, in the order told; `nearest`
+    the designs most like the one in question, by structure or by words. `trained` of `designs` (None: nobody said)
+    that the budget has were told to be trained.
     """
 
     task: TaskSpec
@@ -460,8 +475,14 @@ class Context(Frozen):
     best: tuple[Remembered, ...] = ()
     baselines: tuple[Remembered, ...] = ()
     failures: tuple[Remembered, ...] = ()
-    lessons: tuple[str, ...] = ()
+    journal: tuple[Remembered, ...] = ()
+    lessons: tuple[Claim, ...] = ()
+    path: tuple[Remembered, ...] = ()
+    siblings: tuple[Remembered, ...] = ()
+    nearest: tuple[Remembered, ...] = ()
     knowledge: tuple[str, ...] = ()
+    trained: int = 0
+    designs: int | None = None
     seed: int
     attempt: int = 0
     draw: int = 0

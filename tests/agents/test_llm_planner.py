@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from netwright.agents.context_text import evidence_text, fenced, quoted
+from netwright.agents.context_text import evidence_text
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.llm_planner import LlmPlanner, system_text
+from netwright.agents.quoting import fenced, quoted
 from netwright.agents.replies import python_block
 from netwright.agents.retrying import RetryRule
 from netwright.agents.symptoms import starting_points, symptoms
 from netwright.errors import MalformedReply
 from netwright.types import (
     Candidate,
+    Claim,
     Context,
     Interval,
     LlmCall,
@@ -252,7 +254,7 @@ def test_a_hopeless_model_ends_in_a_malformed_reply_that_names_the_cause(
 
 def test_a_prompt_too_long_for_the_model_is_halved_once(chat_server: Servers, chat: ModuleType) -> None:
     overflow = chat.http_error(400, "the request exceeds the available context size")
-    given = context(failures=tuple(remembered(f"F{i}", None, failure="bad " * 90) for i in range(40)))
+    given = context(siblings=tuple(remembered(f"F{i}", None, failure="bad " * 90) for i in range(40)))
     server = chat_server([overflow, chat.plan_reply("Identity", SOURCE)])
 
     propose(server, given, budget_characters=12_000, max_tokens=800)
@@ -344,8 +346,8 @@ def test_evidence_has_numbers_with_their_uncertainty_parents_with_source_and_fai
             Operator.REFINE,
             baselines=(remembered("Softmax", 1.25), remembered("Linear", 1.5)),
             parents=(remembered("Old", 1.4, source=SOURCE + "# ```\n"),),
-            failures=(remembered("Wild", None, failure="leak at 3 </data>"),),
-            lessons=("Gates help.",),
+            siblings=(remembered("Wild", None, failure="leak at 3 </data>"),),
+            lessons=(Claim(text="Gates help.", supporting=(3, 8), opposing=(5,)),),
         ),
         40_000,
     )
@@ -353,8 +355,8 @@ def test_evidence_has_numbers_with_their_uncertainty_parents_with_source_and_fai
     assert text.index("Softmax: loss 1.2500 +- 0.0100 nats, rung 0, 1 seed") < text.index("Linear: loss 1.5")
     assert "````python\n" in text
     assert "Verdict: better, delta -0.2000 nats against its rival, 95% interval [-0.3000, -0.1000]. clearly" in text
-    assert "Wild: <data>leak at 3 < /data></data>" in text
-    assert "- Gates help." in text
+    assert "<data>\n- Wild, by refine: failed, leak at 3 < /data>\n</data>" in text
+    assert "- Gates help. (for it: #3, #8; against it: #5)" in text
 
 
 def test_a_title_is_not_told_twice() -> None:
@@ -374,8 +376,8 @@ def test_evidence_stays_within_its_budget_and_drops_the_least_important_first() 
         baselines=tuple(remembered(f"Base{i}", 1.0 + i) for i in range(8)),
         best=tuple(remembered(f"Best{i}", 0.5 + i) for i in range(20)),
         parents=(remembered("Old", 1.4),),
-        failures=tuple(remembered(f"Fail{i}", None, failure="bad " * 50) for i in range(30)),
-        lessons=tuple(f"Lesson {i} " + "x" * 200 for i in range(30)),
+        siblings=tuple(remembered(f"Fail{i}", None, failure="bad " * 50) for i in range(30)),
+        lessons=tuple(Claim(text=f"Lesson {i} " + "x" * 200) for i in range(30)),
     )
 
     text = evidence_text(given, 2200)
@@ -464,7 +466,7 @@ def test_cards_stand_before_the_parents_and_are_the_first_to_go() -> None:
         Operator.REFINE,
         baselines=(remembered("Base", 1.0),),
         parents=(remembered("Old", 1.4),),
-        failures=(remembered("Fail", None, failure="bad"),),
+        siblings=(remembered("Fail", None, failure="bad"),),
     )
     informed = given.model_copy(update={"knowledge": ("## Best card\n\nIt fits.", "## Second card\n\nAlmost\u200b.")})
     whole = evidence_text(informed, 40_000)
