@@ -70,6 +70,7 @@ class Reply:
     prompt_tokens: int
     completion_tokens: int
     tokens_estimated: bool
+    cached_tokens: int | None = None
     replayed: bool = False
     streamed: bool = False
     reasoning: str | None = None
@@ -134,6 +135,22 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
 
 
+def cached_tokens(body: JsonDict) -> int | None:
+    """Return how many tokens of the prompt the server says it had kept; None where it does not tell.
+
+    OpenAI, vLLM, llama.cpp and SGLang tell it in the details of the prompt, DeepSeek beside the counts.
+    """
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    told = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
+    prompt = usage.get("prompt_tokens")
+    if type(told) is not int or type(prompt) is not int:
+        return None
+    return told if 0 <= told <= prompt else None
+
+
 def folded(messages: tuple[dict[str, str], ...]) -> list[dict[str, str]]:
     """Return the same conversation without a system role: its text opens the first user message."""
     if len(messages) < 2 or messages[0]["role"] != "system":
@@ -171,6 +188,7 @@ def answered_call(request: ChatRequest, reply: Reply, troubles: str, seconds: fl
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         tokens_estimated=reply.tokens_estimated,
+        cached_tokens=reply.cached_tokens,
         seconds=seconds,
     )
 

@@ -75,6 +75,7 @@ class Board:
     best: Leader | None = None
     best_baseline: Leader | None = None
     prompt_tokens: int = 0
+    prefix_tokens: int = 0
     completion_tokens: int = 0
     llm_cost: float | None = None
     writing: dict[tuple[str, int], Writing] = field(default_factory=dict)

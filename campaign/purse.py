@@ -45,6 +45,7 @@ class CampaignPurse:
         self._llm = board.config.llm
         self._caps = board.config.budget.caps
         board.prompt_tokens, board.completion_tokens = earlier.prompt_tokens, earlier.completion_tokens
+        board.prefix_tokens = earlier.prefix_tokens
         board.llm_cost = self._llm.cost_of(earlier.tokens_by_role)
         tokens = earlier.prompt_tokens + earlier.completion_tokens
         self._spent = Expense(earlier.calls, tokens, board.llm_cost or 0.0)
@@ -73,6 +74,7 @@ class CampaignPurse:
         expense = self._expense(call.role, read, written)
         self._spent = self._spent.plus(expense)
         self._board.prompt_tokens += read
+        self._board.prefix_tokens += call.prefix_tokens or 0
         self._board.completion_tokens += written
         if self._board.llm_cost is not None:
             self._board.llm_cost += expense.llm_cost

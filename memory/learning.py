@@ -12,6 +12,13 @@ from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, ve
 from netwright.types import LlmCall, Verdict
 
 
+def repeated(prefix_share: float | None, cached_share: float | None = None) -> str:
+    """Say how much of the prompts was said before, and how much of that servers kept; empty where nobody knows."""
+    said = [] if prefix_share is None else [f", {prefix_share:.0%} of prompts repeated"]
+    said += [] if cached_share is None else [f", {cached_share:.0%} kept by the server"]
+    return "".join(said)
+
+
 class Learning:
     """What a Memory can do besides campaigns and measurements; see there."""
 
@@ -61,7 +68,10 @@ class Learning:
             "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
             "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
             "coalesce(sum(completion_tokens), 0) AS completion_tokens, "
-            "coalesce(sum(seconds), 0.0) AS seconds, coalesce(max(tokens_estimated), 0) AS tokens_estimated "
+            "coalesce(sum(seconds), 0.0) AS seconds, coalesce(max(tokens_estimated), 0) AS tokens_estimated, "
+            "coalesce(sum(prefix_tokens), 0) AS prefix_tokens, "
+            "1.0 * sum(prefix_tokens) / sum(iif(prefix_tokens IS NULL, NULL, prompt_tokens)) AS prefix_share, "
+            "1.0 * sum(cached_tokens) / sum(iif(cached_tokens IS NULL, NULL, prompt_tokens)) AS cached_share "
             f"FROM llm_calls {where}",
             parameters,
         )

@@ -155,6 +155,9 @@ class CallHabit(Frozen):
 class LlmTotals(Frozen):
     """What endpoint calls cost; `tokens_estimated` says that some counts were not the server's.
 
+    `prefix_tokens` of the prompts had been said to the same model before, which is the `prefix_share` of those that
+    were measured; `cached_share` is what servers say that they had kept, of the prompts of which they say it.
+
     `by_role` counts calls by who asked, `tokens_by_role` tokens read and written.
     """
 
@@ -164,5 +167,8 @@ class LlmTotals(Frozen):
     completion_tokens: int = 0
     seconds: float = 0.0
     tokens_estimated: bool = False
+    prefix_tokens: int = 0
+    prefix_share: float | None = None
+    cached_share: float | None = None
     by_role: dict[str, int] = Field(default_factory=dict)
     tokens_by_role: dict[str, tuple[int, int]] = Field(default_factory=dict)

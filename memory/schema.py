@@ -50,6 +50,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.create_shares,
     tables.create_portraits,
     tables.create_call_occasions,
+    tables.count_prefixes,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

@@ -136,6 +136,12 @@ def create_call_occasions(db: Database) -> None:
     db.table("llm_calls").create_index(("campaign_id", "action"))
 
 
+def count_prefixes(db: Database) -> None:
+    """Calls say how much of their prompts had been said before, by our own count and by the server's."""
+    for name in ("prefix_tokens", "cached_tokens"):
+        db.execute(f"ALTER TABLE llm_calls ADD COLUMN {name} INTEGER")
+
+
 def _table(
     db: Database,
     name: str,

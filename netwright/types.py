@@ -517,7 +517,9 @@ class LlmCall(Frozen):
 
     `key` identifies the request by content, so that a
     resumed campaign finds the reply instead of asking (and paying) again. `action` is the action of the search that it
-    was made for, and `tag` the occasion, which is part of the key. Holds no API key and no header.
+    was made for, and `tag` the occasion, which is part of the key. `prefix_tokens` of the prompt had been said to the
+    model before, by our own count; `cached_tokens` by the server's, None where it does not tell. Holds no API key and
+    no header.
     """
 
     key: str
@@ -533,6 +535,8 @@ class LlmCall(Frozen):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     tokens_estimated: bool = False
+    prefix_tokens: int | None = None
+    cached_tokens: int | None = None
     seconds: float = 0.0
 
 
