@@ -24,6 +24,7 @@ BASELINES_SHARE = 0.15
 """How much of the budget each may take, whatever else there is to tell: what others begin with must not move them."""
 _LEAST_BASELINES = 3
 _LEAST_CODE = 500
+_RELATIVE = 240
 
 
 @dataclass
@@ -233,11 +234,11 @@ def remembered_line(item: Remembered, task: TaskSpec) -> str:
 
 
 def _relative(item: Remembered, task: TaskSpec) -> str:
-    """Tell an ancestor, sibling or neighbour by what became of it."""
+    """Tell an ancestor, sibling or neighbour by what became of it; its numbers are in the journal too."""
     if item.failure:
         return f"- {_named(item)}, by {item.operator.value}: failed, {one_line(item.failure)}"
-    verdict = f" Verdict: {verdict_text(item.verdict, task.unit)}" if item.verdict is not None else ""
-    return f"- {_named(item)}, by {item.operator.value}: {score_text(item.score, task)}.{verdict}"
+    words = f" {one_line(item.verdict.words, _RELATIVE)}" if item.verdict is not None else ""
+    return f"- {_named(item)}, by {item.operator.value}: {score_text(item.score, task)}.{words}"
 
 
 def parent_text(item: Remembered, task: TaskSpec, code_characters: int) -> str:

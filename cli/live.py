@@ -19,7 +19,7 @@ from netwright.campaign.single import Progress as ProgressCall
 from netwright.cli.output import duration, err
 from netwright.llm_config import money
 from netwright.memory.designs import recognised
-from netwright.memory.learning import repeated
+from netwright.memory.learning import prompt_reuse
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -107,7 +107,7 @@ def draw(board: Board) -> Group:
         failed = ", ".join(f"{count} {stage}" for stage, count in board.failures.most_common(5))
         lines.append(Text(f"failures      {failed}", style="yellow"))
     if board.prompt_tokens or board.completion_tokens:
-        again = repeated(board.prefix_tokens / max(board.prompt_tokens, 1))
+        again = prompt_reuse(board.prefix_tokens / max(board.prompt_tokens, 1))
         read, written = f"{board.prompt_tokens:,} read{again}", f"{board.completion_tokens:,} written"
         lines.append(Text(f"tokens        {read}, {written}{_cost(board)}"))
     if writing := writing_now(board):

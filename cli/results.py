@@ -28,7 +28,7 @@ from netwright.cli.output import (
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.llm_config import money, priced
 from netwright.memory.designs import recognised
-from netwright.memory.learning import repeated
+from netwright.memory.learning import prompt_reuse
 from netwright.memory.overview import Stats, stats
 from netwright.memory.query import TopRow, top
 from netwright.memory.records import Campaign
@@ -105,7 +105,7 @@ def _priced(sums: Stats, row: Campaign) -> Stats:
 def _llm(sums: Stats) -> str:
     tokens = sums.llm["prompt_tokens"] + sums.llm["completion_tokens"]
     cost = f", cost {money(sums.llm['cost'])}" if "cost" in sums.llm else ""
-    again = repeated(sums.llm["prefix_share"], sums.llm["cached_share"])
+    again = prompt_reuse(sums.llm["prefix_share"], sums.llm["cached_share"])
     return f"{sums.llm['calls']} LLM calls, {tokens:,} tokens{again}{cost}"
 
 

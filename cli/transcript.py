@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from netwright.agents.context_text import fenced
+from netwright.agents.quoting import fenced
 from netwright.cli.output import print_json, say
 from netwright.errors import StoreError
 from netwright.memory.store import Memory

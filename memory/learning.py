@@ -12,7 +12,7 @@ from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, ve
 from netwright.types import LlmCall, Verdict
 
 
-def repeated(prefix_share: float | None, cached_share: float | None = None) -> str:
+def prompt_reuse(prefix_share: float | None, cached_share: float | None = None) -> str:
     """Say how much of the prompts was said before, and how much of that servers kept; empty where nobody knows."""
     said = [] if prefix_share is None else [f", {prefix_share:.0%} of prompts repeated"]
     said += [] if cached_share is None else [f", {cached_share:.0%} kept by the server"]

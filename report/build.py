@@ -17,7 +17,7 @@ from netwright.evaluator.selection import Claims, claims_over
 from netwright.llm_config import money, priced
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.designs import recognised
-from netwright.memory.learning import repeated
+from netwright.memory.learning import prompt_reuse
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
@@ -201,7 +201,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         about = "about " if known.llm["tokens_estimated"] else ""
         cost = priced(known.llm, config).get("cost")
         spent = "" if cost is None else f", cost {money(cost)}"
-        again = repeated(known.llm["prefix_share"], known.llm["cached_share"])
+        again = prompt_reuse(known.llm["prefix_share"], known.llm["cached_share"])
         facts.append(("LLM", f"{known.llm['calls']} calls, {about}{words.count(tokens)} tokens{again}{spent}"))
     return facts
 

@@ -17,7 +17,7 @@ from netwright.evaluator.tasks import load_task
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.search.policy import Observation
-from netwright.types import Action, Candidate, Operator, Remembered, Scope, Score
+from netwright.types import Action, Candidate, Operator, Outcome, Remembered, Scope, Score, Verdict
 
 TASK = load_task("recall")
 
@@ -175,3 +175,33 @@ def test_a_campaign_is_running_as_long_as_somebody_holds_it(tmp_path: Path) -> N
 
     assert not is_running(tmp_path, "one")
     assert not is_running(tmp_path, "another")
+
+
+def test_a_planner_is_told_where_its_parent_comes_from_and_what_else_was_made_of_it() -> None:
+    chronicle = Chronicle(TASK.spec, seed=0, designs=20)
+    chronicle.enter(-1, remembered("baseline", -1.0))
+    family = {0: (-1,), 1: (0,), 2: (1,), 3: (1,), 4: (-1,), 5: (2, 4)}
+    for node, parents in family.items():
+        chronicle.enter(node, remembered(str(node), None if node == 3 else -1.0), parents)
+    chronicle.enter(2, remembered("2", -0.5, rung=1))
+
+    context = chronicle.context(Action(index=9, kind="expand", operator=Operator.REFINE, parents=(2,)))
+
+    assert [known.node for known in context.path] == [-1, 0, 1]
+    assert [known.node for known in context.siblings] == [5]
+    assert [known.node for known in context.journal] == [0, 1, 2, 3, 4, 5, 2]
+    assert context.parents[0].parents == (1,)
+    assert (context.trained, context.designs) == (5, 20)
+    other = chronicle.context(Action(index=9, kind="expand", operator=Operator.REFINE, parents=(1,)))
+    assert [known.node for known in other.siblings] == [2, 3] and other.siblings[1].failure
+
+
+def test_a_lesson_is_told_once_with_everyone_it_was_concluded_from() -> None:
+    chronicle = Chronicle(TASK.spec, seed=0)
+    for node, lesson in enumerate(("Gates help.", "Decay hurts.", None, "gates  help")):
+        verdict = Verdict(outcome=Outcome.BETTER, lesson=lesson)
+        chronicle.enter(node, remembered(str(node), -1.0).model_copy(update={"verdict": verdict}))
+
+    lessons = chronicle.context(Action(index=4, kind="expand", operator=Operator.DRAFT)).lessons
+
+    assert [(lesson.text, lesson.supporting) for lesson in lessons] == [("Gates help.", (0, 3)), ("Decay hurts.", (1,))]

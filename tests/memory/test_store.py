@@ -337,6 +337,22 @@ def test_what_a_campaign_got_is_told_even_where_it_got_nothing(memory, campaign,
     assert memory.recorded_llm_call(campaign.id, "l") is None
 
 
+def test_the_share_of_repeated_prompts_is_that_of_the_calls_that_were_measured(memory, campaign):
+    def put(key: str, prompt: int | None, prefix: int | None, cached: int | None) -> None:
+        call = LlmCall(key=key, role="planner", model="m", prompt_sha256="", messages=(), reply="yes", status="ok")
+        known = {"prompt_tokens": prompt, "prefix_tokens": prefix, "cached_tokens": cached}
+        memory.put_llm_call(campaign.id, call.model_copy(update=known))
+
+    assert memory.llm_totals(campaign.id).prefix_share is None
+    for each in (("old", 1000, None, None), ("a", 100, 0, None), ("b", 300, 200, 90), ("failed", None, None, None)):
+        put(*each)
+
+    totals = memory.llm_totals(campaign.id)
+
+    assert (totals.prefix_tokens, totals.prefix_share, totals.cached_share) == (200, 0.5, 0.3)
+    assert [call.key for call in memory.llm_calls(campaign.id)] == ["old", "a", "b", "failed"]
+
+
 def test_outside_knowledge_is_kept_once(memory):
     item = Knowledge(kind="block", title="Delta rule", text="Fast weights.", source="a paper")
     memory.put_knowledge(item)
