@@ -1,8 +1,9 @@
-"""From replies to a plan and a file: what is in hand, what is wrong, what to ask for next. Pure."""
+"""From replies to plans and a file: what is in hand, what is wrong, what to ask for next. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from netwright.agents.replies import (
     CodeBlock,
@@ -12,22 +13,60 @@ from netwright.agents.replies import (
     join_continuation,
     python_block,
     read_object,
+    read_plans,
     split_thinking,
 )
 from netwright.prompts import load
 
 _MIN_PARTIAL_LINES = 4
+_NO_TEXT = "there was no text outside the reasoning."
+_CUT_BEFORE = "it was cut off before the answer began."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came so far; parts that came right are kept. `partial` is a file whose end is missing.
+class PlansAnswer:
+    """Plans as they came so far, and a file where the model wrote one at once; see `conversation.Answer`.
 
-    `problem` says what is wrong and `wanted` is the message that asks for what is missing; both are empty
-    when the answer is complete. `cut_off` tells that the token limit ended the last reply.
+    `class_name` is what such a file would define.
     """
 
-    plan: Plan | None = None
+    class_name: str
+    plans: tuple[Plan, ...] = ()
+    source: str | None = None
+    problem: str = ""
+    wanted: str = ""
+    cut_off: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.plans)
+
+    def absorb(self, raw: str, *, cut_off: bool) -> Self:
+        """Take in the plans of a reply. Of one that was cut off those count which came whole.
+
+        Where a server put the whole answer into the reasoning field, it is read from there.
+        """
+        split = split_thinking(raw)
+        text = split.answer or split.thinking
+        found = read_plans(text)
+        source = _read_source(text, self.class_name, None, cut_off)
+        kept = source if isinstance(source, str) else self.source
+        if not isinstance(found, Defect):
+            return replace(self, plans=found, source=kept, problem="", wanted="", cut_off=cut_off)
+        problem = _silence(cut_off) if not split.answer else found.problem
+        wanted = "wanted_plan" if kept else "wanted_plans_again"
+        return replace(self, source=kept, problem=problem, wanted=load(wanted).text.strip(), cut_off=cut_off)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileAnswer:
+    """A file as it came so far; see `conversation.Answer`. `partial` is one whose end is missing.
+
+    `plan` is the plan that the file is of, or the one that came with it.
+    """
+
+    class_name: str
+    plan: Plan
     source: str | None = None
     partial: str | None = None
     problem: str = ""
@@ -36,30 +75,20 @@ class Answer:
 
     @property
     def complete(self) -> bool:
-        return self.plan is not None and self.source is not None
+        return self.source is not None
 
-
-def absorb(so_far: Answer, raw: str, *, cut_off: bool, class_name: str) -> Answer:
-    """Take what is usable from the raw reply `raw` into `so_far`.
-
-    Where a server put the whole answer into the reasoning field, it is read from there.
-    """
-    split = split_thinking(raw)
-    text = split.answer or split.thinking
-    plan = read_object(text, Plan)
-    source = _read_source(text, class_name, so_far.partial, cut_off)
-    kept_plan = plan if isinstance(plan, Plan) else so_far.plan
-    kept_source = source if isinstance(source, str) else so_far.source
-    partial = source.body if isinstance(source, CodeBlock) and kept_source is None else None
-    problem = _problem(plan, source, kept_plan, kept_source, silent=not split.answer, cut_off=cut_off)
-    return Answer(
-        plan=kept_plan,
-        source=kept_source,
-        partial=partial,
-        problem=problem,
-        wanted=_wanted(kept_plan, kept_source, partial, shorter=cut_off or not split.answer) if problem else "",
-        cut_off=cut_off,
-    )
+    def absorb(self, raw: str, *, cut_off: bool) -> Self:
+        """Take in what is usable of a reply; where all of it is in the reasoning field, it is read from there."""
+        split = split_thinking(raw)
+        text = split.answer or split.thinking
+        plan = read_object(text, Plan)
+        source = _read_source(text, self.class_name, self.partial, cut_off)
+        so_far = replace(self, plan=plan if isinstance(plan, Plan) else self.plan, cut_off=cut_off)
+        if isinstance(source, str):
+            return replace(so_far, source=source, partial=None, problem="", wanted="")
+        partial = source.body if isinstance(source, CodeBlock) else None
+        problem = _silence(cut_off) if not split.answer else _problem(source, cut_off)
+        return replace(so_far, partial=partial, problem=problem, wanted=_wanted(partial, cut_off or not split.answer))
 
 
 def _read_source(text: str, class_name: str, partial: str | None, cut_off: bool) -> str | CodeBlock | Defect:
@@ -88,34 +117,16 @@ def _without_last_line(body: str) -> CodeBlock | Defect:
     return CodeBlock("python", "\n".join(lines) + "\n", closed=False)
 
 
-def _problem(
-    plan: Plan | Defect,
-    source: str | CodeBlock | Defect,
-    kept_plan: Plan | None,
-    kept_source: str | None,
-    *,
-    silent: bool,
-    cut_off: bool,
-) -> str:
-    if kept_plan is not None and kept_source is not None:
-        return ""
-    if silent:
-        return "it was cut off before the answer began." if cut_off else "there was no text outside the reasoning."
-    problems = []
-    if kept_plan is None and isinstance(plan, Defect):
-        problems.append(plan.problem)
-    if kept_source is None and isinstance(source, Defect):
-        problems.append(source.problem)
-    if kept_source is None and cut_off:
-        problems.append("it was cut off at the token limit.")
-    return " ".join(problems)
+def _silence(cut_off: bool) -> str:
+    return _CUT_BEFORE if cut_off else _NO_TEXT
 
 
-def _wanted(plan: Plan | None, source: str | None, partial: str | None, *, shorter: bool) -> str:
+def _problem(source: CodeBlock | Defect, cut_off: bool) -> str:
+    problems = [source.problem] if isinstance(source, Defect) else []
+    return " ".join([*problems, *(["it was cut off at the token limit."] if cut_off else [])])
+
+
+def _wanted(partial: str | None, shorter: bool) -> str:
     if partial is not None:
         return load("wanted_rest").render(last_line=partial.rstrip().splitlines()[-1]).strip()
-    if source is not None:
-        return load("wanted_plan").text.strip()
-    if shorter:
-        return load("wanted_shorter").text.strip()
-    return load("wanted_code" if plan is not None else "wanted_all").text.strip()
+    return load("wanted_shorter" if shorter else "wanted_code").text.strip()

@@ -5,25 +5,44 @@ Each role has real implementations that need no LLM; the campaign knows these pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from netwright.agents.replies import Plan
 from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
 
 
 class Planner(Protocol):
-    """Turns a context into a proposal. All randomness comes from the context's `seed`, `attempt` and `draw`."""
+    """Decides what to build. All randomness comes from the context's `seed`, `attempt` and `draw`."""
 
     name: str
 
-    async def propose(self, context: Context) -> Proposal:
-        """Make one proposal by `context.operator` from `context.parents`.
+    async def plan(self, context: Context) -> Sequence[Plan | Proposal]:
+        """Make plans by `context.operator` from `context.parents`, at least one; a proposal is written already.
 
         Raises:
-            ProviderError: no proposal could be had.
+            ProviderError: no plan could be had.
             ConfigError: this planner cannot work on such a task at all.
         """
         ...
+
+
+class Coder(Protocol):
+    """Writes the file of a plan."""
+
+    async def write(self, context: Context, plan: Plan) -> Proposal:
+        """Write `plan`, which was made for the same context.
+
+        Raises:
+            ProviderError: no file could be had.
+        """
+        ...
+
+
+class Repairer(Protocol):
+    """Mends what the gates rejected."""
 
     async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
         """Mend `failed`; `failure` is a gate's sentence or a traceback. None: there is nothing to try.
@@ -54,16 +73,30 @@ class SketchingPlanner(Planner, Protocol):
     """A planner that can say at once, and at next to no cost, what it would propose."""
 
     def sketch(self, context: Context) -> Sketch:
-        """Decide what `propose` would write for the same context."""
+        """Decide what `plan` would bring for the same context."""
         ...
 
 
 class Critic(Protocol):
-    """Puts a verdict into words."""
+    """Says which plans deserve a training, and puts verdicts into words."""
+
+    async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
+        """Return what it expects of each plan, higher is better, on a scale of its own; None: it has no opinion."""
+        ...
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """Return `verdict` with words, perhaps a lesson, added; its numbers and outcome are never changed."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """The roles of a campaign. Without a coder the planner writes its designs out; without a critic nobody comments."""
+
+    planner: Planner
+    repairer: Repairer
+    coder: Coder | None = None
+    critic: Critic | None = None
 
 
 class Ledger(Protocol):

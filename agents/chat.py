@@ -96,18 +96,24 @@ class Progress:
 
 def plain_schema(kind: type[BaseModel]) -> JsonDict:
     """Return the JSON schema of `kind` in the words that all servers know; the rest is for local validation."""
-    schema: JsonDict = _plain(kind.model_json_schema())
+    whole = kind.model_json_schema()
+    schema: JsonDict = _plain(whole, whole.get("$defs", {}))
     return schema
 
 
-def _plain(schema: Any) -> Any:
+def _plain(schema: Any, defined: JsonDict) -> Any:
     if isinstance(schema, list):
-        return [_plain(item) for item in schema]
+        return [_plain(item, defined) for item in schema]
     if not isinstance(schema, dict):
         return schema
+    if "$ref" in schema:
+        # Not every engine follows references; what they name is put in their place.
+        return _plain(defined[schema["$ref"].removeprefix("#/$defs/")], defined)
     kept = {word: value for word, value in schema.items() if word in _SCHEMA_WORDS}
     return {
-        word: {name: _plain(inner) for name, inner in value.items()} if word == "properties" else _plain(value)
+        word: {name: _plain(inner, defined) for name, inner in value.items()}
+        if word == "properties"
+        else _plain(value, defined)
         for word, value in kept.items()
     }
 

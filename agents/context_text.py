@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from netwright.agents.journal_text import journal_text, label
 from netwright.agents.quoting import as_data, cut_middle, fenced, one_line, plain, quoted
+from netwright.prompts import load
 from netwright.types import BudgetProtocol, Claim, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
 
 CODE_CHARACTERS = 30_000
@@ -73,6 +74,15 @@ def _judged_by(task: TaskSpec) -> str:
     return f"mean held-out loss in nats per scored token{also}"
 
 
+def system_text(context: Context) -> str:
+    """Render what planner, coder and repairer are told first: the same bytes for every call of a campaign."""
+    return load("system").render(
+        contract=load(f"contract_{context.task.scope.value}").text.strip(),
+        allowance=allowance_text(context),
+        task=task_text(context.task),
+    )
+
+
 def task_text(task: TaskSpec) -> str:
     """Describe `task`: byte-identical for every call of a campaign, so that a server can reuse the prefix."""
     rungs = ", ".join(f"rung {rung.level}: {rung.tokens:,} tokens" for rung in task.rungs)
@@ -125,9 +135,24 @@ def evidence_text(context: Context, budget_characters: int) -> str:
     _fit(step, [knowledge, nearest, inspiration, siblings, lessons, path, best], left)
     missing = _length(step) - left
     if missing > 0 and context.parents:
-        longest = max(len(parent.candidate.source) for parent in context.parents)
-        parents.entries = _parents(context, max(_LEAST_CODE, longest - missing // len(context.parents) - 60)).entries
+        parents.entries = _parents(context, _shorter(context, missing)).entries
     return _joined(before, step)
+
+
+def files_text(context: Context, budget_characters: int) -> str:
+    """Show a coder the files that a plan starts from: the parents', or for a draft the best design's."""
+    if not context.parents:
+        inspiration = _inspiration(context)
+        return inspiration.text() if 0 < _length([inspiration]) <= budget_characters else ""
+    parents = _parents(context, CODE_CHARACTERS)
+    missing = _length([parents]) - budget_characters
+    return (_parents(context, _shorter(context, missing)) if missing > 0 else parents).text()
+
+
+def _shorter(context: Context, missing: int) -> int:
+    """How many characters of each parent's file to show, so that so many are saved."""
+    longest = max(len(parent.candidate.source) for parent in context.parents)
+    return max(_LEAST_CODE, longest - missing // len(context.parents) - 60)
 
 
 def repair_evidence_text(context: Context, budget_characters: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -43,16 +43,16 @@ class GrammarPlanner:
     def __init__(self, grammar: Grammar | None = None) -> None:
         self._grammar = grammar or Grammar()
 
-    async def propose(self, context: Context) -> Proposal:
+    async def plan(self, context: Context) -> Sequence[Proposal]:
         """Make one proposal by the context's operator.
 
         Raises:
             ConfigError: the task wants whole models.
         """
-        return self.sketch(context).proposal()
+        return (self.sketch(context).proposal(),)
 
     def sketch(self, context: Context) -> Sketch:
-        """Decide what `propose` would write for the same context, without writing it."""
+        """Decide what `plan` would bring for the same context, without writing it."""
         grammar = replace(self._grammar, preferences=context.preferences)
         return _Draftsman(grammar, context).sketch()
 

@@ -1,17 +1,21 @@
-"""A critic that puts the statistical verdict into an LLM's words; numbers and outcome stay as they are."""
+"""A critic that asks an LLM: what to expect of plans, and how a verdict reads in words. Numbers stay as they are."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from netwright.agents.base import Ledger
 from netwright.agents.chat import ChatRequest, plain_schema
 from netwright.agents.context_text import case_evidence_text, task_text, verdict_text
+from netwright.agents.conversation import joint_sha256
 from netwright.agents.endpoint import Endpoint
-from netwright.agents.quoting import fenced, one_line, quoted
-from netwright.agents.replies import Comment, Defect, read_object, split_thinking
+from netwright.agents.quoting import as_data, fenced, one_line, quoted
+from netwright.agents.replies import Comment, Defect, Opinions, Plan, read_object, split_thinking
 from netwright.errors import ProviderError
 from netwright.prompts import load
 from netwright.types import Candidate, Context, Verdict
@@ -19,6 +23,10 @@ from netwright.types import Candidate, Context, Verdict
 logger = logging.getLogger(__name__)
 
 _CHANGE_CHARACTERS = 12_000
+_PLAN_CHARACTERS = 1200
+_NOTHING = "Nothing was measured yet."
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class LlmCritic:
@@ -39,31 +47,61 @@ class LlmCritic:
         self._max_tokens = max_tokens
         self._budget_characters = budget_characters
 
+    async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
+        """See `Critic`. A plan it does not name gets what the worst one got."""
+        said = await self._ask(context, "critic_plans", plans_text(context, plans, self._budget_characters), Opinions)
+        if said is None:
+            return None
+        given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
+        return [given.get(number, min(given.values())) for number in range(1, len(plans) + 1)] if given else None
+
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
+        case = case_text(context, candidate, verdict, self._budget_characters)
+        said = await self._ask(context, "critic_case", case, Comment)
+        return verdict if said is None else _worded(verdict, *said)
+
+    async def _ask(self, context: Context, prompt: str, text: str, kind: type[Kind]) -> tuple[Kind, str] | None:
+        """Return what the critic says, and its model; None where nothing usable came."""
         request = ChatRequest(
             role="critic",
             messages=(
                 {"role": "system", "content": load("critic").text.strip()},
-                {"role": "user", "content": case_text(context, candidate, verdict, self._budget_characters)},
+                {"role": "user", "content": text},
             ),
-            prompt_sha256=hashlib.sha256((load("critic").sha256 + load("critic_case").sha256).encode()).hexdigest(),
+            prompt_sha256=joint_sha256("critic", prompt),
             max_tokens=self._max_tokens,
             temperature=self._temperature,
-            schema=plain_schema(Comment),
+            schema=plain_schema(kind),
             tag=f"action={context.action}",
         )
         try:
             reply = await self._endpoint.chat(request, self._ledger)
         except ProviderError as error:
-            logger.warning("no comment on candidate=%.12s: %s", candidate.id, error)
-            return verdict
+            logger.warning("the critic has nothing to say on action=%d: %s", context.action, error)
+            return None
         split = split_thinking(reply.text)
-        comment = read_object(split.answer or split.thinking, Comment)
-        if isinstance(comment, Defect):
-            logger.warning("no comment on candidate=%.12s: the reply was unusable: %s", candidate.id, comment.problem)
-            return verdict
-        return _worded(verdict, comment, reply.model)
+        answer = read_object(split.answer or split.thinking, kind)
+        if isinstance(answer, Defect):
+            logger.warning("the critic's reply on action=%d was unusable: %s", context.action, answer.problem)
+            return None
+        return answer, reply.model
+
+
+def plans_text(context: Context, plans: Sequence[Plan], budget_characters: int) -> str:
+    """Lay plans before the critic, beside what was measured so far."""
+    text = load("critic_plans").render(
+        task=task_text(context.task),
+        evidence=case_evidence_text(context, budget_characters) or _NOTHING,
+        operator=context.operator.value,
+        plans=as_data("\n".join(_plan_line(number, plan) for number, plan in enumerate(plans, 1))),
+    )
+    return text.strip()
+
+
+def _plan_line(number: int, plan: Plan) -> str:
+    idea = one_line(f"{plan.hypothesis} Changes: {plan.changes} Expected: {plan.expected_effect}", _PLAN_CHARACTERS)
+    return f"{number}. {one_line(plan.title, 120)}: {idea}"
 
 
 def case_text(context: Context, candidate: Candidate, verdict: Verdict, budget_characters: int) -> str:
@@ -75,7 +113,7 @@ def case_text(context: Context, candidate: Candidate, verdict: Verdict, budget_c
         hypothesis=quoted(candidate.hypothesis),
         change=_change_text(context, candidate),
         verdict=verdict_text(verdict, context.task.unit),
-        evidence=case_evidence_text(context, budget_characters) or "Nothing was measured yet.",
+        evidence=case_evidence_text(context, budget_characters) or _NOTHING,
     )
     return text.strip()
 
@@ -101,10 +139,13 @@ def _change_text(context: Context, candidate: Candidate) -> str:
 
 
 def _worded(verdict: Verdict, comment: Comment, model: str) -> Verdict:
+    words = [comment.words]
+    words += [f"Mechanism: {comment.mechanism}"] if comment.mechanism else []
+    words += [f"Test: {comment.test}"] if comment.test else []
     return verdict.model_copy(
         update={
             "changed": comment.changed or verdict.changed,
-            "words": comment.words,
+            "words": " ".join(words),
             "lesson": comment.lesson or verdict.lesson,
             "author": f"llm:{model}",
         }

@@ -50,14 +50,42 @@ class Plan(BaseModel):
     expected_effect: Sentence = ""
 
 
+class Plans(BaseModel):
+    """Several plans, as a planner is asked for them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    plans: Annotated[list[Plan], Field(min_length=1)]
+
+
 class Comment(BaseModel):
-    """What a critic says about a verdict."""
+    """What a critic says about a verdict: what changed, what the numbers say, why so, and how to find out."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     changed: Sentence = ""
     words: Annotated[Sentence, Field(min_length=1)]
+    mechanism: Sentence = ""
+    test: Sentence = ""
     lesson: Sentence | None = None
+
+
+class Opinion(BaseModel):
+    """What a critic gives for one plan, from 0 (known not to work) to 10 (sure to be better)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    plan: int
+    score: Annotated[float, Field(ge=0, le=10)]
+    why: Sentence = ""
+
+
+class Opinions(BaseModel):
+    """What a critic gives for each of several plans."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    opinions: Annotated[list[Opinion], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -157,6 +185,24 @@ def read_object(text: str, kind: type[Model]) -> Model | Defect:
         except ValidationError as error:
             defect = defect or Defect(_validation_sentence(error, kind))
     return defect or Defect(_no_object_sentence(text, kind))
+
+
+def read_plans(text: str) -> tuple[Plan, ...] | Defect:
+    """Return every valid plan of `text`, in order, whether they came in a list or one by one."""
+    fenced = [block.body for block in code_blocks(text) if block.language in ("json", "json5", "jsonc")]
+    defect: Defect | None = None
+    for part in [*fenced, text]:
+        plans: list[Plan] = []
+        for value in json_objects(part):
+            listed = value.get("plans")
+            for item in listed if isinstance(listed, list) else [value]:
+                try:
+                    plans.append(Plan.model_validate(item))
+                except ValidationError as error:
+                    defect = defect or Defect(_validation_sentence(error, Plan))
+        if plans:
+            return tuple(dict.fromkeys(plans))
+    return defect or Defect(_no_object_sentence(text, Plan))
 
 
 def _validation_sentence(error: ValidationError, kind: type[BaseModel]) -> str:

@@ -11,7 +11,6 @@ others. A stop is wrong where the training ended in the better half of those tha
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -63,7 +62,7 @@ def designs(task: Task, number: int) -> Iterator[tuple[str, str]]:
     for seed in count():
         if len(known) == number:
             return
-        source = asyncio.run(planner.propose(context.model_copy(update={"seed": seed}))).source
+        source = planner.sketch(context.model_copy(update={"seed": seed})).proposal().source
         if (mark := fingerprint(source)) not in known:
             known.add(mark)
             yield f"draft {mark[:8]}", source

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
 from netwright.search.policy import Preferences
-from netwright.types import Action, Claim, Context, Operator, Remembered, Score, TaskSpec
+from netwright.types import Action, Candidate, Claim, Context, Operator, Remembered, Score, TaskSpec
 
 BEST_SHOWN = 3
 FAILURES_SHOWN = 4
@@ -77,6 +77,10 @@ class Chronicle:
             for made in (True, False)
         ]
         return (*ranked[0][:designs], *ranked[1][:baselines])
+
+    def outcomes(self) -> list[tuple[Candidate, Score | None]]:
+        """Every design and baseline in the order it was told, with its first score; None where it failed."""
+        return [(known.candidate, self._first_scores.get(node)) for node, known in self._nodes.items()]
 
     def context(self, action: Action, attempt: int = 0) -> Context:
         """What the planner is told for `action`."""

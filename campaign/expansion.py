@@ -1,8 +1,8 @@
 """One action of the search, from the question to the record: a LangGraph graph of small, repeatable steps.
 
-    propose -> screen -> gate -> train -> judge -> remember
-       ^         |         |
-       +- again -+         +-> repair -> screen
+    plan -> rank -> code -> screen -> gate -> train -> judge -> remember
+     ^               ^        |       |  |
+     +-------- again +--------+-------+  +-> repair -> screen
 
 The state holds ids and counters; code, reports and curves are in the memory. Every step looks there first, so that
 what was finished is not done twice whatever killed the process in between.
@@ -10,85 +10,39 @@ what was finished is not done twice whatever killed the process in between.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from netwright.agents.base import Critic, Planner
+from netwright.agents.base import Team
 from netwright.campaign.board import Board
-from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.designing import Designer
 from netwright.campaign.library import Library
 from netwright.campaign.novelty import Novelty
 from netwright.campaign.slots import Slots
-from netwright.errors import CapReached, MalformedReply, ProviderError
+from netwright.campaign.work import State, Work, after_gate, after_screen, begun, entry, purpose, tried, unless_failed
 from netwright.evaluator.laboratory import Examination
-from netwright.evaluator.statistics import NoiseFloor, score_of
+from netwright.evaluator.statistics import score_of
 from netwright.evaluator.verdict import judge
 from netwright.memory.records import Attempt, ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.portrait import Portrait
 from netwright.types import (
-    Action,
     Candidate,
-    Context,
     GateReport,
     Operator,
-    Proposal,
     Remembered,
-    Score,
     Split,
     Trial,
     TrialStatus,
-    Verdict,
 )
 
-MOST_ATTEMPTS = 6
 SEARCH_SEED = 0
-RECURSION_LIMIT = 60
-
-
-class State(TypedDict, total=False):
-    """Where an expansion stands. `stage` and `failure` say why it ended without a score."""
-
-    attempt: int
-    repairs: int
-    candidate_id: str | None
-    operator: str
-    changed: str
-    duplicate: bool
-    rejection: str
-    stage: str
-    failure: str
-    failed_attempts: list[dict[str, str]]
-
-
-@dataclass
-class Work:
-    """What one run of the graph works on.
-
-    `screened` is set once this action has its design, new and accepted by the gates (or none at all); `after` is the
-    same of the action before it, where designs must be compared in order.
-    """
-
-    action: Action
-    contexts: Chronicle
-    screened: asyncio.Event = field(default_factory=asyncio.Event)
-    after: asyncio.Event | None = None
-    started: float = field(default_factory=time.monotonic)
-    record: ExperimentRecord | None = None
-    place: int = -1
-    score: Score | None = None
-    verdict: Verdict | None = None
-    noise: NoiseFloor | None = None
-
-    def context(self, attempt: int) -> Context:
-        return self.contexts.context(self.action, attempt)
+RECURSION_LIMIT = 80
 
 
 class Expander:
@@ -100,8 +54,7 @@ class Expander:
         campaign_id: int,
         memory: Memory,
         slots: Slots,
-        planner: Planner,
-        critic: Critic | None,
+        team: Team,
         board: Board,
         repairs: int,
         library: Library | None,
@@ -109,11 +62,10 @@ class Expander:
         self._campaign_id = campaign_id
         self._memory = memory
         self._slots = slots
-        self._planner = planner
-        self._critic = critic
+        self._critic = team.critic
         self._board = board
         self._repairs = repairs
-        self._library = library
+        self._designer = Designer(team, memory, slots.laboratory.task.spec.scope, library)
         self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
         self._novelty = Novelty(memory, campaign_id, slots.laboratory.task.spec, self._tier, board)
         self._known: Sequence[Trial] = ()
@@ -141,11 +93,7 @@ class Expander:
         good; StoreError.
         """
         try:
-            await self._graph.ainvoke(
-                State(attempt=0, repairs=0, failed_attempts=[], changed="", stage="", failure=""),
-                {"recursion_limit": RECURSION_LIMIT},
-                context=work,
-            )
+            await self._graph.ainvoke(begun(), {"recursion_limit": RECURSION_LIMIT}, context=work)
         finally:
             work.screened.set()
         assert work.record is not None
@@ -156,52 +104,36 @@ class Expander:
     def _build(self) -> Any:
         graph = StateGraph(State, context_schema=Work)
         steps: dict[str, Callable[[State, Runtime[Work]], Awaitable[State]]] = {
-            "propose": self._propose,
+            "plan": self._designer.plan,
+            "rank": self._designer.rank,
+            "code": self._designer.code,
             "screen": self._screen,
             "gate": self._gate,
-            "repair": self._repair,
+            "repair": self._designer.repair,
             "train": self._train,
             "judge": self._judge,
             "remember": self._remember,
         }
         for name, step in steps.items():
             graph.add_node(name, step)  # type: ignore[call-overload]
-        graph.add_conditional_edges(START, _entry, ["propose", "train"])
-        graph.add_conditional_edges("propose", _unless_failed("screen"), ["screen", "judge"])
-        graph.add_conditional_edges("screen", _after_screen, ["propose", "gate", "judge"])
-        graph.add_conditional_edges("gate", _after_gate, ["propose", "repair", "train", "judge"])
-        graph.add_conditional_edges("repair", _unless_failed("screen"), ["screen", "judge"])
+        graph.add_conditional_edges(START, entry, ["plan", "train"])
+        graph.add_conditional_edges("plan", unless_failed("rank"), ["rank", "judge"])
+        graph.add_edge("rank", "code")
+        graph.add_conditional_edges("code", unless_failed("screen"), ["screen", "judge"])
+        graph.add_conditional_edges("screen", after_screen, ["plan", "code", "gate", "judge"])
+        graph.add_conditional_edges("gate", after_gate, ["plan", "code", "repair", "train", "judge"])
+        graph.add_conditional_edges("repair", unless_failed("screen"), ["screen", "judge"])
         graph.add_edge("train", "judge")
         graph.add_edge("judge", "remember")
         graph.add_edge("remember", END)
         return graph.compile()
-
-    async def _propose(self, state: State, runtime: Runtime[Work]) -> State:
-        work = runtime.context
-        context = work.context(state["attempt"])
-        if self._library is not None:
-            context = self._library.informed(context, work.action)
-        try:
-            proposal = await self._planner.propose(context)
-        except CapReached:
-            raise
-        except MalformedReply as error:
-            return State(stage="planner: unusable reply", failure=str(error))
-        except ProviderError as error:
-            return State(stage="planner: no reply", failure=str(error))
-        return self._accept(proposal, context.operator)
-
-    def _accept(self, proposal: Proposal, operator: Operator) -> State:
-        candidate = proposal.candidate(self._slots.laboratory.task.spec.scope)
-        self._memory.put_candidate(candidate)
-        return State(candidate_id=candidate.id, operator=operator.value, changed=proposal.changed)
 
     async def _screen(self, state: State, runtime: Runtime[Work]) -> State:
         work = runtime.context
         if work.after is not None:
             await work.after.wait()
         owner = self._novelty.twin(self._candidate(state), work.action.index)
-        return State(duplicate=False) if owner is None else _tried(state, owner)
+        return State(duplicate=False) if owner is None else tried(state, owner, work)
 
     def _candidate(self, state: State) -> Candidate:
         assert state["candidate_id"] is not None
@@ -214,7 +146,7 @@ class Expander:
         if rejection is None:
             owner = self._novelty.double(candidate, action.index, portrait)
             if owner is not None:
-                return _tried(state, owner)
+                return tried(state, owner, runtime.context)
             self._novelty.accept(candidate, action.index, Operator(state["operator"]))
             runtime.context.screened.set()
             return State(rejection="")
@@ -239,23 +171,6 @@ class Expander:
             self._memory.put_portrait(candidate.id, self._task_id, found.portrait, self._tier)
         return Examination(reports or found.reports, found.portrait)
 
-    async def _repair(self, state: State, runtime: Runtime[Work]) -> State:
-        context = runtime.context.context(state["attempt"])
-        failed = self._candidate(state)
-        gate, _, sentence = state["rejection"].partition(": ")
-        try:
-            proposal = await self._planner.repair(context, _as_proposal(failed, state["changed"]), state["rejection"])
-        except CapReached:
-            raise
-        except ProviderError as error:
-            return State(stage="planner: no repair", failure=str(error))
-        if proposal is None:
-            return State(stage=f"gate: {gate}", failure=sentence)
-        attempt = {"candidate_id": failed.id, "stage": f"gate: {gate}", "failure": sentence}
-        return self._accept(proposal, Operator.REPAIR) | State(
-            repairs=state["repairs"] + 1, failed_attempts=[*state["failed_attempts"], attempt]
-        )
-
     async def _train(self, state: State, runtime: Runtime[Work]) -> State:
         action = runtime.context.action
         if action.kind == "promote":
@@ -269,7 +184,7 @@ class Expander:
             candidate,
             rung=action.rung,
             seed=SEARCH_SEED,
-            purpose=_purpose(action, operator),
+            purpose=purpose(action, operator),
             known=self._known if action.kind == "expand" else (),
         )
         update = State(candidate_id=candidate.id, operator=operator.value)
@@ -298,7 +213,7 @@ class Expander:
         candidate = self._candidate(state)
         trials = self._trials_up_to(work.action.rung, candidate)
         work.score = score_of(trials, work.noise)
-        rival = _rival(work)
+        rival = work.rival()
         work.verdict = judge(
             trials,
             self._trials_up_to(work.action.rung, rival.candidate) if rival else [],
@@ -310,7 +225,7 @@ class Expander:
             unit=self._slots.laboratory.task.spec.unit,
         )
         if self._critic and not state["failure"]:
-            work.verdict = await self._critic.comment(work.context(state["attempt"]), candidate, work.verdict)
+            work.verdict = await self._critic.comment(work.context(state), candidate, work.verdict)
         return State()
 
     def _trials_up_to(self, rung: int, candidate: Candidate) -> list[Trial]:
@@ -352,74 +267,5 @@ def remembered(record: ExperimentRecord, candidate: Candidate) -> Remembered:
     )
 
 
-def _entry(state: State, runtime: Runtime[Work]) -> str:
-    return "train" if runtime.context.action.kind == "promote" else "propose"
-
-
-def _unless_failed(following: str) -> Callable[[State], str]:
-    def route(state: State) -> str:
-        return "judge" if state["failure"] else following
-
-    return route
-
-
-def _tried(state: State, owner: int) -> State:
-    """Ask for another proposal, or give up: this one was a design of `owner`."""
-    if state["attempt"] + 1 < MOST_ATTEMPTS:
-        return State(duplicate=True, attempt=state["attempt"] + 1)
-    return State(
-        duplicate=True,
-        candidate_id=None,
-        stage="novelty",
-        failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
-        f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
-    )
-
-
-def _after_gate(state: State) -> str:
-    if state["duplicate"]:
-        return _after_screen(state)
-    if not state["rejection"]:
-        return "train"
-    return "judge" if state["failure"] else "repair"
-
-
-def _after_screen(state: State) -> str:
-    if state["failure"]:
-        return "judge"
-    return "propose" if state["duplicate"] else "gate"
-
-
 def _first_rejection(reports: tuple[GateReport, ...]) -> GateReport | None:
     return next((report for report in reports if report.rejects), None)
-
-
-def _as_proposal(candidate: Candidate, changed: str) -> Proposal:
-    return Proposal(
-        title=candidate.title,
-        hypothesis=candidate.hypothesis,
-        source=candidate.source,
-        origin=candidate.origin,
-        genotype=candidate.genotype,
-        changed=changed,
-    )
-
-
-def _purpose(action: Action, operator: Operator) -> str:
-    return f"promote to rung {action.rung}" if action.kind == "promote" else operator.value
-
-
-def _rival(work: Work) -> Remembered | None:
-    """Whom the experiment is held against.
-
-    A new design: its first parent where that was trained at the same rung, else the best baseline. A promoted design:
-    the best baseline at that rung. A promoted baseline: nobody.
-    """
-    action = work.action
-    if action.kind == "promote" and action.parents[0] < 0:
-        return None
-    if action.kind == "expand" and action.parents:
-        parent = work.contexts.node(action.parents[0])
-        if parent.score is not None and parent.score.rung >= action.rung:
-            return parent
-    return work.contexts.best_baseline(action.rung) or work.contexts.best_baseline()

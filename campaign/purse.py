@@ -9,12 +9,14 @@ resumed with the same caps is refused what it was refused before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
-from netwright.agents.base import Planner
+from netwright.agents.base import Team
 from netwright.agents.grammar_planner import GrammarPlanner
+from netwright.agents.replies import Plan
 from netwright.campaign.board import Board
 from netwright.errors import CapReached
 from netwright.memory.records import LlmTotals
@@ -95,30 +97,43 @@ class CampaignPurse:
         return f"the cap {name} = {cap} has no room for a call of the {role}: {spent} spent, and it may take {more}"
 
 
-class OrGrammar:
-    """A planner in whose place the grammar proposes, and mends its own, what the caps have no room for."""
+def or_grammar(team: Team, board: Board) -> Team:
+    """The team with a grammar that does what the caps have no room for: it plans, writes, and mends its own."""
+    stand_in = _StandIn(team, board)
+    return replace(team, planner=stand_in, coder=stand_in, repairer=stand_in)
 
-    def __init__(self, planner: Planner, board: Board) -> None:
-        self.name = planner.name
-        self._planner = planner
+
+class _StandIn:
+    def __init__(self, team: Team, board: Board) -> None:
+        self.name = team.planner.name
+        self._team = team
         self._grammar = GrammarPlanner()
         self._board = board
         self._told = False
 
-    async def propose(self, context: Context) -> Proposal:
+    async def plan(self, context: Context) -> Sequence[Plan | Proposal]:
         """See `Planner`."""
         try:
-            return await self._planner.propose(context)
+            return await self._team.planner.plan(context)
         except CapReached as reached:
             self._tell(reached)
-            return await self._grammar.propose(context)
+            return await self._grammar.plan(context)
+
+    async def write(self, context: Context, plan: Plan) -> Proposal:
+        """See `Coder`. Where there is no room to write the plan, the grammar's own design takes its place."""
+        assert self._team.coder is not None
+        try:
+            return await self._team.coder.write(context, plan)
+        except CapReached as reached:
+            self._tell(reached)
+            return self._grammar.sketch(context).proposal()
 
     async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
-        """See `Planner`. What a model wrote and the caps have no room to mend stays as it is."""
+        """See `Repairer`. What a model wrote and the caps have no room to mend stays as it is."""
         if failed.genotype:
             return await self._grammar.repair(context, failed, failure)
         try:
-            return await self._planner.repair(context, failed, failure)
+            return await self._team.repairer.repair(context, failed, failure)
         except CapReached as reached:
             self._tell(reached)
             return None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.agents.base import Critic, Ledger, Planner, Purse
+from netwright.agents.base import Ledger, Purse, Team
 from netwright.campaign.board import Board, Writing
 from netwright.errors import ConfigError
-from netwright.llm_config import KEY_VARIABLE, LlmConfig, RoleConfig
+from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, RoleConfig
 
 if TYPE_CHECKING:
     from netwright.agents.chat import Progress
@@ -22,10 +22,9 @@ PROFILES = "endpoints"
 
 @dataclass(frozen=True)
 class Agents:
-    """Who proposes and who comments; `endpoints` are whom they ask, none where nobody asks anything."""
+    """Who does what; `endpoints` are whom they ask, none where nobody asks anything."""
 
-    planner: Planner
-    critic: Critic | None = None
+    team: Team
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -61,7 +60,7 @@ def make_agents(
     board: Board,
     purse: Purse | None = None,
 ) -> Agents:
-    """The grammar planner, or, where there is an endpoint, the planner and the critic that ask it, or one each.
+    """The grammar planner alone, or, where there is an endpoint, roles that ask it, or one each.
 
     Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written,
     and what `purse` has no room for is not asked.
@@ -71,28 +70,36 @@ def make_agents(
     if config.url is None:
         from netwright.agents.grammar_planner import GrammarPlanner
 
-        return Agents(GrammarPlanner())
+        grammar = GrammarPlanner()
+        return Agents(Team(planner=grammar, repairer=grammar))
+    from netwright.agents.llm_coder import LlmCoder
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
-    from netwright.campaign.purse import OrGrammar
+    from netwright.agents.llm_repairer import LlmRepairer
+    from netwright.campaign.purse import or_grammar
 
-    planner, critic = config.of("planner"), config.of("critic")
-    # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for both.
-    endpoint = _endpoint(config, planner, environment, home, board, purse)
-    same = _whom(planner) == _whom(critic)
-    other = endpoint if same else _endpoint(config, critic, environment, home, board, purse)
-    proposing: Planner = LlmPlanner(endpoint, ledger, **manner(planner))
-    if config.at_cap == "grammar":
-        proposing = OrGrammar(proposing, board)
-    return Agents(
-        proposing,
-        LlmCritic(other, ledger, **manner(critic)),
-        (endpoint,) if same else (endpoint, other),
+    roles = {role: config.of(role) for role in LLM_ROLES}
+    # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for all.
+    whom = {role: _whom(own) for role, own in roles.items()}
+    endpoints: dict[str, Endpoint] = {}
+    for role, key in whom.items():
+        if key not in endpoints:
+            endpoints[key] = _endpoint(config, roles[role], environment, home, board, purse)
+    asking = {role: (endpoints[key], ledger) for role, key in whom.items()}
+    team = Team(
+        planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),
+        coder=LlmCoder(*asking["coder"], **manner(roles["coder"])),
+        repairer=LlmRepairer(*asking["repairer"], **manner(roles["repairer"])),
+        critic=LlmCritic(*asking["critic"], **manner(roles["critic"])),
     )
+    if config.at_cap == "grammar":
+        team = or_grammar(team, board)
+    return Agents(team, tuple(endpoints.values()))
 
 
-def _whom(role: RoleConfig) -> RoleConfig:
-    return role.model_copy(update=dict.fromkeys(("temperature", "max_tokens", "price_prompt", "price_completion")))
+def _whom(role: RoleConfig) -> str:
+    """Whom a role asks: the same text for the same endpoint, model, key and headers."""
+    return role.model_dump_json(exclude={"temperature", "max_tokens", "price_prompt", "price_completion"})
 
 
 def manner(role: RoleConfig) -> dict[str, Any]:

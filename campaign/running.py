@@ -107,7 +107,7 @@ async def _session(
     config = board.config
     purse = CampaignPurse(board, memory.llm_totals(row.id))
     agents = make_agents(config.llm, MemoryLedger(memory, row.id, purse), os.environ, home, board, purse)
-    sketchbook = Sketchbook(agents.planner, row.task, partial(trained_structure, memory))
+    sketchbook = Sketchbook(agents.team.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
     # The grammar planner reads nothing.
@@ -116,8 +116,7 @@ async def _session(
         campaign_id=row.id,
         memory=memory,
         slots=slots,
-        planner=agents.planner,
-        critic=agents.critic,
+        team=agents.team,
         board=board,
         repairs=config.llm.repairs,
         library=library,

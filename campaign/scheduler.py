@@ -18,11 +18,13 @@ from typing import Any
 
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
-from netwright.campaign.expansion import Expander, Work, remembered
+from netwright.campaign.designing import NO_REPLY
+from netwright.campaign.expansion import Expander, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.library import Library
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
+from netwright.campaign.work import Work
 from netwright.errors import CapReached, ProviderError, SandboxError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.protocol import prices
@@ -322,7 +324,7 @@ class Scheduler:
 
     def _watch_endpoint(self, record: ExperimentRecord) -> None:
         if record.action is not None and record.action.kind == "expand":
-            self._silent = self._silent + 1 if record.stage in ("planner: no reply", "planner: no repair") else 0
+            self._silent = self._silent + 1 if record.stage in NO_REPLY else 0
         if self._silent >= SILENT_ENDPOINT_LIMIT:
             raise ProviderError(
                 f"the endpoint gave no answer {self._silent} times in a row (last: {record.failure}); everything is "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
@@ -12,7 +12,10 @@ from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 from netwright.types import SECONDS_MAX, Frozen
 
 KEY_VARIABLE = "NETWRIGHT_API_KEY"
-LlmRole = Literal["planner", "critic"]
+LlmRole = Literal["planner", "coder", "repairer", "critic"]
+LLM_ROLES: tuple[LlmRole, ...] = get_args(LlmRole)
+WRITERS: tuple[LlmRole, ...] = ("planner", "coder", "repairer")
+"""Those who design: `temperature` and `max_tokens` of `[llm]` are theirs."""
 
 
 def _variable(value: str) -> str:
@@ -71,7 +74,8 @@ class LlmConfig(Frozen):
     """An OpenAI-compatible endpoint, and what the roles have of their own.
 
     The key is read from the environment variable named `api_key_env`, and the value of each of `headers` from the one
-    that is named for it, never from the file. `temperature` and `max_tokens` are the planner's. Time-outs are in
+    that is named for it, never from the file. `temperature` (None: each role has its own) and `max_tokens` are for
+    planner, coder and repairer. `plans` is how many the planner makes in one call. Time-outs are in
     seconds: to connect, to the first token (and from one to the next), and of one whole request. `concurrency` bounds
     the requests at once; None is what a check found to pay, or 1.
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
@@ -84,8 +88,9 @@ class LlmConfig(Frozen):
     api_key_env: Variable = KEY_VARIABLE
     headers: dict[str, Variable] = {}
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
-    temperature: Temperature = 0.8
+    temperature: Temperature | None = None
     max_tokens: AnswerTokens = 6000
+    plans: Annotated[int, Field(ge=1, le=10)] = 3
     connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
     first_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
     total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
@@ -96,12 +101,14 @@ class LlmConfig(Frozen):
     at_cap: Literal["close", "grammar"] = "close"
 
     planner: RoleConfig = RoleConfig()
+    coder: RoleConfig = RoleConfig()
+    repairer: RoleConfig = RoleConfig()
     critic: RoleConfig = RoleConfig()
 
     @model_validator(mode="after")
     def _roles_over_something(self) -> Self:
         _both_prices(self.price_prompt, self.price_completion)
-        if self.url is None and (self.planner.url or self.critic.url):
+        if self.url is None and any(getattr(self, role).url for role in LLM_ROLES):
             raise ValueError("a role has a url and [llm] has none: give [llm] one, roles are laid over it")
         return self
 
@@ -121,13 +128,13 @@ class LlmConfig(Frozen):
             "price_prompt": self.price_prompt,
             "price_completion": self.price_completion,
         }
-        if role == "planner":
+        if role in WRITERS:
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
 
     def asked_by(self, asker: str) -> RoleConfig:
-        """What `asker` asks, by its name in the ledger of calls: whoever plans also repairs."""
-        return self.of("critic" if asker == "critic" else "planner")
+        """What `asker` asks, by its name in the ledger of calls; of one that is no role, what a planner asks."""
+        return self.of(next((role for role in LLM_ROLES if role == asker), "planner"))
 
     def cost_of(self, tokens: Mapping[str, tuple[int, int]]) -> float | None:
         """What all calls cost whose tokens, read and written, are given by asker; None where nothing has a price.
@@ -135,7 +142,7 @@ class LlmConfig(Frozen):
         A role without prices costs nothing.
         """
         costs = [self.asked_by(asker).cost(*counts) for asker, counts in tokens.items()]
-        if all(self.of(role).price_prompt is None for role in ("planner", "critic")):
+        if all(self.of(role).price_prompt is None for role in LLM_ROLES):
             return None
         return sum(cost for cost in costs if cost is not None)
 

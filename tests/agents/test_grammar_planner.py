@@ -29,7 +29,7 @@ def task(scope: Scope = Scope.MIXER) -> TaskSpec:
 def propose(operator: Operator, seed: int, *parents: Remembered, attempt: int = 0, **more: object) -> Proposal:
     options = {"task": task(), "mixer_parameters": ALLOWANCE, **more}
     context = Context(operator=operator, parents=parents, seed=seed, attempt=attempt, **options)
-    return asyncio.run(PLANNER.propose(context))
+    return PLANNER.sketch(context).proposal()
 
 
 def remembered(proposal: Proposal, failure: str = "") -> Remembered:
@@ -78,7 +78,7 @@ def test_a_sketch_is_what_would_be_proposed(operator: Operator, drafts: list[Pro
 
     sketch = PLANNER.sketch(context)
 
-    proposal = asyncio.run(PLANNER.propose(context))
+    proposal = PLANNER.sketch(context).proposal()
     assert sketch.genotype == proposal.genotype
     assert sketch.proposal() == proposal
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 import subprocess
@@ -49,7 +48,7 @@ Netwright = Callable[..., "subprocess.CompletedProcess[str]"]
 def drafts(count: int) -> list[Candidate]:
     """Designs of the grammar, all different."""
     actions = (Action(index=index, kind="expand", operator=Operator.DRAFT) for index in range(count))
-    proposals = (asyncio.run(GrammarPlanner().propose(CHRONICLE.context(action))) for action in actions)
+    proposals = (GrammarPlanner().sketch(CHRONICLE.context(action)).proposal() for action in actions)
     return [proposal.candidate(Scope.MIXER) for proposal in proposals]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
@@ -50,7 +49,7 @@ def test_the_sketch_that_is_chosen_is_what_the_planner_then_writes(chronicle: Ch
     sketches = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)(drafting(0), 8)
 
     action = drafting(0).model_copy(update={"draw": sketches[5].draw})
-    proposal = asyncio.run(GrammarPlanner().propose(chronicle.context(action)))
+    proposal = GrammarPlanner().sketch(chronicle.context(action)).proposal()
 
     assert (
         Sketchbook(GrammarPlanner(), TASK, by_source).know(proposal.candidate(chronicle.task.scope))
@@ -93,7 +92,7 @@ def test_a_baseline_is_known_by_the_decisions_that_stand_for_it(chronicle: Chron
 def test_sizes_are_told_before_anything_is_written_and_stay_the_same_once_it_is(chronicle: Chronicle) -> None:
     sketch = Sketchbook(GrammarPlanner(), TASK, by_source).sketcher(chronicle)(drafting(0), 8)[3]
     action = drafting(0).model_copy(update={"draw": sketch.draw})
-    candidate = asyncio.run(GrammarPlanner().propose(chronicle.context(action))).candidate(TASK.scope)
+    candidate = GrammarPlanner().sketch(chronicle.context(action)).proposal().candidate(TASK.scope)
     namespace: dict[str, Any] = {}
     exec(candidate.source, namespace)
     mixers = [namespace["Mixer"](TASK.dim, TASK.heads, TASK.max_len, i, TASK.layers) for i in range(TASK.layers)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from importlib import resources
 
@@ -188,7 +187,7 @@ def test_designs_of_the_grammar_and_baselines_that_share_a_fingerprint_give_the_
     files = resources.files("netwright.evaluator.baselines").iterdir()
     sources = [text for file in files if file.name.endswith(".py") and "class Mixer" in (text := file.read_text())]
     context = Context(task=spec, operator=Operator.DRAFT, seed=0, mixer_parameters=34_000)
-    drafts = [asyncio.run(planner.propose(context.model_copy(update={"seed": seed}))) for seed in range(100)]
+    drafts = [planner.sketch(context.model_copy(update={"seed": seed})).proposal() for seed in range(100)]
     parents = [
         Remembered(candidate=each.candidate(Scope.MIXER), operator=Operator.DRAFT, score=None, verdict=None)
         for each in drafts
@@ -197,7 +196,7 @@ def test_designs_of_the_grammar_and_baselines_that_share_a_fingerprint_give_the_
     for operator in (Operator.REFINE, Operator.SIMPLIFY, Operator.COMBINE):
         for seed in range(50):
             asked = {"operator": operator, "seed": seed, "parents": (parents[seed], parents[seed + 37])}
-            sources.append(asyncio.run(planner.propose(context.model_copy(update=asked))).source)
+            sources.append(planner.sketch(context.model_copy(update=asked)).proposal().source)
 
     alike: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for source in sources:

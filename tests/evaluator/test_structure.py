@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import statistics
 import time
@@ -164,7 +163,7 @@ def proposals(operator: Operator, number: int) -> list[Proposal]:
 
     def made(seed: int) -> Proposal:
         parents = () if operator is Operator.DRAFT else (as_parent(seed), as_parent(seed + 3))
-        return asyncio.run(GrammarPlanner().propose(context.model_copy(update={"seed": seed, "parents": parents})))
+        return GrammarPlanner().sketch(context.model_copy(update={"seed": seed, "parents": parents})).proposal()
 
     return [made(seed) for seed in range(number)]
 

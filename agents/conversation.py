@@ -1,0 +1,168 @@
+"""Asking a model until its answer is whole: what is wrong or missing is told, what came right is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, TypeVar
+
+from netwright.agents.base import Ledger
+from netwright.agents.chat import ChatRequest, Reply
+from netwright.agents.context_text import system_text
+from netwright.agents.endpoint import Endpoint
+from netwright.agents.faults import EndpointError, Fault
+from netwright.agents.replies import split_thinking
+from netwright.errors import MalformedReply
+from netwright.prompts import load
+from netwright.types import Context, JsonDict
+
+logger = logging.getLogger(__name__)
+
+_ECHO_CHARACTERS = 24_000
+
+Message = dict[str, str]
+
+
+class Answer(Protocol):
+    """What came so far of an answer that may take several replies.
+
+    `problem` says what is wrong and `wanted` is the message that asks for what is missing; both are empty when the
+    answer is complete. `cut_off` tells that the token limit ended the last reply.
+    """
+
+    @property
+    def problem(self) -> str: ...
+
+    @property
+    def wanted(self) -> str: ...
+
+    @property
+    def cut_off(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def absorb(self, raw: str, *, cut_off: bool) -> Self:
+        """Take in what is usable of the raw reply `raw`."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=Answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a role asks. `text` writes the user's message within a number of characters of evidence.
+
+    `prompts` names the templates it is made of.
+    """
+
+    role: str
+    prompts: tuple[str, ...]
+    context: Context
+    text: Callable[[int], str]
+    schema: JsonDict | None = None
+
+
+class Conversation:
+    """How one role asks one endpoint.
+
+    Args:
+        endpoint: whom to ask.
+        ledger: where every call is looked up and recorded.
+        temperature: None leaves it to the server.
+        max_tokens: of one answer; doubled after an answer was cut off.
+        budget_characters: of the evidence in the prompt; halved once if the model's context is too small.
+        repairs: how often a malformed answer is sent back.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        *,
+        temperature: float | None,
+        max_tokens: int,
+        budget_characters: int,
+        repairs: int,
+    ) -> None:
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+        self._budget_characters = budget_characters
+        self._repairs = repairs
+
+    async def answer(self, question: Question, answer: Kind) -> tuple[Kind, str]:
+        """Ask, and ask again for what is missing; return a complete answer and the model's name.
+
+        Raises:
+            MalformedReply: nothing usable after all repairs; the message says what was wrong.
+            ProviderError: the endpoint gave no answer.
+        """
+        request, reply = await self._ask_fitting(question)
+        for turn in range(self._repairs + 1):
+            answer = answer.absorb(reply.text, cut_off=reply.cut_off)
+            if answer.complete:
+                return answer, reply.model
+            logger.info("reply not usable role=%s turn=%d: %s", request.role, turn, answer.problem)
+            if turn < self._repairs:
+                request = _asking_again(request, reply, answer, turn + 1)
+                reply = await self._endpoint.chat(request, self._ledger)
+        raise MalformedReply(
+            f"model {reply.model!r} gave no usable {request.role} answer in {self._repairs + 1} tries; "
+            f"at last {answer.problem} A larger model may do better, or more tokens if it was cut off."
+        )
+
+    async def _ask_fitting(self, question: Question) -> tuple[ChatRequest, Reply]:
+        """Ask; if the model's context is too small, once more with half the evidence and half the answer."""
+        request = self._request(question, self._budget_characters, self._max_tokens)
+        try:
+            return request, await self._endpoint.chat(request, self._ledger)
+        except EndpointError as error:
+            if error.fault is not Fault.OVERFLOW:
+                raise
+            logger.info("the prompt of %d characters is too long: halving the evidence", request.characters)
+        request = self._request(question, self._budget_characters // 2, self._max_tokens // 2)
+        return request, await self._endpoint.chat(request, self._ledger)
+
+    def _request(self, question: Question, budget_characters: int, max_tokens: int) -> ChatRequest:
+        context = question.context
+        return ChatRequest(
+            role=question.role,
+            messages=(
+                {"role": "system", "content": system_text(context)},
+                {"role": "user", "content": question.text(budget_characters).strip()},
+            ),
+            prompt_sha256=joint_sha256("system", *question.prompts),
+            max_tokens=max_tokens,
+            temperature=self._temperature,
+            schema=question.schema,
+            tag=f"action={context.action} attempt={context.attempt} seed={context.seed}",
+        )
+
+
+def joint_sha256(*names: str) -> str:
+    """Return one SHA-256 in hex for the prompts of those names."""
+    return hashlib.sha256("".join(load(name).sha256 for name in names).encode()).hexdigest()
+
+
+def _asking_again(request: ChatRequest, reply: Reply, answer: Answer, turn: int) -> ChatRequest:
+    """Continue the conversation by the reply and by what is wrong with it."""
+    note = load("malformed").render(problem=answer.problem, wanted=answer.wanted).strip()
+    return replace(
+        request,
+        messages=_continued(request.messages, split_thinking(reply.text).answer, note),
+        max_tokens=request.max_tokens * 2 if answer.cut_off else request.max_tokens,
+        tag=f"{request.tag.partition(' turn=')[0]} turn={turn}",
+    )
+
+
+def _continued(messages: tuple[Message, ...], said: str, note: str) -> tuple[Message, ...]:
+    """Roles must alternate and no message may be empty, so after silence the note joins the last question."""
+    if said.strip():
+        echo = {"role": "assistant", "content": said[:_ECHO_CHARACTERS]}
+        return (*messages, echo, {"role": "user", "content": note})
+    return (*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n\n{note}"})

@@ -1,0 +1,68 @@
+"""A coder that asks an LLM to write the file of a plan: the whole of it, in one fenced block."""
+
+from __future__ import annotations
+
+from netwright.agents.answers import FileAnswer
+from netwright.agents.base import Ledger
+from netwright.agents.context_text import files_text
+from netwright.agents.conversation import Conversation, Question
+from netwright.agents.endpoint import Endpoint
+from netwright.agents.quoting import one_line
+from netwright.agents.replies import Plan
+from netwright.agents.writing import class_name, written
+from netwright.prompts import load
+from netwright.types import Context, Proposal
+
+_PLAN_CHARACTERS = 2000
+
+
+class LlmCoder:
+    """Implements `Coder` with one endpoint; see `Conversation` for what it takes."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        *,
+        temperature: float | None = 0.4,
+        max_tokens: int = 6000,
+        budget_characters: int = 40_000,
+        repairs: int = 2,
+    ) -> None:
+        self._conversation = Conversation(
+            endpoint,
+            ledger,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            budget_characters=budget_characters,
+            repairs=repairs,
+        )
+
+    async def write(self, context: Context, plan: Plan) -> Proposal:
+        """See `Coder`.
+
+        Raises:
+            MalformedReply: no usable file after all repairs of the answer's form.
+            ProviderError: the endpoint gave no answer.
+        """
+        question = Question(
+            role="coder",
+            prompts=("coder",),
+            context=context,
+            text=lambda budget: _coder_text(context, plan, budget),
+        )
+        wanted = FileAnswer(class_name=class_name(context), plan=plan)
+        answer, model = await self._conversation.answer(question, wanted)
+        assert answer.source is not None
+        return written(plan, answer.source, model)
+
+
+def _coder_text(context: Context, plan: Plan, budget_characters: int) -> str:
+    return load("coder").render(
+        files=files_text(context, budget_characters),
+        operator=context.operator.value,
+        title=one_line(plan.title, 120),
+        hypothesis=one_line(plan.hypothesis, _PLAN_CHARACTERS),
+        changes=one_line(plan.changes, _PLAN_CHARACTERS),
+        expected_effect=one_line(plan.expected_effect, _PLAN_CHARACTERS),
+    )

@@ -1,0 +1,73 @@
+"""A repairer that shows an LLM what the laboratory said of a file, and asks for the file mended."""
+
+from __future__ import annotations
+
+import logging
+
+from netwright.agents.answers import FileAnswer
+from netwright.agents.base import Ledger
+from netwright.agents.context_text import CODE_CHARACTERS, repair_evidence_text
+from netwright.agents.conversation import Conversation, Question
+from netwright.agents.endpoint import Endpoint
+from netwright.agents.quoting import fenced, one_line, quoted
+from netwright.agents.replies import Plan
+from netwright.agents.writing import class_name, written
+from netwright.prompts import load
+from netwright.types import Context, Proposal
+
+logger = logging.getLogger(__name__)
+
+
+class LlmRepairer:
+    """Implements `Repairer` with one endpoint; see `Conversation` for what it takes."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        *,
+        temperature: float | None = 0.3,
+        max_tokens: int = 6000,
+        budget_characters: int = 40_000,
+        repairs: int = 2,
+    ) -> None:
+        self._conversation = Conversation(
+            endpoint,
+            ledger,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            budget_characters=budget_characters,
+            repairs=repairs,
+        )
+
+    async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
+        """See `Repairer`. Without a new plan the old one stays. None: the file came back unchanged.
+
+        Raises:
+            MalformedReply: no usable file after all repairs of the answer's form.
+            ProviderError: the endpoint gave no answer.
+        """
+        question = Question(
+            role="repairer",
+            prompts=("repairer",),
+            context=context,
+            text=lambda budget: _repair_text(context, failed, failure, budget),
+        )
+        known = Plan(title=failed.title[:200] or "untitled", hypothesis=failed.hypothesis or "none given")
+        wanted = FileAnswer(class_name=class_name(context), plan=known)
+        answer, model = await self._conversation.answer(question, wanted)
+        assert answer.source is not None
+        if answer.source.strip() == failed.source.strip():
+            logger.info("repair changed nothing action=%d title=%s", context.action, failed.title)
+            return None
+        return written(answer.plan, answer.source, model)
+
+
+def _repair_text(context: Context, failed: Proposal, failure: str, budget_characters: int) -> str:
+    return load("repairer").render(
+        evidence=repair_evidence_text(context, budget_characters),
+        title=one_line(failed.title, 120),
+        hypothesis=one_line(failed.hypothesis),
+        source=fenced(failed.source[:CODE_CHARACTERS], "python"),
+        failure=quoted(failure),
+    )

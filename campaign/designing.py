@@ -1,0 +1,113 @@
+"""The steps of an expansion that ask the agents: plan, rank, code, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph.runtime import Runtime
+
+from netwright.agents.base import Team
+from netwright.agents.replies import Plan
+from netwright.campaign.library import Library
+from netwright.campaign.ranking import ranked
+from netwright.campaign.work import State, Work, ended
+from netwright.errors import CapReached, MalformedReply, ProviderError
+from netwright.memory.store import Memory
+from netwright.types import Candidate, Context, Operator, Proposal, Scope
+
+NO_REPLY = frozenset({"planner: no reply", "coder: no reply", "repairer: no reply"})
+"""Stages at which an expansion ended because an endpoint gave no answer."""
+
+
+class Designer:
+    """Has designs planned, written and mended; what comes of it is kept as a candidate."""
+
+    def __init__(self, team: Team, memory: Memory, scope: Scope, library: Library | None) -> None:
+        self._team = team
+        self._memory = memory
+        self._scope = scope
+        self._library = library
+
+    async def plan(self, state: State, runtime: Runtime[Work]) -> State:
+        work = runtime.context
+        try:
+            plans = await self._team.planner.plan(self._informed(work, state))
+        except CapReached:
+            raise
+        except ProviderError as error:
+            return ended(_stage("planner", error), str(error))
+        work.plans.clear()
+        work.plans.extend(plans)
+        return State()
+
+    async def rank(self, state: State, runtime: Runtime[Work]) -> State:
+        """Put the plans in the order in which they are built."""
+        work = runtime.context
+        plans = [plan for plan in work.plans if isinstance(plan, Plan)]
+        if len(plans) > 1:
+            opinions = await self._opinions(work.context(state), plans)
+            work.plans.clear()
+            work.plans.extend(ranked(plans, work.contexts.outcomes(), opinions))
+        return State()
+
+    async def _opinions(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
+        critic = self._team.critic
+        return None if critic is None else await critic.weigh(context, plans)
+
+    async def code(self, state: State, runtime: Runtime[Work]) -> State:
+        """Have the best plan that was not built yet written."""
+        work = runtime.context
+        context, plan = work.context(state), work.plans.popleft()
+        if isinstance(plan, Proposal):
+            return self._accept(plan, context.operator)
+        assert self._team.coder is not None, "who plans without writing needs a coder"
+        try:
+            proposal = await self._team.coder.write(context, plan)
+        except CapReached:
+            raise
+        except ProviderError as error:
+            return ended(_stage("coder", error), f"{plan.title}: {error}")
+        return self._accept(proposal, context.operator)
+
+    async def repair(self, state: State, runtime: Runtime[Work]) -> State:
+        assert state["candidate_id"] is not None
+        failed = self._memory.candidate(state["candidate_id"])
+        gate, _, sentence = state["rejection"].partition(": ")
+        try:
+            proposal = await self._team.repairer.repair(
+                runtime.context.context(state), _as_proposal(failed, state["changed"]), state["rejection"]
+            )
+        except CapReached:
+            raise
+        except ProviderError as error:
+            return ended(_stage("repairer", error), str(error))
+        if proposal is None:
+            return ended(f"gate: {gate}", sentence)
+        attempt = {"candidate_id": failed.id, "stage": f"gate: {gate}", "failure": sentence}
+        return self._accept(proposal, Operator.REPAIR) | State(
+            repairs=state["repairs"] + 1, failed_attempts=[*state["failed_attempts"], attempt]
+        )
+
+    def _informed(self, work: Work, state: State) -> Context:
+        context = work.context(state)
+        return context if self._library is None else self._library.informed(context, work.action)
+
+    def _accept(self, proposal: Proposal, operator: Operator) -> State:
+        candidate = proposal.candidate(self._scope)
+        self._memory.put_candidate(candidate)
+        return State(candidate_id=candidate.id, operator=operator.value, changed=proposal.changed)
+
+
+def _stage(role: str, error: ProviderError) -> str:
+    return f"{role}: unusable reply" if isinstance(error, MalformedReply) else f"{role}: no reply"
+
+
+def _as_proposal(candidate: Candidate, changed: str) -> Proposal:
+    return Proposal(
+        title=candidate.title,
+        hypothesis=candidate.hypothesis,
+        source=candidate.source,
+        origin=candidate.origin,
+        genotype=candidate.genotype,
+        changed=changed,
+    )
