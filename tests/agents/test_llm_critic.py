@@ -1,7 +1,8 @@
 """The critic adds words; it never changes a number, and an endpoint that fails costs nothing but the words."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_critic import LlmCritic
+from netwright.agents.replies import Plan
 from netwright.agents.retrying import RetryRule
 from netwright.types import (
     Candidate,
@@ -132,4 +134,47 @@ def test_the_critic_sees_the_difference_and_the_interval(chat_server: Servers) -
     assert "line 5\n" not in case
     assert "no difference, delta -0.0100 nats against its rival, 95% interval [-0.0500, +0.0300]" in case
     asked = server.requests[0]["response_format"]["json_schema"]["schema"]
-    assert list(asked["properties"]) == ["changed", "words", "lesson"]
+    assert list(asked["properties"]) == ["changed", "words", "mechanism", "test", "lesson"]
+
+
+def test_mechanism_and_test_become_part_of_the_words(chat_server: Servers) -> None:
+    said = {"words": "It wins.", "mechanism": "The gate forgets.", "test": "Freeze the gate."}
+
+    assert comment(chat_server([json.dumps(said)])).words == (
+        "It wins. Mechanism: The gate forgets. Test: Freeze the gate."
+    )
+
+
+# --- plans, before anything is built ------------------------------------------------------------------------------
+
+PLANS = [Plan(title=title, hypothesis="h") for title in ("Gate", "Delta", "Copy")]
+
+
+def weigh(server: Any) -> Sequence[float] | None:
+    async def talk() -> Sequence[float] | None:
+        async with Endpoint(server.url, "scripted", retries=RetryRule(tries=1, wait_seconds=0.01)) as endpoint:
+            return await LlmCritic(endpoint, DictLedger()).weigh(
+                Context(task=TASK, operator=Operator.DRAFT, seed=1), PLANS
+            )
+
+    return asyncio.run(talk())
+
+
+def opinions(**scores: float) -> str:
+    return json.dumps({"opinions": [{"plan": int(plan[1:]), "score": score} for plan, score in scores.items()]})
+
+
+def test_each_plan_gets_a_score(chat_server: Servers) -> None:
+    server = chat_server([opinions(p2=9, p1=2.5, p3=4)])
+
+    assert weigh(server) == [2.5, 9, 4]
+    assert "2. Delta: h Changes: " in server.contents()[-1]
+
+
+def test_a_plan_that_is_not_named_gets_what_the_worst_got(chat_server: Servers) -> None:
+    assert weigh(chat_server([opinions(p2=9, p1=2, p7=0)])) == [2, 9, 2]
+
+
+@pytest.mark.parametrize("reply", ["I like them all.", '{"opinions": [{"plan": 1, "score": 11}]}', opinions(p9=4)])
+def test_without_usable_scores_there_is_no_opinion(chat_server: Servers, reply: str) -> None:
+    assert weigh(chat_server([reply])) is None

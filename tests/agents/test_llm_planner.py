@@ -1,20 +1,23 @@
-"""The LLM planner against a real server: good answers, answers that need mending, and hopeless ones."""
+"""Planner, coder and repairer against a real server: good answers, answers that need mending, and hopeless ones."""
 
 import ast
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
 
-from netwright.agents.context_text import evidence_text
+from netwright.agents.context_text import evidence_text, system_text
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
-from netwright.agents.llm_planner import LlmPlanner, system_text
+from netwright.agents.llm_coder import LlmCoder
+from netwright.agents.llm_planner import LlmPlanner
+from netwright.agents.llm_repairer import LlmRepairer
 from netwright.agents.quoting import fenced, quoted
-from netwright.agents.replies import python_block
+from netwright.agents.replies import Plan, python_block
 from netwright.agents.retrying import RetryRule
 from netwright.agents.symptoms import starting_points, symptoms
 from netwright.errors import MalformedReply
@@ -92,35 +95,157 @@ def context(operator: Operator = Operator.DRAFT, **fields: Any) -> Context:
     return Context(task=TASK, operator=operator, seed=7, action=3, mixer_parameters=20_000, **fields)
 
 
-def planning(server: Any, ledger: DictLedger, work: Callable[[LlmPlanner], Any], **options: Any) -> Any:
+Role = TypeVar("Role", LlmPlanner, LlmCoder, LlmRepairer)
+IDENTITY = Plan(title="Identity", hypothesis="It copies.", changes="no mixing", expected_effect="less loss")
+
+
+def asking(
+    server: Any, role: type[Role], work: Callable[[Role], Any], ledger: DictLedger | None = None, **options: Any
+) -> Any:
     async def talk() -> Any:
         retries = RetryRule(tries=2, wait_seconds=0.01)
         async with Endpoint(server.url, "scripted", retries=retries) as endpoint:
-            return await work(LlmPlanner(endpoint, ledger, **options))
+            return await work(role(endpoint, ledger or DictLedger(), **options))
 
     return asyncio.run(talk())
 
 
-def propose(server: Any, given: Context | None = None, ledger: DictLedger | None = None, **options: Any) -> Proposal:
+def plans_of(
+    server: Any, given: Context | None = None, ledger: DictLedger | None = None, **options: Any
+) -> Sequence[Plan | Proposal]:
     given = given or context()
-    proposal = planning(server, ledger or DictLedger(), lambda planner: planner.propose(given), **options)
+    found = asking(server, LlmPlanner, lambda planner: planner.plan(given), ledger, **options)
+    assert isinstance(found, Sequence)
+    return found
+
+
+def write(server: Any, given: Context | None = None, ledger: DictLedger | None = None, **options: Any) -> Proposal:
+    given = given or context()
+    proposal = asking(server, LlmCoder, lambda coder: coder.write(given, IDENTITY), ledger, **options)
     assert isinstance(proposal, Proposal)
     return proposal
 
 
-# --- answers ------------------------------------------------------------------------------------------------------
+def plans_text(*titles: str) -> str:
+    plans = [{"title": title, "hypothesis": f"{title} helps.", "changes": "all"} for title in titles]
+    return json.dumps({"plans": plans})
 
 
-def test_a_good_answer_becomes_a_proposal(chat_server: Servers, chat: ModuleType) -> None:
+def file_text(source: str = SOURCE) -> str:
+    return f"```python\n{source}```"
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        lambda text: text,
+        lambda text: f"```json\n{text}\n```",
+        lambda text: f"<think>Let me {{think}}.</think> Here you go: {text} I hope that it helps.",
+        lambda text: f"the template opened the tag</think>\n{text}",
+        lambda text: json.dumps(json.loads(text)["plans"]),
+        lambda text: "\n\n".join(f"Plan:\n{json.dumps(plan)}" for plan in json.loads(text)["plans"]),
+    ],
+    ids=["bare", "fenced", "think", "orphan-think", "list", "one-by-one"],
+)
+def test_several_plans_are_understood_however_they_are_dressed(
+    chat_server: Servers, dress: Callable[[str], str]
+) -> None:
+    server = chat_server([dress(plans_text("Gate", "Delta", "Copy"))])
+
+    plans = plans_of(server)
+
+    assert [plan.title for plan in plans] == ["Gate", "Delta", "Copy"]
+    assert all(isinstance(plan, Plan) for plan in plans)
+    assert len(server.requests) == 1
+
+
+def test_so_many_plans_are_asked_for_and_no_more_are_taken(chat_server: Servers) -> None:
+    server = chat_server(default=plans_text("Gate", "Delta", "Copy"))
+
+    assert [plan.title for plan in plans_of(server, plans=2)] == ["Gate", "Delta"]
+    assert len(plans_of(server, plans=1)) == 1
+    assert "Give 2 plans that differ in mechanism" in server.contents(0)[-1]
+    assert "Give one plan" in server.contents(1)[-1]
+
+
+def test_of_a_list_that_was_cut_off_the_whole_plans_count(chat_server: Servers, chat: ModuleType) -> None:
+    text = plans_text("Gate", "Delta", "Copy")
+    server = chat_server([chat.completion(text[: text.index("Copy")], finish_reason="length")])
+
+    assert [plan.title for plan in plans_of(server)] == ["Gate", "Delta"]
+
+
+def test_a_plan_without_what_it_needs_is_left_out_of_the_others(chat_server: Servers) -> None:
+    server = chat_server(['{"plans": [{"title": "Gate"}, {"title": "Delta", "hypothesis": "Erases."}, 7]}'])
+
+    assert [plan.title for plan in plans_of(server)] == ["Delta"]
+
+
+@pytest.mark.parametrize("bad", ['{"title": "Identity"}', '{"plans": [', "no plan at all"])
+def test_malformed_plans_are_asked_for_again(chat_server: Servers, bad: str) -> None:
+    server = chat_server([bad, plans_text("Gate")])
+
+    assert [plan.title for plan in plans_of(server)] == ["Gate"]
+    assert server.contents()[-2] == bad
+    assert "Send only the JSON object" in server.contents()[-1]
+
+
+def test_a_model_that_writes_its_only_plan_at_once_is_taken_at_its_word(chat_server: Servers, chat: ModuleType) -> None:
     server = chat_server([chat.plan_reply("Identity", SOURCE, changes="no mixing")])
 
-    proposal = propose(server)
+    (proposal,) = plans_of(server)
+
+    assert isinstance(proposal, Proposal)
+    assert (proposal.title, proposal.source) == ("Identity", SOURCE)
+    assert proposal.hypothesis == "Identity helps. Expected: less loss"
+
+
+def test_a_file_without_a_plan_is_kept_while_the_plan_is_asked_for(chat_server: Servers) -> None:
+    server = chat_server([file_text(), '{"title": "Identity", "hypothesis": "It copies."}'])
+
+    (proposal,) = plans_of(server)
+
+    assert isinstance(proposal, Proposal)
+    assert (proposal.hypothesis, proposal.source) == ("It copies.", SOURCE)
+    assert "Your Python file is kept" in server.contents()[-1]
+
+
+def test_a_plan_whose_file_is_broken_is_a_plan(chat_server: Servers, chat: ModuleType) -> None:
+    server = chat_server([chat.plan_reply("Identity", SOURCE.replace("x):", "x"))])
+
+    (plan,) = plans_of(server)
+
+    assert isinstance(plan, Plan)
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_becomes_a_proposal(chat_server: Servers) -> None:
+    server = chat_server([file_text()])
+
+    proposal = write(server)
 
     assert proposal.title == "Identity"
-    assert proposal.hypothesis == "Identity helps. Expected: less loss"
+    assert proposal.hypothesis == "It copies. Expected: less loss"
     assert proposal.source == SOURCE
     assert proposal.origin == "llm:scripted"
     assert proposal.changed == "no mixing"
+    assert "Hypothesis: It copies.\nChanges: no mixing\nExpected: less loss" in server.contents()[-1]
+
+
+def test_a_coder_sees_the_parents_files_and_a_draft_the_best_designs(chat_server: Servers) -> None:
+    server = chat_server(default=file_text())
+    parents = tuple(remembered(title, 1.4, source=f"{SOURCE}# {title}\n") for title in ("Old", "Older"))
+
+    write(server, context(Operator.COMBINE, parents=parents))
+    write(server, context(baselines=(remembered("Softmax", 1.25, source=f"{SOURCE}# softmax\n"),)))
+
+    assert "# Old\n" in server.contents(0)[-1] and "# Older\n" in server.contents(0)[-1]
+    assert "# softmax\n" in server.contents(1)[-1]
 
 
 @pytest.mark.parametrize(
@@ -141,67 +266,50 @@ def test_an_answer_is_understood_however_it_is_dressed(
 ) -> None:
     server = chat_server([dress(chat.plan_text("Identity", SOURCE))])
 
-    proposal = propose(server)
-
-    assert (proposal.title, proposal.source) == ("Identity", SOURCE)
+    assert write(server).source == SOURCE
     assert len(server.requests) == 1
 
 
 def test_an_answer_that_came_as_reasoning_is_used(chat_server: Servers, chat: ModuleType) -> None:
     server = chat_server([chat.completion(None, reasoning=chat.plan_text("Identity", SOURCE))])
 
-    assert propose(server).source == SOURCE
+    assert write(server).source == SOURCE
 
 
 def test_faults_on_the_way_do_not_stop_a_proposal(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server([chat.http_error(500, "busy"), chat.plan_reply("Identity", SOURCE)])
+    server = chat_server([chat.http_error(500, "busy"), file_text()])
 
-    assert propose(server).title == "Identity"
+    assert write(server).title == "Identity"
 
 
 # --- mending -------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_does_not_parse_is_asked_again_and_the_plan_is_kept(chat_server: Servers, chat: ModuleType) -> None:
+def test_a_file_that_does_not_parse_is_asked_for_again(chat_server: Servers) -> None:
     broken = SOURCE.replace("def forward(self, x):", "def forward(self, x")
-    server = chat_server([chat.plan_reply("Identity", broken), f"```python\n{SOURCE}```"])
+    server = chat_server([file_text(broken), file_text()])
 
-    proposal = propose(server)
-
-    assert (proposal.title, proposal.source) == ("Identity", SOURCE)
+    assert write(server).source == SOURCE
     *_, echo, question = server.contents()
     assert "def forward(self, x\n" in echo
     assert "does not parse: line 11" in question
     assert "Your plan is kept" in question
 
 
-@pytest.mark.parametrize("plan", ['{"title": "Identity"}', '{"title": "Identity", "hypothesis": }', "no plan at all"])
-def test_a_malformed_plan_is_asked_again_and_the_file_is_kept(
-    chat_server: Servers, chat: ModuleType, plan: str
-) -> None:
-    server = chat_server([f"{plan}\n```python\n{SOURCE}```", '{"title": "Identity", "hypothesis": "It copies."}'])
+def test_a_wrong_class_is_named(chat_server: Servers) -> None:
+    server = chat_server([file_text(SOURCE.replace("class Mixer", "class Block")), file_text()])
 
-    proposal = propose(server)
-
-    assert (proposal.hypothesis, proposal.source) == ("It copies.", SOURCE)
-    assert "Your Python file is kept" in server.contents()[-1]
-
-
-def test_a_wrong_class_is_named(chat_server: Servers, chat: ModuleType) -> None:
-    wrong = SOURCE.replace("class Mixer", "class Block")
-    server = chat_server([chat.plan_reply("Identity", wrong), chat.plan_reply("Identity", SOURCE)])
-
-    assert propose(server).source == SOURCE
+    assert write(server).source == SOURCE
     assert "must define `class Mixer` at top level; it defines Block" in server.contents()[-1]
 
 
 def test_a_file_that_was_cut_off_is_continued(chat_server: Servers, chat: ModuleType) -> None:
-    text = chat.plan_text("Identity", SOURCE)
+    text = file_text()
     cut = text.index("nn.Parameter")
     rest = SOURCE[SOURCE.index("        self.gain") :]
-    server = chat_server([chat.completion(text[:cut], finish_reason="length"), f"```python\n{rest}```"])
+    server = chat_server([chat.completion(text[:cut], finish_reason="length"), file_text(rest)])
 
-    proposal = propose(server, max_tokens=1000)
+    proposal = write(server, max_tokens=1000)
 
     assert proposal.source == SOURCE
     assert "        super().__init__()" in server.contents()[-1]
@@ -209,22 +317,18 @@ def test_a_file_that_was_cut_off_is_continued(chat_server: Servers, chat: Module
 
 
 def test_a_continuation_may_be_the_whole_file_instead(chat_server: Servers, chat: ModuleType) -> None:
-    text = chat.plan_text("Identity", SOURCE)
-    server = chat_server(
-        [chat.completion(text[: text.index("return")], finish_reason="length"), f"```python\n{SOURCE}```"]
-    )
+    text = file_text()
+    server = chat_server([chat.completion(text[: text.index("return")], finish_reason="length"), text])
 
-    assert propose(server).source == SOURCE
+    assert write(server).source == SOURCE
 
 
 def test_thinking_that_ate_the_answer_gets_more_room_and_a_word_of_warning(
     chat_server: Servers, chat: ModuleType
 ) -> None:
-    server = chat_server(
-        [chat.completion("<think>hm, well", finish_reason="length"), chat.plan_reply("Identity", SOURCE)]
-    )
+    server = chat_server([chat.completion("<think>hm, well", finish_reason="length"), file_text()])
 
-    assert propose(server, max_tokens=1000).source == SOURCE
+    assert write(server, max_tokens=1000).source == SOURCE
 
     assert [message["role"] for message in server.requests[1]["messages"]] == ["system", "user"]
     assert "cut off before the answer began" in server.contents()[-1]
@@ -234,30 +338,34 @@ def test_thinking_that_ate_the_answer_gets_more_room_and_a_word_of_warning(
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        ("I can't help with that.", "no JSON object"),
-        ('{"title": "x", "hypothesis": "y"}', "no ```python block"),
+        ("I can't help with that.", "no ```python block"),
         ("```json\n{}\n```\n```python\nx = 1\n```", "defines no class"),
     ],
 )
-def test_a_hopeless_model_ends_in_a_malformed_reply_that_names_the_cause(
+def test_a_hopeless_coder_ends_in_a_malformed_reply_that_names_the_cause(
     chat_server: Servers, reply: str, cause: str
 ) -> None:
     server = chat_server(default=reply)
     ledger = DictLedger()
 
     with pytest.raises(MalformedReply, match=cause):
-        propose(server, ledger=ledger, repairs=2)
+        write(server, ledger=ledger, repairs=2)
 
     assert len(server.requests) == 3
     assert [call.status for call in ledger.calls] == ["ok", "ok", "ok"]
 
 
+def test_a_hopeless_planner_ends_so_too(chat_server: Servers) -> None:
+    with pytest.raises(MalformedReply, match=r"planner answer in 2 tries.*no JSON object"):
+        plans_of(chat_server(default="I can't help with that."), repairs=1)
+
+
 def test_a_prompt_too_long_for_the_model_is_halved_once(chat_server: Servers, chat: ModuleType) -> None:
     overflow = chat.http_error(400, "the request exceeds the available context size")
     given = context(siblings=tuple(remembered(f"F{i}", None, failure="bad " * 90) for i in range(40)))
-    server = chat_server([overflow, chat.plan_reply("Identity", SOURCE)])
+    server = chat_server([overflow, plans_text("Gate")])
 
-    propose(server, given, budget_characters=12_000, max_tokens=800)
+    plans_of(server, given, budget_characters=12_000, max_tokens=800)
 
     first, second = (sum(len(text) for text in server.contents(index)) for index in (0, 1))
     assert second < first - 5000
@@ -268,17 +376,17 @@ def test_a_context_that_stays_too_small_is_an_error(chat_server: Servers, chat: 
     server = chat_server(default=chat.http_error(400, "maximum context length is 512 tokens"))
 
     with pytest.raises(EndpointError) as caught:
-        propose(server)
+        plans_of(server)
 
     assert caught.value.fault is Fault.OVERFLOW
     assert len(server.requests) == 2
 
 
-def test_a_resumed_planner_asks_nothing_twice(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server(["no plan", chat.plan_reply("Identity", SOURCE)])
+def test_a_resumed_planner_asks_nothing_twice(chat_server: Servers) -> None:
+    server = chat_server(["no plan", plans_text("Gate")])
     ledger = DictLedger()
 
-    first, second = propose(server, ledger=ledger), propose(server, ledger=ledger)
+    first, second = plans_of(server, ledger=ledger), plans_of(server, ledger=ledger)
 
     assert first == second
     assert len(server.requests) == 2
@@ -288,7 +396,7 @@ def test_a_resumed_planner_asks_nothing_twice(chat_server: Servers, chat: Module
 
 
 def repair(server: Any, failed: Proposal, failure: str) -> Proposal | None:
-    mended = planning(server, DictLedger(), lambda planner: planner.repair(context(), failed, failure))
+    mended = asking(server, LlmRepairer, lambda repairer: repairer.repair(context(), failed, failure))
     assert mended is None or isinstance(mended, Proposal)
     return mended
 
@@ -328,11 +436,11 @@ def test_a_repair_that_changes_nothing_is_none(chat_server: Servers) -> None:
 # --- what the model is told ---------------------------------------------------------------------------------------
 
 
-def test_the_system_prompt_is_the_same_for_every_step(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server(default=chat.plan_reply("Identity", SOURCE))
+def test_the_system_prompt_is_the_same_for_every_step(chat_server: Servers) -> None:
+    server = chat_server(default=plans_text("Gate"))
 
-    propose(server)
-    propose(server, context(Operator.REFINE, parents=(remembered("Old", 1.5),), attempt=1))
+    plans_of(server)
+    plans_of(server, context(Operator.REFINE, parents=(remembered("Old", 1.5),), attempt=1))
 
     first, second = server.contents(0), server.contents(1)
     assert first[0] == second[0]
@@ -398,19 +506,19 @@ def test_a_parent_that_alone_exceeds_the_budget_is_cut_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("operator", [operator for operator in Operator if operator is not Operator.BASELINE])
-def test_every_operator_has_its_instruction(chat_server: Servers, chat: ModuleType, operator: Operator) -> None:
-    server = chat_server([chat.plan_reply("Identity", SOURCE)])
+def test_every_operator_has_its_instruction(chat_server: Servers, operator: Operator) -> None:
+    server = chat_server([plans_text("Gate")])
 
-    propose(server, context(operator, parents=(remembered("Old", 1.4),)))
+    plans_of(server, context(operator, parents=(remembered("Old", 1.4),)))
 
-    assert f"# Your step now: {operator.value}" in server.contents()[-1]
+    assert f"# Your step now: plan ({operator.value})" in server.contents()[-1]
 
 
-def test_drafts_start_from_different_points_by_seed_and_attempt(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server(default=chat.plan_reply("Identity", SOURCE))
+def test_drafts_start_from_different_points_by_seed_and_attempt(chat_server: Servers) -> None:
+    server = chat_server(default=plans_text("Gate"))
 
     for attempt in (0, 1):
-        propose(server, context(attempt=attempt))
+        plans_of(server, context(attempt=attempt))
 
     first, second = server.contents(0)[1], server.contents(1)[1]
     assert first.partition("starting points")[2][:200] != second.partition("starting points")[2][:200]
@@ -477,10 +585,10 @@ def test_cards_stand_before_the_parents_and_are_the_first_to_go() -> None:
     assert evidence_text(informed, len(without) + 2) == without
 
 
-def test_cards_leave_the_stable_part_of_the_prompt_as_it_was(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server([chat.plan_reply("Identity", SOURCE)] * 2)
-    propose(server)
-    propose(server, context(knowledge=("## A card",)))
+def test_cards_leave_the_stable_part_of_the_prompt_as_it_was(chat_server: Servers) -> None:
+    server = chat_server([plans_text("Gate")] * 2)
+    plans_of(server)
+    plans_of(server, context(knowledge=("## A card",)))
 
     assert server.contents(0)[0] == server.contents(1)[0]
     assert "## A card" in server.contents(1)[1]
@@ -502,9 +610,9 @@ def test_a_step_asks_for_what_ails_its_parents_and_for_what_its_task_is() -> Non
     assert symptoms(context(Operator.REFINE, parents=(critical,))) == TASK.summary, "statistics name no mechanism"
 
 
-def test_a_draft_asks_for_the_starting_points_that_it_is_offered(chat_server: Servers, chat: ModuleType) -> None:
-    server = chat_server([chat.plan_reply("Identity", SOURCE)])
-    propose(server)
+def test_a_draft_asks_for_the_starting_points_that_it_is_offered(chat_server: Servers) -> None:
+    server = chat_server([plans_text("Gate")])
+    plans_of(server)
 
     points = starting_points(context())
 

@@ -204,7 +204,7 @@ def test_the_garbage_of_a_random_model_ends_in_a_malformed_reply(served: Served)
     async def talk() -> None:
         async with Endpoint(served.url, served.model) as endpoint:
             planner = LlmPlanner(endpoint, ledger, max_tokens=40)
-            await planner.propose(Context(task=task, operator=Operator.DRAFT, seed=1))
+            await planner.plan(Context(task=task, operator=Operator.DRAFT, seed=1))
 
     with pytest.raises(MalformedReply, match="gave no usable planner answer in 3 tries"):
         asyncio.run(talk())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -53,7 +54,7 @@ def wants_a_token(body: dict[str, Any]) -> bool:
 
 
 class Model:
-    """Answers planners with the next entry of a script, critics with the same comment."""
+    """Answers planners with a script, then with three plans each; coders with the file of the plan."""
 
     def __init__(self, chat: ModuleType, script: list[Any]) -> None:
         self._chat = chat
@@ -63,6 +64,11 @@ class Model:
     def __call__(self, body: dict[str, Any]) -> Any:
         if wants_a_token(body):
             return "yes"
+        asked = body["messages"][-1]["content"]
+        if (planned := re.search(r"Title: Average of (\d+)", asked)) is not None:
+            return f"```python\n{GOOD.format(width=planned[1])}```"
+        if "# Plans for the next design" in asked:
+            return json.dumps({"opinions": [{"plan": number, "score": number} for number in (1, 2, 3)]})
         if is_critic(body):
             comment = {
                 "changed": "the width",
@@ -72,8 +78,9 @@ class Model:
             return f"```json\n{json.dumps(comment)}\n```"
         if self._script:
             return self._script.pop(0)
-        self._width += 1
-        return self._chat.plan_reply(f"Average of {self._width}", GOOD.format(width=self._width))
+        self._width += 3
+        plans = [{"title": f"Average of {self._width - n}", "hypothesis": "It averages."} for n in range(3)]
+        return json.dumps({"plans": plans})
 
 
 @pytest.mark.timeout(240)
@@ -118,6 +125,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     assert any(known.stage == "planner: no reply" for known in experiments)
     assert "planner: no reply" in stages
     assert {call.status for call in calls} > {"ok"}
+    assert {call.role for call in calls} == {"planner", "coder", "repairer", "critic"}
     assert any(call.role == "planner" and "stall" not in (call.reply or "") and call.error for call in calls)
     verdict = trained[0].verdict
     assert verdict is not None and verdict.author == "llm:scripted" and verdict.words == "The gate forgets."
