@@ -32,8 +32,6 @@ class Designer:
         work = runtime.context
         try:
             plans = await self._team.planner.plan(self._informed(work, state))
-        except CapReached:
-            raise
         except ProviderError as error:
             return ended(_stage("planner", error), str(error))
         work.plans.clear()
@@ -63,8 +61,6 @@ class Designer:
         assert self._team.coder is not None, "who plans without writing needs a coder"
         try:
             proposal = await self._team.coder.write(context, plan)
-        except CapReached:
-            raise
         except ProviderError as error:
             return ended(_stage("coder", error), f"{plan.title}: {error}")
         return self._accept(proposal, context.operator)
@@ -77,8 +73,6 @@ class Designer:
             proposal = await self._team.repairer.repair(
                 runtime.context.context(state), _as_proposal(failed, state["changed"]), state["rejection"]
             )
-        except CapReached:
-            raise
         except ProviderError as error:
             return ended(_stage("repairer", error), str(error))
         if proposal is None:
@@ -99,6 +93,9 @@ class Designer:
 
 
 def _stage(role: str, error: ProviderError) -> str:
+    """Where an expansion ends by `error`; one that a cap kept from its design does not end, it is to be done again."""
+    if isinstance(error, CapReached):
+        raise error
     return f"{role}: unusable reply" if isinstance(error, MalformedReply) else f"{role}: no reply"
 
 

@@ -12,8 +12,11 @@ from typing import Any, cast
 from netwright.agents.base import Ledger
 from netwright.agents.chat import ChatRequest, cautious_tokens
 from netwright.agents.endpoint import Endpoint
+from netwright.agents.llm_coder import LlmCoder
 from netwright.agents.llm_critic import LlmCritic
 from netwright.agents.llm_planner import LlmPlanner
+from netwright.agents.llm_repairer import LlmRepairer
+from netwright.agents.replies import Plan
 from netwright.agents.symptoms import symptoms
 from netwright.campaign.library import CARDS_SHOWN
 from netwright.campaign.roles import manner
@@ -55,14 +58,18 @@ def rehearsed(config: CampaignConfig, spec: TaskSpec) -> dict[str, tuple[int, in
 
 
 async def _speak(endpoint: Endpoint, ledger: Ledger, config: CampaignConfig, spec: TaskSpec) -> None:
-    planner = LlmPlanner(endpoint, ledger, **manner(config.llm.of("planner")))
+    planner = LlmPlanner(endpoint, ledger, plans=config.llm.plans, **manner(config.llm.of("planner")))
+    coder = LlmCoder(endpoint, ledger, **manner(config.llm.of("coder")))
+    repairer = LlmRepairer(endpoint, ledger, **manner(config.llm.of("repairer")))
     critic = LlmCritic(endpoint, ledger, **manner(config.llm.of("critic")))
     context = _context(config, spec)
     design = context.parents[0].candidate
     with suppress(_Heard):
-        await planner.propose(context)
+        await planner.plan(context)
     with suppress(_Heard):
-        await planner.repair(context, _proposal(design), "causality: output 3 changed with input 7")
+        await coder.write(context, Plan(title=design.title[:200], hypothesis=design.hypothesis or "none given"))
+    with suppress(_Heard):
+        await repairer.repair(context, _proposal(design), "causality: output 3 changed with input 7")
     with suppress(_Heard):
         await critic.comment(context, design, Verdict(outcome=Outcome.NO_DIFFERENCE))
 

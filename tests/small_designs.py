@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
-
-from chat_server import plan_text
 
 from netwright.types import (
     Candidate,
@@ -60,12 +59,17 @@ class Mixer(torch.nn.Module):
 
 
 def answer(body: dict[str, Any]) -> str:
-    """What a good model says: a comment to the critic, and to the planner the design that its parent asks for."""
-    if "You are the critic" in body["messages"][0]["content"]:
+    """What a good model says: a comment to the critic, a plan to the planner, and its file to the coder."""
+    said = [message["content"] for message in body["messages"]]
+    if "You are the critic" in said[0]:
         return COMMENT
-    asked = re.search(r"Parent (\d+)", "\n".join(message["content"] for message in body["messages"]))
+    asked = re.search(r"Parent (\d+)", "\n".join(said))
     assert asked is not None
-    return plan_text(f"Design {asked[1]}", source_of(int(asked[1])))
+    number = int(asked[1])
+    if any("write the file of this plan" in text for text in said):
+        return f"```python\n{source_of(number)}```\n"
+    plan = {"title": f"Design {number}", "hypothesis": "It helps.", "changes": "all", "expected_effect": "less loss"}
+    return f"```json\n{json.dumps({'plans': [plan]})}\n```\n"
 
 
 def step_of(number: int) -> Context:

@@ -12,6 +12,7 @@ from faulty_server import FAULTS, STALL_SECONDS, Fault, Faulty
 from small_designs import VERDICT, answer, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
+from netwright.agents.llm_coder import LlmCoder
 from netwright.agents.llm_critic import LlmCritic
 from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.profile import Profile
@@ -49,10 +50,11 @@ def talk(server: ChatServer, steps: int = STEPS) -> Talk:
         timeouts = Timeouts(first_seconds=STALL_SECONDS / 2, total_seconds=20.0)
         async with Endpoint(server.url, "scripted", retries=retries, timeouts=timeouts) as endpoint:
             await endpoint.verify()
-            planner, critic = LlmPlanner(endpoint, had), LlmCritic(endpoint, had)
+            planner, coder, critic = LlmPlanner(endpoint, had), LlmCoder(endpoint, had), LlmCritic(endpoint, had)
             for number in range(steps):
                 context = step_of(number)
-                proposal = await planner.propose(context)
+                (plan,) = await planner.plan(context)
+                proposal = plan if isinstance(plan, Proposal) else await coder.write(context, plan)
                 had.proposals.append(proposal)
                 had.verdicts.append(await critic.comment(context, proposal.candidate(Scope.MIXER), VERDICT))
             had.profile = await endpoint.profile()
@@ -70,7 +72,7 @@ def test_no_proposal_is_lost_to_a_fault(chat_server: Servers, fault: Fault) -> N
 
     assert model.given, "the fault happened"
     assert [proposal.source for proposal in had.proposals] == [source_of(number) for number in range(STEPS)]
-    assert model.asked <= 2 * STEPS + fault.costs * len(model.given)
+    assert model.asked <= 3 * STEPS + fault.costs * len(model.given)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.lasts is not None], ids=lambda fault: fault.name)
@@ -82,4 +84,4 @@ def test_a_server_that_is_always_so_is_worked_with(chat_server: Servers, fault: 
 
     assert [proposal.source for proposal in had.proposals] == [source_of(number) for number in range(2)]
     assert {verdict.author for verdict in had.verdicts} == {"llm:scripted"}
-    assert model.asked == 2 * 2 + (fault.lasts or 0)
+    assert model.asked == 3 * 2 + (fault.lasts or 0)

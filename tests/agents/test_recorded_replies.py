@@ -17,14 +17,15 @@ from small_designs import answer, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault, fault_of_status
-from netwright.agents.llm_planner import LlmPlanner
-from netwright.agents.replies import split_thinking
+from netwright.agents.llm_coder import LlmCoder
+from netwright.agents.replies import Plan, split_thinking
 from netwright.agents.retrying import RetryRule
 from netwright.types import LlmCall, Proposal
 
 Servers = Callable[..., ChatServer]
 RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("recorded/*.json"))}
 THOUGHT = "A gain may do."
+PLAN = Plan(title="Design 3", hypothesis="It helps.")
 ERRORS = [
     pytest.param(name, error, id=f"{name}: {error['says']}") for name in RECORDED for error in RECORDED[name]["errors"]
 ]
@@ -69,7 +70,7 @@ def propose(server: ChatServer) -> tuple[Proposal, LlmCall]:
 
     async def work() -> Proposal:
         async with Endpoint(server.root, retries=RetryRule(tries=1)) as endpoint:
-            return await LlmPlanner(endpoint, calls).propose(step_of(3))
+            return await LlmCoder(endpoint, calls).write(step_of(3), PLAN)
 
     return asyncio.run(work()), calls.calls[0]
 
