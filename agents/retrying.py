@@ -12,11 +12,15 @@ from netwright.agents.faults import EndpointError, Fault
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = frozenset({Fault.BROKEN, Fault.HOLLOW, Fault.NOT_CHAT})
+"""Faults that no waiting mends: the first of them is answered by another try at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetryRule:
     """At most `tries` requests, with jittered waits that grow from `wait_seconds`.
 
+    An answer that came broken or empty is asked for again at once, the first time: the server has nothing to recover.
     No wait exceeds `longest_wait_seconds`, whatever a Retry-After header asks for. While a server says that it is
     loading its model, it is asked on until the total time-out.
     """
@@ -43,6 +47,8 @@ def retrying(rule: RetryRule, loading_seconds: float, troubles: list[str], *, pa
         return state.attempt_number >= rule.tries
 
     def wait_seconds(state: RetryCallState) -> float:
+        if state.attempt_number == 1 and getattr(_error_of(state), "fault", None) in _AT_ONCE:
+            return 0.0
         backoff = wait_exponential(multiplier=rule.wait_seconds) + wait_random(0, rule.wait_seconds)
         asked_for = getattr(_error_of(state), "retry_after_seconds", None) or 0.0
         return min(max(backoff(state), asked_for), rule.longest_wait_seconds)

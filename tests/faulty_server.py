@@ -3,6 +3,7 @@
     model = Faulty(answer, FAULTS, rate=0.2, seed=1)
     with ChatServer(default=model) as server: ...
     model.given            # the names of the faults that it gave, in order
+    model.spoken           # the answers that came whole, in order
 
 A fault is given the request and a function that writes the good answer to it; it returns what is sent instead, or
 None where the request gives it no occasion. The shapes are those of servers in use (docs/endpoints.md).
@@ -67,6 +68,7 @@ class Faulty:
         self, answer: Callable[[JsonDict], str], faults: Sequence[Fault], *, rate: float = 0.2, seed: int = 0
     ) -> None:
         self.given: list[str] = []
+        self.spoken: list[str] = []
         self.asked = 0
         self._answer = answer
         self._faults = faults
@@ -82,11 +84,14 @@ class Faulty:
             goes_wrong = self._random.random() < self._rate
             chosen = self._random.choice(self._faults) if self._faults else None
         step = chosen.spoil(body, lambda: self._answer(body)) if chosen is not None and goes_wrong else None
-        if step is None or chosen is None:
-            return completion(self._answer(body), prompt_tokens=count(body))
         with self._lock:
-            self.given.append(chosen.name)
-        return step
+            if step is not None and chosen is not None:
+                self.given.append(chosen.name)
+            if step is None or chosen is None or not chosen.costs:
+                self.spoken.append(self._answer(body))
+        if step is not None:
+            return step
+        return completion(self._answer(body), prompt_tokens=count(body))
 
 
 def count(body: JsonDict) -> int:
@@ -332,6 +337,11 @@ always(
 )
 
 
+def reply(text: str | None, **more: Any) -> Step:
+    """A completion whose prompt was read to its end."""
+    return completion(text, **{"prompt_tokens": 8000, **more})
+
+
 # --- answers in odd dress, which cost nothing -------------------------------------------------------------------------
 
 
@@ -349,57 +359,57 @@ _DECOY = '```json\n{"title": "Draft", "hypothesis": "No."}\n```\n```python\nclas
 
 @dressed("reasoning in reasoning_content")
 def _reasoning_content(text: str) -> Step:
-    return completion(text, reasoning=f"Perhaps {_DECOY} or not.")
+    return reply(text, reasoning=f"Perhaps {_DECOY} or not.")
 
 
 @dressed("reasoning in reasoning")
 def _reasoning(text: str) -> Step:
-    return completion(text, reasoning=f"Perhaps {_DECOY} or not.", reasoning_field="reasoning")
+    return reply(text, reasoning=f"Perhaps {_DECOY} or not.", reasoning_field="reasoning")
 
 
 @dressed("content null, the answer in reasoning_content")
 def _null_content(text: str) -> Step:
-    return completion(None, reasoning=text)
+    return reply(None, reasoning=text)
 
 
 @dressed("content empty, the answer in reasoning")
 def _empty_content(text: str) -> Step:
-    return completion("", reasoning=text, reasoning_field="reasoning")
+    return reply("", reasoning=text, reasoning_field="reasoning")
 
 
 @dressed("thinking inline")
 def _inline(text: str) -> Step:
-    return completion(f"<think>Perhaps\n{_DECOY}or not.</think>\n\n{text}")
+    return reply(f"<think>Perhaps\n{_DECOY}or not.</think>\n\n{text}")
 
 
 @dressed("thinking that the template opened")
 def _orphan(text: str) -> Step:
-    return completion(f"Perhaps\n{_DECOY}or not.\n</think>\n\n{text}")
+    return reply(f"Perhaps\n{_DECOY}or not.\n</think>\n\n{text}")
 
 
 @dressed("thinking that is never closed, with the answer in it")
 def _unclosed(text: str) -> Step:
-    return completion(f"<think>\n{text}")
+    return reply(f"<think>\n{text}")
 
 
 @dressed("thinking that ate the token limit", costs=1)
 def _ate(text: str) -> Step:
-    return completion("<think>Perhaps, or perhaps not, or", finish_reason="length")
+    return reply("<think>Perhaps, or perhaps not, or", finish_reason="length")
 
 
 @dressed("nothing but a token limit", costs=1)
 def _length(text: str) -> Step:
-    return completion("", finish_reason="length")
+    return reply("", finish_reason="length")
 
 
 @dressed("prose around the answer")
 def _prose(text: str) -> Step:
-    return completion(f"Sure! Here is {{my}} plan, with a set {{1, 2}}:\n\n{text}\nI hope that {{this}} helps.")
+    return reply(f"Sure! Here is {{my}} plan, with a set {{1, 2}}:\n\n{text}\nI hope that {{this}} helps.")
 
 
 @dressed("several JSON objects")
 def _several(text: str) -> Step:
-    return completion(f'{{"answer": 42}} {{"steps": ["a"]}}\n\n{text}\n\n{{"done": true}}')
+    return reply(f'{{"answer": 42}} {{"steps": ["a"]}}\n\n{text}\n\n{{"done": true}}')
 
 
 @dressed("content in parts")
@@ -412,32 +422,32 @@ def _parts(text: str) -> Step:
 
 @dressed("invalid UTF-8 beside the answer")
 def _mojibake(text: str) -> Step:
-    return replace(completion(f"\ufffd{text}"), body=completion(f"#?#{text}").body.replace(b"#?#", b"\xff\xfe"))
+    return replace(reply(f"\ufffd{text}"), body=reply(f"#?#{text}").body.replace(b"#?#", b"\xff\xfe"))
 
 
 @dressed("half a surrogate beside the answer")
 def _surrogate(text: str) -> Step:
-    return completion(f"\ud83d {text}")
+    return reply(f"\ud83d {text}")
 
 
 @dressed("usage missing")
 def _no_usage(text: str) -> Step:
-    return completion(text, usage=False)
+    return reply(text, usage=False)
 
 
 @dressed("usage absurd")
 def _absurd_usage(text: str) -> Step:
-    return completion(text, prompt_tokens=-1, completion_tokens=10**30)
+    return reply(text, prompt_tokens=-1, completion_tokens=10**30)
 
 
 @dressed("whole in spite of stream")
 def _whole(text: str) -> Step:
-    return replace(completion(text), whole=True)
+    return replace(reply(text), whole=True)
 
 
 @dressed("stream with pings and repeated usage")
 def _pings(text: str) -> Step:
-    return replace(as_stream(completion(text)), events=(b": ping\r\n\r\n", *as_stream(completion(text)).events))
+    return replace(as_stream(reply(text)), events=(b": ping\r\n\r\n", *as_stream(reply(text)).events))
 
 
 # --- a model that lost its wits ---------------------------------------------------------------------------------------
@@ -445,29 +455,29 @@ def _pings(text: str) -> Step:
 
 @dressed("prose in place of JSON", costs=1)
 def _no_answer(text: str) -> Step:
-    return completion("As a language model I would recommend attention, as it is all you need.")
+    return reply("As a language model I would recommend attention, as it is all you need.")
 
 
 @dressed("invalid JSON", costs=1)
 def _invalid(text: str) -> Step:
-    return completion(text.replace('"hypothesis":', '"hypothesis"', 1))
+    return reply(text.replace('"hypothesis":', '"hypothesis"', 1))
 
 
 @dressed("code in a JSON string", costs=1)
 def _code_in_json(text: str) -> Step:
-    return completion(json.dumps({"title": "T", "hypothesis": "H", "code": "class Mixer: ..."}))
+    return reply(json.dumps({"code": text}))
 
 
 @dressed("file cut off in the middle", costs=1)
 def _cut(text: str) -> Step:
-    return completion(text[: len(text) * 2 // 3], finish_reason="length")
+    return reply(text[: len(text) * 2 // 3], finish_reason="length")
 
 
 @dressed("file that does not parse", costs=1)
 def _no_python(text: str) -> Step:
-    return completion(text.replace("class Mixer(", "class Mixer((", 1))
+    return reply(text.replace("class Mixer(", "class Mixer((", 1))
 
 
 @dressed("prompt cut without a word", costs=1)
 def _truncated(text: str) -> Step:
-    return completion("How can I help you today?", prompt_tokens=20)
+    return reply("How can I help you today?", prompt_tokens=20)

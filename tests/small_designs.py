@@ -1,10 +1,6 @@
-"""Small designs, and a model that writes them: what tests of whole conversations with endpoints are about."""
+"""Small designs and the steps that ask for them: what tests of whole conversations with endpoints are about."""
 
 from __future__ import annotations
-
-import json
-import re
-from typing import Any
 
 from netwright.types import (
     Candidate,
@@ -39,7 +35,6 @@ TASK = TaskSpec(
 VERDICT = Verdict(
     outcome=Outcome.NO_DIFFERENCE, delta_nats=-0.01, interval=Interval(low=-0.05, high=0.03), words="within noise"
 )
-COMMENT = '```json\n{"changed": "a gate", "words": "No difference.", "lesson": "Gates alone do little."}\n```'
 
 
 def source_of(number: int) -> str:
@@ -56,20 +51,6 @@ class Mixer(torch.nn.Module):
     def forward(self, x):
         return x * self.gain
 '''
-
-
-def answer(body: dict[str, Any]) -> str:
-    """What a good model says: a comment to the critic, a plan to the planner, and its file to the coder."""
-    said = [message["content"] for message in body["messages"]]
-    if "You are the critic" in said[0]:
-        return COMMENT
-    asked = re.search(r"Parent (\d+)", "\n".join(said))
-    assert asked is not None
-    number = int(asked[1])
-    if any("write the file of this plan" in text for text in said):
-        return f"```python\n{source_of(number)}```\n"
-    plan = {"title": f"Design {number}", "hypothesis": "It helps.", "changes": "all", "expected_effect": "less loss"}
-    return f"```json\n{json.dumps({'plans': [plan]})}\n```\n"
 
 
 def step_of(number: int) -> Context:

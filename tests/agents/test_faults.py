@@ -7,21 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from author import Author
 from chat_server import ChatServer
 from faulty_server import FAULTS, STALL_SECONDS, Fault, Faulty
-from small_designs import VERDICT, answer, source_of, step_of
+from small_designs import VERDICT, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_coder import LlmCoder
 from netwright.agents.llm_critic import LlmCritic
 from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.profile import Profile
+from netwright.agents.replies import Plan
 from netwright.agents.retrying import RetryRule
 from netwright.agents.transport import Timeouts
 from netwright.types import LlmCall, Proposal, Scope, Verdict
 
 Servers = Callable[..., ChatServer]
-STEPS = 6
+STEPS = 5
 SEED = 6
 
 
@@ -50,11 +52,13 @@ def talk(server: ChatServer, steps: int = STEPS) -> Talk:
         timeouts = Timeouts(first_seconds=STALL_SECONDS / 2, total_seconds=20.0)
         async with Endpoint(server.url, "scripted", retries=retries, timeouts=timeouts) as endpoint:
             await endpoint.verify()
-            planner, coder, critic = LlmPlanner(endpoint, had), LlmCoder(endpoint, had), LlmCritic(endpoint, had)
+            planner, coder = LlmPlanner(endpoint, had, plans=1), LlmCoder(endpoint, had)
+            critic = LlmCritic(endpoint, had)
             for number in range(steps):
                 context = step_of(number)
                 (plan,) = await planner.plan(context)
-                proposal = plan if isinstance(plan, Proposal) else await coder.write(context, plan)
+                assert isinstance(plan, Plan)
+                proposal = await coder.write(context, plan)
                 had.proposals.append(proposal)
                 had.verdicts.append(await critic.comment(context, proposal.candidate(Scope.MIXER), VERDICT))
             had.profile = await endpoint.profile()
@@ -65,7 +69,7 @@ def talk(server: ChatServer, steps: int = STEPS) -> Talk:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_no_proposal_is_lost_to_a_fault(chat_server: Servers, fault: Fault) -> None:
-    model = Faulty(answer, [fault], rate=0.2, seed=SEED)
+    model = Faulty(Author(source_of), [fault], rate=0.2, seed=SEED)
     server = chat_server(default=model)
 
     had = talk(server)
@@ -77,7 +81,7 @@ def test_no_proposal_is_lost_to_a_fault(chat_server: Servers, fault: Fault) -> N
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.lasts is not None], ids=lambda fault: fault.name)
 def test_a_server_that_is_always_so_is_worked_with(chat_server: Servers, fault: Fault) -> None:
-    model = Faulty(answer, [fault], rate=1.0)
+    model = Faulty(Author(source_of), [fault], rate=1.0)
     server = chat_server(default=model)
 
     had = talk(server, steps=2)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from author import fenced_file
 from chat_server import ChatServer, Step, raw_json, stream
-from small_designs import answer, source_of, step_of
+from small_designs import source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault, fault_of_status
@@ -81,7 +82,7 @@ def test_a_design_comes_through_in_one_request(
     chat_server: Servers, name: str, form: Callable[[dict[str, Any], str], Step]
 ) -> None:
     shapes = RECORDED[name]
-    server = chat_server(default=lambda body: form(shapes, answer(body)), models=shapes["models"]["data"])
+    server = chat_server(default=lambda body: form(shapes, fenced_file(source_of(3))), models=shapes["models"]["data"])
 
     proposal, call = propose(server)
 
