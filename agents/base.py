@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from netwright.agents.chat import ChatRequest, Reply
 from netwright.agents.replies import Plan
 from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
 
@@ -97,6 +98,18 @@ class Team:
     repairer: Repairer
     coder: Coder | None = None
     critic: Critic | None = None
+
+
+class Correspondent(Protocol):
+    """Whom a role asks: an endpoint, or what stands in its place."""
+
+    async def chat(self, request: ChatRequest, ledger: Ledger) -> Reply:
+        """Answer `request`, from the ledger where that has it.
+
+        Raises:
+            ProviderError: there was no answer.
+        """
+        ...
 
 
 class Ledger(Protocol):

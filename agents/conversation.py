@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
-from netwright.agents.base import Ledger
+from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import ChatRequest, Reply
 from netwright.agents.context_text import system_text
-from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.replies import split_thinking
 from netwright.errors import MalformedReply
@@ -80,7 +79,7 @@ class Conversation:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Correspondent,
         ledger: Ledger,
         *,
         temperature: float | None,
@@ -140,6 +139,7 @@ class Conversation:
             max_tokens=max_tokens,
             temperature=self._temperature,
             schema=question.schema,
+            action=context.action,
             tag=f"action={context.action} attempt={context.attempt} seed={context.seed}",
         )
 

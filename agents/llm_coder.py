@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from netwright.agents.answers import FileAnswer
-from netwright.agents.base import Ledger
+from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import files_text
 from netwright.agents.conversation import Conversation, Question
-from netwright.agents.endpoint import Endpoint
 from netwright.agents.quoting import one_line
 from netwright.agents.replies import Plan
 from netwright.agents.writing import class_name, written
@@ -21,7 +20,7 @@ class LlmCoder:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Correspondent,
         ledger: Ledger,
         *,
         temperature: float | None = 0.4,

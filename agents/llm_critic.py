@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from netwright.agents.base import Ledger
+from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import ChatRequest, plain_schema
 from netwright.agents.context_text import case_evidence_text, task_text, verdict_text
 from netwright.agents.conversation import joint_sha256
-from netwright.agents.endpoint import Endpoint
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
 from netwright.agents.replies import Comment, Defect, Opinions, Plan, read_object, split_thinking
 from netwright.errors import ProviderError
@@ -34,7 +33,7 @@ class LlmCritic:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Correspondent,
         ledger: Ledger,
         *,
         temperature: float | None = 0.3,
@@ -73,6 +72,7 @@ class LlmCritic:
             max_tokens=self._max_tokens,
             temperature=self._temperature,
             schema=plain_schema(kind),
+            action=context.action,
             tag=f"action={context.action}",
         )
         try:

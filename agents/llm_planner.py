@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netwright.agents.answers import PlansAnswer
-from netwright.agents.base import Ledger
+from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import plain_schema
 from netwright.agents.context_text import evidence_text
 from netwright.agents.conversation import Conversation, Question
-from netwright.agents.endpoint import Endpoint
 from netwright.agents.replies import Plan, Plans
 from netwright.agents.symptoms import starting_points
 from netwright.agents.writing import class_name, written
@@ -24,7 +23,7 @@ class LlmPlanner:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Correspondent,
         ledger: Ledger,
         *,
         plans: int = 3,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 
 from netwright.agents.answers import FileAnswer
-from netwright.agents.base import Ledger
+from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import CODE_CHARACTERS, repair_evidence_text
 from netwright.agents.conversation import Conversation, Question
-from netwright.agents.endpoint import Endpoint
 from netwright.agents.quoting import fenced, one_line, quoted
 from netwright.agents.replies import Plan
 from netwright.agents.writing import class_name, written
@@ -23,7 +22,7 @@ class LlmRepairer:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Correspondent,
         ledger: Ledger,
         *,
         temperature: float | None = 0.3,

@@ -22,7 +22,8 @@ from netwright.agents.base import Team
 from netwright.campaign.board import Board
 from netwright.campaign.designing import Designer
 from netwright.campaign.library import Library
-from netwright.campaign.novelty import Novelty
+from netwright.campaign.novelty import Novelty, RecordedNovelty
+from netwright.campaign.recording import Recording
 from netwright.campaign.slots import Slots
 from netwright.campaign.work import State, Work, after_gate, after_screen, begun, entry, purpose, tried, unless_failed
 from netwright.evaluator.laboratory import Examination
@@ -58,6 +59,7 @@ class Expander:
         board: Board,
         repairs: int,
         library: Library | None,
+        recording: Recording | None = None,
     ) -> None:
         self._campaign_id = campaign_id
         self._memory = memory
@@ -67,7 +69,13 @@ class Expander:
         self._repairs = repairs
         self._designer = Designer(team, memory, slots.laboratory.task.spec.scope, library)
         self._task_id, self._tier = slots.laboratory.task.spec.id, slots.laboratory.tier
-        self._novelty = Novelty(memory, campaign_id, slots.laboratory.task.spec, self._tier, board)
+        # What was cut short counts for whoever ran it.
+        self._trained_by = campaign_id if recording is None else recording.source.id
+        self._novelty = (
+            Novelty(memory, campaign_id, slots.laboratory.task.spec, self._tier, board)
+            if recording is None
+            else RecordedNovelty(memory, recording.source.id, campaign_id, board)
+        )
         self._known: Sequence[Trial] = ()
         self._places = itertools.count()
         self._graph = self._build()
@@ -198,7 +206,7 @@ class Expander:
     ) -> Trial:
         """The trial from memory, or a new one, which is remembered; hopeless beside those `known`, it is ended."""
         earlier = self._memory.trial(
-            candidate.id, self._task_id, rung, seed, tier=self._tier, campaign_id=self._campaign_id
+            candidate.id, self._task_id, rung, seed, tier=self._tier, campaign_id=self._trained_by
         )
         if earlier is not None:
             return earlier
@@ -216,7 +224,7 @@ class Expander:
         rival = work.rival()
         work.verdict = judge(
             trials,
-            self._trials_up_to(work.action.rung, rival.candidate) if rival else [],
+            self._trials_of_rival(work, rival) if rival else [],
             rival_id=rival.candidate.id if rival else None,
             rival_title=rival.candidate.title if rival else "",
             changed=state["changed"],
@@ -227,6 +235,11 @@ class Expander:
         if self._critic and not state["failure"]:
             work.verdict = await self._critic.comment(work.context(state), candidate, work.verdict)
         return State()
+
+    def _trials_of_rival(self, work: Work, rival: Remembered) -> list[Trial]:
+        """What was told of the rival when the action began: whatever others train meanwhile changes no verdict."""
+        known = rival.score.rung if rival.score is not None else 0
+        return self._trials_up_to(min(work.action.rung, known), rival.candidate)
 
     def _trials_up_to(self, rung: int, candidate: Candidate) -> list[Trial]:
         """What this campaign may know at `rung`: an earlier one may have trained the same design further."""

@@ -81,10 +81,11 @@ def _named(known: Mapping[str, Campaign], name: str) -> Campaign:
 def _is_similar(memory: Memory, row: Campaign, config: CampaignConfig, task: TaskSpec) -> bool:
     """Tell whether designs of the campaign are worth as much here, can be compared, and were scored in isolation.
 
-    The grammar's designs are known by their decisions, which those of an LLM do not have. What ran without isolation
-    could reach whatever measured it, and is left out by a campaign that would not run so itself.
+    A replay has no designs of its own. The grammar's are known by their decisions, which those of an LLM do not have.
+    What ran without isolation could reach whatever measured it, and is left out by a campaign that would not run so
+    itself.
     """
-    if (row.task.name, row.task.scope) != (task.name, task.scope):
+    if (row.task.name, row.task.scope) != (task.name, task.scope) or row.config.get("replay"):
         return False
     if config.llm.url is None and (row.config.get("llm") or {}).get("url") is not None:
         return False

@@ -20,7 +20,7 @@ class MemoryLedger:
         self._campaign_id = campaign_id
         self._purse = purse
         self._meter = PrefixMeter()
-        for call in memory.llm_calls(campaign_id):
+        for call in memory.llm_calls(campaign_id, replayed=0):
             self._meter.measure(call)
 
     def find(self, key: str) -> LlmCall | None:

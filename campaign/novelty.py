@@ -104,6 +104,46 @@ class Novelty:
         return _Known(owner, structure, sum(structure.counts.values()))
 
 
+class RecordedNovelty:
+    """Says of each proposal of a campaign that is repeated what was found when it was first made.
+
+    Which of two equal proposals was the first hangs on who was quicker, so it is not found out anew. What an earlier
+    campaign trained is not counted: that is all of it.
+    """
+
+    def __init__(self, memory: Memory, source_id: int, campaign_id: int, board: Board) -> None:
+        self._memory, self._campaign_id, self._board = memory, campaign_id, board
+        self._found: dict[tuple[int, str], list[tuple[str, int]]] = {}
+        for action, candidate_id, kind, owner in memory.known_proposals(source_id):
+            self._found.setdefault((action, candidate_id), []).append((kind, owner))
+
+    def know(self, candidate: Candidate, owner: int) -> None:
+        """Nothing: what was known is recorded."""
+
+    def twin(self, candidate: Candidate, action: int) -> int | None:
+        """See `Novelty`."""
+        return self._noted(candidate, action, "source", "code")
+
+    def double(self, candidate: Candidate, action: int, portrait: Portrait) -> int | None:
+        """See `Novelty`."""
+        return self._noted(candidate, action, "function")
+
+    def accept(self, candidate: Candidate, action: int, operator: Operator) -> None:
+        """See `Novelty`."""
+        self._noted(candidate, action, "near")
+
+    def recall(self, candidate: Candidate, action: int) -> None:
+        """Nothing: all trials are answered from memory."""
+
+    def _noted(self, candidate: Candidate, action: int, *kinds: str) -> int | None:
+        for kind, owner in self._found.get((action, candidate.id), ()):
+            if kind in kinds:
+                if self._memory.put_duplicate(self._campaign_id, action, candidate.id, kind, owner):
+                    self._board.duplicates[kind] += 1
+                return owner
+        return None
+
+
 def _is_near(one: _Known, other: _Known) -> bool:
     """Whether two designs are near; most are told apart by their sizes, which bound the distance of their counts."""
     smaller, larger = sorted((one.size, other.size))

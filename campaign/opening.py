@@ -156,7 +156,8 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
     known = next((row for row in memory.campaigns() if row.name == name), None)
     stored = config.model_dump(mode="json") | {"in_flight": config.window}
     if known is None:
-        stored["search"]["warm"] = experience.settled(memory, config, task.spec)
+        if config.replay is None:
+            stored["search"]["warm"] = experience.settled(memory, config, task.spec)
         return memory.start_campaign(name, task.spec, config.seed, stored)
     for what, before, now in (
         ("protocol", known.task.protocol, task.spec.protocol),
@@ -166,6 +167,7 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
         ("seed", known.seed, config.seed),
         ("search policy", known.config["search"]["policy"], config.search.policy),
         ("planner", _planner_kind(known.config["llm"]["url"]), _planner_kind(config.llm.url)),
+        ("recording", known.config.get("replay"), config.replay),
     ):
         if before != now:
             raise ConfigError(

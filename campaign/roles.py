@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.agents.base import Ledger, Purse, Team
+from netwright.agents.base import Correspondent, Ledger, Purse, Team
 from netwright.campaign.board import Board, Writing
 from netwright.errors import ConfigError
-from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, RoleConfig
+from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, LlmRole, RoleConfig
 
 if TYPE_CHECKING:
     from netwright.agents.chat import Progress
     from netwright.agents.endpoint import Endpoint
+    from netwright.agents.replaying import Records
 
 PROFILES = "endpoints"
 """Under the home: what is known of endpoints, a JSON file for each URL and model."""
@@ -59,11 +60,12 @@ def make_agents(
     home: Path,
     board: Board,
     purse: Purse | None = None,
+    records: Records | None = None,
 ) -> Agents:
     """The grammar planner alone, or, where there is an endpoint, roles that ask it, or one each.
 
     Keys and values of headers are taken from `environment`; profiles lie under `home`; `board` shows what is written,
-    and what `purse` has no room for is not asked.
+    and what `purse` has no room for is not asked. With `records` no endpoint is: they hold every answer.
 
     Raises: ConfigError naming a variable that is not set.
     """
@@ -76,16 +78,21 @@ def make_agents(
     from netwright.agents.llm_critic import LlmCritic
     from netwright.agents.llm_planner import LlmPlanner
     from netwright.agents.llm_repairer import LlmRepairer
+    from netwright.agents.replaying import RecordedEndpoint
     from netwright.campaign.purse import or_grammar
 
     roles = {role: config.of(role) for role in LLM_ROLES}
     # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for all.
     whom = {role: _whom(own) for role, own in roles.items()}
     endpoints: dict[str, Endpoint] = {}
+    asking: dict[LlmRole, tuple[Correspondent, Ledger]] = {}
     for role, key in whom.items():
+        if records is not None:
+            asking[role] = RecordedEndpoint(records, roles[role].model), ledger
+            continue
         if key not in endpoints:
             endpoints[key] = _endpoint(config, roles[role], environment, home, board, purse)
-    asking = {role: (endpoints[key], ledger) for role, key in whom.items()}
+        asking[role] = endpoints[key], ledger
     team = Team(
         planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),
         coder=LlmCoder(*asking["coder"], **manner(roles["coder"])),

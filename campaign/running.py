@@ -30,6 +30,7 @@ from netwright.campaign.opening import (
 )
 from netwright.campaign.purse import CampaignPurse
 from netwright.campaign.readings import trained_structure
+from netwright.campaign.recording import MemoryRecords, Recording, recording
 from netwright.campaign.roles import Agents, make_agents, warm_up
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
@@ -68,6 +69,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         # One more than there are training slots: gates have a lane of their own.
         open_sandbox(config.sandbox, slots=config.workers + 1, execution=execution) as sandbox,
     ):
+        recorded = recording(memory, config.replay, task.spec) if config.replay else None
         row = begin_or_continue(memory, config, task)
         board = open_board(row, sandbox.isolation)
         board.duplicates += memory.duplicates(row.id)
@@ -75,7 +77,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         status: CampaignStatus = "failed"
         note = ""
         try:
-            note = asyncio.run(_session(home, memory, row, lab, policy, board, watch))
+            note = asyncio.run(_session(home, memory, row, lab, policy, board, watch, recorded))
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -98,6 +100,7 @@ async def _session(
     policy: Policy,
     board: Board,
     watch: Watcher | None,
+    recorded: Recording | None,
 ) -> str:
     """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
@@ -106,7 +109,8 @@ async def _session(
     langsmith.configure(enabled=False)
     config = board.config
     purse = CampaignPurse(board, memory.llm_totals(row.id))
-    agents = make_agents(config.llm, MemoryLedger(memory, row.id, purse), os.environ, home, board, purse)
+    records = MemoryRecords(memory, recorded.source, row.id) if recorded is not None else None
+    agents = make_agents(config.llm, MemoryLedger(memory, row.id, purse), os.environ, home, board, purse, records)
     sketchbook = Sketchbook(agents.team.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
     slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
@@ -120,6 +124,7 @@ async def _session(
         board=board,
         repairs=config.llm.repairs,
         library=library,
+        recording=recorded,
     )
     scheduler = Scheduler(
         Parts(
@@ -133,6 +138,7 @@ async def _session(
             sketchbook=sketchbook,
             library=library,
             ordered=config.llm.url is None,
+            recording=recorded,
         )
     )
     try:

@@ -22,10 +22,11 @@ from netwright.campaign.designing import NO_REPLY
 from netwright.campaign.expansion import Expander, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.library import Library
+from netwright.campaign.recording import Recording
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.campaign.work import Work
-from netwright.errors import CapReached, ProviderError, SandboxError
+from netwright.errors import CapReached, ProviderError, ReplayError, SandboxError
 from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.protocol import prices
 from netwright.evaluator.statistics import noise_floor, score_of
@@ -54,6 +55,7 @@ class Parts:
     sketchbook: Sketchbook
     library: Library | None
     ordered: bool
+    recording: Recording | None = None
 
 
 class Scheduler:
@@ -63,7 +65,8 @@ class Scheduler:
         self._parts = parts
         self._board = parts.board
         self._config = parts.board.config
-        self._inbox = Inbox(ordered=parts.ordered)
+        order = parts.recording.order if parts.recording is not None else None
+        self._inbox = Inbox(ordered=parts.ordered, order=order)
         self._running: dict[asyncio.Task[tuple[int, ExperimentRecord]], Action] = {}
         self._asked = 0
         self._expanding = 0
@@ -83,7 +86,11 @@ class Scheduler:
             self._board.phase = "training the baselines"
             await self._baselines()
             self._board.phase = "searching"
-            self._replay()
+            self._go_on()
+            if self._parts.recording is not None:
+                self._board.phase = f"replaying {self._parts.recording.source.name}"
+                await self._follow(self._parts.recording)
+                return
             await self._search()
             self._board.phase = "training the finalists"
             await self._close()
@@ -139,7 +146,29 @@ class Scheduler:
 
     # -- the search --------------------------------------------------------------------------------------------
 
-    def _replay(self) -> None:
+    async def _follow(self, recording: Recording) -> None:
+        """Take the recorded choices from where the log of actions ends, each once the search knows what it knew then.
+
+        Raises: ReplayError when something that had a result then has none now.
+        """
+        for action in recording.actions:
+            if action.index >= self._asked:
+                await self._hear(action.told)
+                self._resume_choice(action)
+                self._expanding += action.kind == "expand"
+                self._log_and_start(action)
+        await self._hear(len(recording.order))
+
+    async def _hear(self, count: int) -> None:
+        """Wait until the search was told so many results."""
+        while self._inbox.told < count:
+            if self._tell_next():
+                continue
+            if not self._running:
+                raise ReplayError("an action that had a result then has none now, as a cap has no room for its calls")
+            await self._arrival()
+
+    def _go_on(self) -> None:
         """Put the search where the log of actions says it was, and start again what had no result."""
         memory, row = self._parts.memory, self._parts.row
         done = {record.action.index: record for record in memory.experiments(row.id) if record.action is not None}
@@ -213,6 +242,8 @@ class Scheduler:
     def note(self) -> str:
         """Why the campaign ended before its budget of trained candidates was spent; empty where it was."""
         trained, wanted = self._board.trained, self._config.budget.trials
+        if self._parts.recording is not None:
+            return f"replayed all that campaign {self._parts.recording.source.name!r} came to"
         if trained >= wanted:
             return ""
         if self._capped:
@@ -325,7 +356,7 @@ class Scheduler:
     def _watch_endpoint(self, record: ExperimentRecord) -> None:
         if record.action is not None and record.action.kind == "expand":
             self._silent = self._silent + 1 if record.stage in NO_REPLY else 0
-        if self._silent >= SILENT_ENDPOINT_LIMIT:
+        if self._silent >= SILENT_ENDPOINT_LIMIT and self._parts.recording is None:
             raise ProviderError(
                 f"the endpoint gave no answer {self._silent} times in a row (last: {record.failure}); everything is "
                 f"saved: mend the endpoint, then `netwright resume {self._parts.row.name}`"

@@ -73,6 +73,10 @@ def run(
         bool | None,
         typer.Option("--warm/--no-warm", help="Start from what earlier campaigns on the same task found."),
     ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="CAMPAIGN", help="Repeat a recorded campaign word for word, without its endpoint."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
@@ -80,31 +84,38 @@ def run(
     """Run a discovery campaign, or continue the one that has this name.
 
     With no endpoint (--llm, the file, or NETWRIGHT_LLM_URL) the built-in grammar proposes. Ctrl-C stops cleanly; the
-    same command goes on.
+    same command goes on. A --replay takes everything from the recorded campaign; it may have --name, --data, --workers
+    and what is about the sandbox and the device.
     """
     from netwright.config_file import load_config
 
+    flags: dict[str, Any] = {
+        "task": _named(task),
+        "data": str(data.resolve()) if data else None,
+        "protocol": protocol,
+        "budget.trials": trials,
+        "budget.minutes": minutes,
+        "budget.llm_calls": llm_calls,
+        "budget.llm_tokens": llm_tokens,
+        "budget.llm_cost": llm_cost,
+        "workers": workers,
+        "search.policy": _named(policy),
+        "search.early_stop": early_stop,
+        "search.warm": warm,
+        "seed": seed,
+        "name": name,
+        "llm.url": llm,
+        "llm.model": model,
+        "llm.api_key_env": key_env,
+        "llm.headers": named_headers(header),
+    }
+    if replay is not None:
+        flags |= {"CAMPAIGN.toml": file, "dry_run": dry_run or None}
+        return _run(home, _replay_config(home, replay, flags, sandbox, training), json)
     config = load_config(
         file,
         {
-            "task": _named(task),
-            "data": str(data.resolve()) if data else None,
-            "protocol": protocol,
-            "budget.trials": trials,
-            "budget.minutes": minutes,
-            "budget.llm_calls": llm_calls,
-            "budget.llm_tokens": llm_tokens,
-            "budget.llm_cost": llm_cost,
-            "workers": workers,
-            "search.policy": _named(policy),
-            "search.early_stop": early_stop,
-            "search.warm": warm,
-            "seed": seed,
-            "name": name,
-            "llm.url": llm,
-            "llm.model": model,
-            "llm.api_key_env": key_env,
-            "llm.headers": named_headers(header),
+            **flags,
             **{f"sandbox.{key}": value for key, value in sandbox.items()},
             **{f"training.{key}": value for key, value in training.items()},
         },
@@ -120,6 +131,23 @@ def _named(name: str | None) -> str | None:
     return str(Path(name).resolve()) if name and name.endswith(".py") else name
 
 
+def _replay_config(
+    home: Path, source: str, flags: dict[str, Any], sandbox: SandboxFlags, training: TrainingFlags
+) -> CampaignConfig:
+    from netwright.campaign.recording import replay_config
+    from netwright.errors import ConfigError
+    from netwright.memory.store import Memory
+
+    refused = [key for key, value in flags.items() if value is not None and key not in ("name", "data", "workers")]
+    if refused:
+        raise ConfigError(
+            f"--replay takes everything from campaign {source!r}, and {', '.join(refused)} was given too: leave that "
+            "out, or leave --replay out to run another campaign"
+        )
+    with Memory.open(home, create=False) as memory:
+        return replay_config(memory, source, flags, sandbox, training)
+
+
 def resume(
     name: CampaignName = None,
     trials: Trials = None,
@@ -133,22 +161,22 @@ def resume(
     """Continue an interrupted campaign exactly where it was, or a finished one with more to spend."""
     from netwright.campaign.opening import as_begun
     from netwright.config import CampaignConfig
-    from netwright.config_file import with_budget
+    from netwright.config_file import with_flags
     from netwright.memory.store import Memory
 
     # For writing: a memory of an older netwright is brought forward by this command.
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(name)
     flags = {
-        "trials": trials,
-        "minutes": minutes,
-        "llm_calls": llm_calls,
-        "llm_tokens": llm_tokens,
-        "llm_cost": llm_cost,
+        "budget.trials": trials,
+        "budget.minutes": minutes,
+        "budget.llm_calls": llm_calls,
+        "budget.llm_tokens": llm_tokens,
+        "budget.llm_cost": llm_cost,
     }
     if row.status == "finished" and not any(flags.values()):
         typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget, such as --trials", err=True)
-    config = with_budget(CampaignConfig.model_validate(row.config), flags)
+    config = with_flags(CampaignConfig.model_validate(row.config), flags)
     training = as_begun(row, config.training)
     return _run(home, config.model_copy(update={"name": row.name, "training": training}), json)
 

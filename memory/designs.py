@@ -111,6 +111,11 @@ class Designs:
         with self.connection.write() as conn:
             return insert(conn, "duplicates", {**values, "owner": owner, "created_at": now()}, ignore=True) is not None
 
+    def known_proposals(self, campaign_id: int) -> list[tuple[int, str, str, int]]:
+        """The proposals of a campaign that were known designs, as noted: action, candidate, kind and owner."""
+        sql = "SELECT action, candidate_id, kind, owner FROM duplicates WHERE campaign_id = ? ORDER BY id"
+        return [tuple(row) for row in self.connection.rows(sql, (campaign_id,))]
+
     def trained_before(self, campaign_id: int, candidate_id: str, task_id: str) -> bool:
         """Whether a trial of the candidate that counts was none of this campaign's."""
         sql = (

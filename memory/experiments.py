@@ -120,8 +120,11 @@ def _put_verdict(conn: sqlite3.Connection, campaign_id: int, record: ExperimentR
 
 
 def _put_lesson(conn: sqlite3.Connection, campaign_id: int, claim: str, verdict_id: int, candidate_id: str) -> None:
-    """Claims that differ in case, spacing or the final stop alone are one lesson."""
-    task_id = conn.execute("SELECT task_id FROM campaigns WHERE id = ?", (campaign_id,)).fetchone()[0]
+    """Claims that differ in case, spacing or the final stop alone are one lesson. A replay is no further evidence."""
+    campaign = "SELECT task_id, json_extract(config, '$.replay') FROM campaigns WHERE id = ?"
+    task_id, repeated = conn.execute(campaign, (campaign_id,)).fetchone()
+    if repeated is not None:
+        return
     key = " ".join(claim.casefold().split()).rstrip(".")
     values = {"task_id": task_id, "claim": claim, "claim_key": key, "created_at": now()}
     insert(conn, "lessons", values, ignore=True)

@@ -42,6 +42,11 @@ class Learning:
         sql = f"SELECT * FROM llm_calls WHERE {where} ORDER BY id"
         return [llm_of(row) for row in self.connection.rows(sql, (campaign_id, *fields.values()))]
 
+    def llm_models(self, campaign_id: int) -> list[str]:
+        """The models that a campaign asked."""
+        sql = "SELECT model FROM llm_calls WHERE campaign_id = ? GROUP BY model ORDER BY min(id)"
+        return [row["model"] for row in self.connection.rows(sql, (campaign_id,))]
+
     def put_llm_call(self, campaign_id: int | None, call: LlmCall) -> None:
         """Keep a call, whether it succeeded or not; under one key every failure is kept."""
         row = {"campaign_id": campaign_id, "replayed": 0, **llm_row(call)}
@@ -53,7 +58,8 @@ class Learning:
 
     def put_replayed_call(self, campaign_id: int, call: LlmCall) -> None:
         """Keep that a campaign used what came of a call of another one, if it has none like it; it costs nothing."""
-        free = call.model_copy(update={"prompt_tokens": None, "completion_tokens": None, "seconds": 0.0})
+        counts = ("prompt_tokens", "completion_tokens", "prefix_tokens", "cached_tokens")
+        free = call.model_copy(update={**dict.fromkeys(counts), "seconds": 0.0})
         with self.connection.write() as conn:
             known = "SELECT 1 FROM llm_calls WHERE campaign_id = ? AND key = ?"
             if not conn.execute(known, (campaign_id, call.key)).fetchone():

@@ -282,7 +282,10 @@ class ConfirmConfig(Frozen):
 
 
 class CampaignConfig(Frozen):
-    """Everything that defines a campaign."""
+    """Everything that defines a campaign.
+
+    `replay` is the recorded campaign of the same memory that this one repeats; `netwright run --replay` sets it.
+    """
 
     name: str | None = None
     task: str = DEFAULT_TASK
@@ -300,6 +303,7 @@ class CampaignConfig(Frozen):
     training: TrainingConfig = TrainingConfig()
     audit: AuditConfig = AuditConfig()
     confirm: ConfirmConfig = ConfirmConfig()
+    replay: str | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -65,18 +65,19 @@ def load_config(
         raise ConfigError(_explain(error, text, path, given)) from None
 
 
-def with_budget(config: CampaignConfig, flags: Mapping[str, Any]) -> CampaignConfig:
-    """The configuration with the command line's flags over its budget; a value of None means it was not given.
+def with_flags(config: CampaignConfig, flags: Mapping[str, Any]) -> CampaignConfig:
+    """The configuration with the command line's flags over it, by dotted keys; None means that one was not given.
 
     Raises: ConfigError naming the key.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
+    given = {dotted: value for dotted, value in flags.items() if value is not None}
     values = config.model_dump()
-    values["budget"] |= given
+    for dotted, value in given.items():
+        _lay_over(values, dotted.split("."), value)
     try:
         return CampaignConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, "", None, {f"budget.{key}" for key in given})) from None
+        raise ConfigError(_explain(error, "", None, set(given))) from None
 
 
 def laid_over(config: SandboxConfig, flags: Mapping[str, Any]) -> SandboxConfig:

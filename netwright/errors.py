@@ -2,7 +2,8 @@
 
     NetwrightError
     ├── ConfigError        a flag, a campaign file or a path is wrong: the user can mend it (exit code 2)
-    │   └── PolicyError    a search policy of the user's own raised, or answered nonsense
+    │   ├── PolicyError    a search policy of the user's own raised, or answered nonsense
+    │   └── ReplayError    a recorded campaign cannot be repeated: something is not as it was then
     ├── DataError          the data of a task is missing, empty, too small or not what it should be (2)
     ├── BusyError          another process holds what is needed (1)
     ├── ProviderError      an LLM endpoint did not give an answer (1)
@@ -32,6 +33,10 @@ class ConfigError(NetwrightError):
 
 class PolicyError(ConfigError):
     """A search policy of the user's own raised, or answered with what cannot be done."""
+
+
+class ReplayError(ConfigError):
+    """A recorded campaign cannot be repeated word for word: something is not as it was then."""
 
 
 class DataError(ConfigError):

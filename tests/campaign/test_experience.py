@@ -64,10 +64,12 @@ def searched(
     url: str | None = None,
     first: int = 0,
     designs: Sequence[Candidate] = DRAFTS,
+    replay: str | None = None,
 ) -> int:
     """A campaign in which each of the designs in turn got that score, or failed; its number."""
     known = next((row.id for row in memory.campaigns() if row.name == name), None)
-    row = known or memory.start_campaign(name, task, 0, {"search": {"policy": "tree"}, "llm": {"url": url}}).id
+    config = {"search": {"policy": "tree"}, "llm": {"url": url}, "replay": replay}
+    row = known or memory.start_campaign(name, task, 0, config).id
     for index, value in enumerate(values, first):
         candidate = designs[index % len(designs)]
         memory.put_candidate(candidate)
@@ -106,6 +108,13 @@ def test_a_search_starts_from_the_same_task_at_any_budget_and_from_no_other(memo
     searched(memory, "hardly begun", [-1.0, -2.0, -3.0])
 
     assert list(beginning(memory).items()) == [("same", 5), ("short", 4)]
+
+
+def test_a_replay_has_found_nothing_of_its_own(memory: Memory) -> None:
+    searched(memory, "same", [-1.0, -2.0, -3.0, -4.0])
+    searched(memory, "again", [-1.0, -2.0, -3.0, -4.0], replay="same")
+
+    assert beginning(memory) == {"same": 4}
 
 
 def test_designs_count_with_their_first_score_and_failures_not_at_all(memory: Memory) -> None:

@@ -15,7 +15,7 @@ from netwright.campaign.opening import check_planner
 from netwright.campaign.purse import CampaignPurse
 from netwright.campaign.running import run_campaign
 from netwright.config import CampaignConfig
-from netwright.config_file import load_config, with_budget
+from netwright.config_file import load_config, with_flags
 from netwright.errors import CapReached, ConfigError
 from netwright.evaluator.tasks import load_task
 from netwright.llm_config import priced
@@ -133,9 +133,9 @@ def test_a_cap_or_price_that_cannot_be_is_named(key: str, value: object, said: s
 def test_a_raised_budget_is_checked_like_a_new_one() -> None:
     config = CampaignConfig.model_validate({"llm": {"url": "http://h"}})
 
-    assert with_budget(config, {"trials": 99, "minutes": None}).budget.trials == 99
+    assert with_flags(config, {"budget.trials": 99, "budget.minutes": None}).budget.trials == 99
     with pytest.raises(ConfigError, match="has no price"):
-        with_budget(config, {"llm_cost": 1.0})
+        with_flags(config, {"budget.llm_cost": 1.0})
 
 
 def test_a_role_on_another_server_has_prices_of_its_own() -> None:
@@ -191,7 +191,7 @@ def test_a_campaign_closes_at_its_cap_and_goes_on_when_that_is_raised(
     assert sum(not wants_a_token(body) for body in server.requests) == 3 and again.note == row.note
     assert actions_of(tmp_path / "home") == begun
 
-    row, board = run_campaign(tmp_path / "home", with_budget(config, {"llm_calls": 100}))
+    row, board = run_campaign(tmp_path / "home", with_flags(config, {"budget.llm_calls": 100}))
 
     asked = [body for body in server.requests if not wants_a_token(body)]
     with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:

@@ -280,6 +280,20 @@ def test_the_same_claim_gathers_evidence_in_one_lesson(memory, campaign, make_ca
     assert memory.lessons(task_id="other-00000000") == []
 
 
+def test_a_replay_is_no_further_evidence(memory, campaign, task, make_candidate, make_record):
+    again = memory.start_campaign("again", task, 7, {"replay": "first"})
+    candidate = make_candidate(1)
+    memory.put_candidate(candidate)
+
+    for row in (campaign, again):
+        verdict = Verdict(outcome="better", delta_nats=-0.1, lesson="Gates help recall.")
+        memory.remember(row.id, make_record(0, candidate, verdict=verdict, parents=(), parent_ids=()))
+
+    (lesson,) = memory.lessons()
+    assert (len(lesson.supporting), lesson.campaigns) == (1, ("first",))
+    assert [known.verdict.lesson for known in memory.experiments(again.id)] == ["Gates help recall."]
+
+
 def test_a_reply_is_found_again_and_failures_are_kept(memory, campaign):
     def call(reply: str | None, status: str) -> LlmCall:
         message = {"role": "user", "content": "half a pair: \ud800"}
