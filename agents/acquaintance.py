@@ -25,12 +25,16 @@ class Acquaintance:
         transport: by which the endpoint is reached.
         model: None takes the only one that `/models` lists.
         profiles: where the profile is kept; None forgets it with this object.
+        known_as: whose profile it is, where the URL is another every time; None: the URL's.
     """
 
-    def __init__(self, transport: Transport, model: str | None, profiles: ProfileStore | None) -> None:
+    def __init__(
+        self, transport: Transport, model: str | None, profiles: ProfileStore | None, known_as: str | None = None
+    ) -> None:
         self._transport = transport
         self._model = model
         self._profiles = profiles
+        self._known_as = known_as
         self._profile: Profile | None = None
         self._url_is_known = False
         self._has_answered = False
@@ -63,10 +67,12 @@ class Acquaintance:
         return self._profile
 
     async def offered_models(self) -> list[str]:
-        """Return what `/models` lists, sorted; empty where the route is missing.
+        """Return what `/models` lists, sorted; empty where the route is missing. A server of ours has one, unasked.
 
         Raises: EndpointError where the endpoint is down or refuses the key.
         """
+        if self._known_as is not None and self._model is not None:
+            return [self._model]
         for index in range(self.url_index, len(self._transport.urls)):
             try:
                 names = _model_names(await self._transport.get_models(index))
@@ -82,7 +88,7 @@ class Acquaintance:
 
     def _remembered(self, model: str) -> Profile:
         """The profile of the model; the form of the URL that it names is tried first."""
-        url = self._transport.shown_url(0)
+        url = self._known_as or self._transport.shown_url(0)
         known = self._profiles.find(url, model) if self._profiles else Profile(url=url, model=model)
         if not self._url_is_known:
             roots = [self._transport.shown_url(index) for index in range(len(self._transport.urls))]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from netwright.agents.acquaintance import Acquaintance, listed
 from netwright.agents.adapting import Course, request_fields
@@ -31,12 +31,16 @@ from netwright.agents.chat import (
     replayed,
 )
 from netwright.agents.faults import EndpointError, Fault, raw_reply, reasoning_place
+from netwright.agents.local_model import SCHEME
 from netwright.agents.pacing import Pace
 from netwright.agents.profile import Profile, ProfileStore
 from netwright.agents.retrying import RetryRule, retrying
 from netwright.agents.transport import Answered, Timeouts, Transport, candidate_urls
 from netwright.errors import ConfigError
 from netwright.types import JsonDict
+
+if TYPE_CHECKING:
+    from netwright.agents.model_server import ModelServer
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Endpoint:
         profiles: where what was learned is kept; None forgets it with this object.
         on_progress: told how answers come along.
         purse: asked before every call that the ledger cannot answer; None: calls are not capped.
+        server: what answers there, where it is ours: it is started when asked, and ended by `aclose`.
 
     Raises:
         ConfigError: `base_url` is no URL.
@@ -76,10 +81,13 @@ class Endpoint:
         profiles: ProfileStore | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         purse: Purse | None = None,
+        server: ModelServer | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self.transport = Transport(candidate_urls(base_url), api_key, headers or {}, self._timeouts)
-        self.known = Acquaintance(self.transport, model, profiles)
+        known_as = f"{SCHEME}{server.model}" if server else None
+        self.known = Acquaintance(self.transport, model, profiles, known_as)
+        self._server = server
         self._retries = retries or RetryRule()
         self._concurrency = concurrency
         self._on_progress = on_progress
@@ -98,6 +106,8 @@ class Endpoint:
 
     async def aclose(self) -> None:
         await self.transport.aclose()
+        if self._server is not None:
+            await self._server.aclose()
 
     @property
     def url(self) -> str:
@@ -199,6 +209,8 @@ class Endpoint:
 
     async def _try(self, request: ChatRequest, course: Course, *, needs_text: bool) -> Reply:
         """Make one try, repeated at once while the server only refuses what can be left out."""
+        if self._server is not None:
+            await self._server.up()
         for _ in range(_MAX_ADAPTATIONS):
             profile = await self.profile()
             fields, url_index = request_fields(request, profile, course), self.known.url_index

@@ -55,6 +55,7 @@ class Board:
     `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
     `work_done` their training budgets in units of the lowest rung's. Tokens and `llm_cost` (None: nothing has a price)
     are of all sessions. `news` waits for whoever shows it.
+    `serving` is how the start of a model server goes along, empty when there is none on its way.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Board:
     prefix_tokens: int = 0
     completion_tokens: int = 0
     llm_cost: float | None = None
+    serving: str = ""
     writing: dict[tuple[str, int], Writing] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
 

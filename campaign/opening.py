@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from netwright.agents.local_model import check_local_model
 from netwright.campaign import experience
 from netwright.campaign.board import Board
 from netwright.config import CampaignConfig, SandboxConfig, TrainingConfig
@@ -181,7 +182,10 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
 
 
 def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
-    """Raise ConfigError where nobody could propose anything for the task, or its baselines are not known."""
+    """Raise ConfigError where nobody could propose anything for the task, or its baselines are not known.
+
+    A model that is to be served is looked for; a replay serves none.
+    """
     if spec.scope is not Scope.MIXER and config.llm.url and config.llm.at_cap == "grammar":
         raise ConfigError(
             f"llm.at_cap: the grammar planner writes mixers, and task {spec.name!r} wants candidates of scope "
@@ -197,6 +201,8 @@ def check_planner(config: CampaignConfig, spec: TaskSpec) -> None:
             f"task {spec.name!r} wants candidates of scope {spec.scope.value}, and the grammar planner writes mixers: "
             "give an LLM with --llm URL --model NAME, or try a file of your own with `netwright evaluate`"
         )
+    for url in config.llm.served if config.replay is None else ():
+        check_local_model(url)
 
 
 def _planner_kind(url: str | None) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.agents.base import Correspondent, Ledger, Purse, Team
+from netwright.agents.local_model import is_local
 from netwright.campaign.board import Board, Writing
+from netwright.campaign.serving import served
 from netwright.errors import ConfigError
 from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, LlmRole, RoleConfig
 
@@ -123,10 +125,12 @@ def _endpoint(
     from netwright.agents.transport import Timeouts
 
     assert role.url is not None
+    server = served(role, config.start_timeout, environment, home / PROFILES, board) if is_local(role.url) else None
     return Endpoint(
-        role.url,
+        server.url if server else role.url,
         role.model,
-        key_value(role.api_key_env, environment),
+        # A server of ours wants none, and is told no secret that it does not need.
+        None if server else key_value(role.api_key_env, environment),
         headers=header_values(role.headers or {}, environment),
         timeouts=Timeouts(
             connect_seconds=config.connect_timeout,
@@ -138,6 +142,7 @@ def _endpoint(
         profiles=ProfileStore(home / PROFILES),
         on_progress=lambda progress: _show(board, progress),
         purse=purse,
+        server=server,
     )
 
 

@@ -23,12 +23,14 @@ from netwright.cli.options import (
     Protocol,
     SandboxFlags,
     SeedsAtOnce,
+    ServeOptions,
     TaskOrConfigured,
     TrainingFlags,
     Trials,
     Workers,
     contained,
     named_headers,
+    words_of,
     workers_or_cores,
 )
 
@@ -61,10 +63,14 @@ def run(
     policy: Annotated[str | None, typer.Option(metavar="NAME", help="Search policy; see `netwright policies`.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The seed of the search.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the campaign. Default: the task's.")] = None,
-    llm: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint.")] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(metavar="URL|hf:MODEL", help="An OpenAI-compatible endpoint, or a model that is served for it."),
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model to ask there.")] = None,
     key_env: KeyVariable = None,
     header: HeaderVariables = None,
+    serve_options: ServeOptions = None,
     early_stop: Annotated[
         bool | None,
         typer.Option("--early-stop/--no-early-stop", help="End trainings that are hopeless beside the baselines'."),
@@ -104,10 +110,11 @@ def run(
         "search.warm": warm,
         "seed": seed,
         "name": name,
-        "llm.url": llm,
+        "llm.url": _model_in_full(llm),
         "llm.model": model,
         "llm.api_key_env": key_env,
         "llm.headers": named_headers(header),
+        "llm.serve_options": words_of(serve_options),
     }
     if replay is not None:
         flags |= {"CAMPAIGN.toml": file, "dry_run": dry_run or None}
@@ -119,11 +126,20 @@ def run(
             **{f"sandbox.{key}": value for key, value in sandbox.items()},
             **{f"training.{key}": value for key, value in training.items()},
         },
-        {"llm.url": os.environ.get("NETWRIGHT_LLM_URL"), "llm.model": os.environ.get("NETWRIGHT_LLM_MODEL")},
+        {
+            "llm.url": _model_in_full(os.environ.get("NETWRIGHT_LLM_URL")),
+            "llm.model": os.environ.get("NETWRIGHT_LLM_MODEL"),
+        },
     )
     if dry_run:
         return _show_plan(home, config, json)
     return _run(home, config, json)
+
+
+def _model_in_full(url: str | None) -> str | None:
+    from netwright.agents.local_model import settled
+
+    return settled(url, Path.cwd()) if url else url
 
 
 def _named(name: str | None) -> str | None:

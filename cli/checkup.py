@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from netwright.agents.local_model import INSTALL, missing_for_serving
 from netwright.cli.output import findings_table, out, print_json
 from netwright.config import DEFAULT_IMAGE, available_cores
 from netwright.evaluator.devices import choose, find
@@ -30,6 +31,7 @@ def print_checkup(home: Path, *, json: bool) -> int:
         _torch(),
         *_devices(),
         *_packages(),
+        _serving(),
         *_isolation(),
         *_engines(),
         *_sqlite(),
@@ -77,6 +79,14 @@ def _packages() -> list[Finding]:
         else:
             findings.append(Finding(name, importlib.metadata.version(name)))
     return findings
+
+
+def _serving() -> Finding:
+    """Whether `--llm hf:MODEL` would find what serves the model."""
+    missing = missing_for_serving()
+    if missing:
+        return Finding("  transformers serve", f"lacks {', '.join(missing)}", f"only for --llm hf:MODEL: {INSTALL}")
+    return Finding("  transformers serve", "there, for --llm hf:MODEL")
 
 
 def _isolation() -> list[Finding]:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from netwright.cli.options import DEFAULT_HOME, HeaderVariables, Home, Json, KeyVariable, named_headers
+from netwright.cli.options import (
+    DEFAULT_HOME,
+    HeaderVariables,
+    Home,
+    Json,
+    KeyVariable,
+    ServeOptions,
+    named_headers,
+    words_of,
+)
 
 app = typer.Typer(help="Look at LLM endpoints.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,7 +29,9 @@ def _group() -> None:
 def check(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", envvar="NETWRIGHT_LLM_URL", help="The endpoint, with or without /v1."),
+        typer.Argument(
+            metavar="[URL]", envvar="NETWRIGHT_LLM_URL", help="The endpoint, with or without /v1, or hf: and a model."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -28,6 +39,7 @@ def check(
     ] = None,
     key_env: KeyVariable = None,
     header: HeaderVariables = None,
+    serve_options: ServeOptions = None,
     longest: Annotated[
         int, typer.Option("--context", min=1024, max=1 << 20, help="Tokens of the longest prompt to try.")
     ] = 16_384,
@@ -50,6 +62,7 @@ def check(
         model or None,
         key_env=key_env,
         headers=named_headers(header) or {},
+        serve_options=words_of(serve_options) or (),
         longest=None if quick else longest,
         json=json,
     )

@@ -62,6 +62,8 @@ def one_line(board: Board) -> str:
     parts += [f"{label} at rung {leader.score.rung} {_loss(leader)} {leader.title}" for label, leader in leaders(board)]
     if board.prompt_tokens or board.completion_tokens:
         parts.append(f"{board.prompt_tokens + board.completion_tokens:,} tokens{_cost(board)}")
+    if board.serving:
+        parts.append(board.serving)
     return "; ".join(parts)
 
 
@@ -110,6 +112,8 @@ def draw(board: Board) -> Group:
         again = prompt_reuse(board.prefix_tokens / max(board.prompt_tokens, 1))
         read, written = f"{board.prompt_tokens:,} read{again}", f"{board.completion_tokens:,} written"
         lines.append(Text(f"tokens        {read}, {written}{_cost(board)}"))
+    if board.serving:
+        lines.append(Text(f"model         {board.serving}"))
     if writing := writing_now(board):
         lines.append(Text(f"writing       {writing}"))
     return Group(*lines)

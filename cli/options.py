@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -106,6 +107,7 @@ _FLAGS = {
     "protocol": ("protocol", "--protocol"),
     "llm.url": ("llm", "--llm"),
     "llm.api_key_env": ("key_env", "--key-env"),
+    "llm.serve_options": ("serve_options", "--serve-options"),
 }
 """By the key that the configuration complains about: the parameter and the flag that it was given by."""
 KeyVariable = Annotated[
@@ -120,6 +122,13 @@ HeaderVariables = Annotated[
     list[str] | None,
     typer.Option(
         "--header", metavar="NAME=VARIABLE", help="A header for the endpoint, its value in a variable. Repeatable."
+    ),
+]
+ServeOptions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="'--NAME VALUE ...'",
+        help="For hf: models, more options of `transformers serve`, such as '--quantization bnb-4bit'.",
     ),
 ]
 CampaignName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign. Default: the latest.")]
@@ -167,6 +176,17 @@ def named_headers(given: list[str] | None) -> dict[str, str] | None:
     """What `--header` says, by the headers' names; None where it was not given."""
     pairs = [pair.partition("=") for pair in given or []]
     return {name.strip(): variable.strip() for name, _, variable in pairs} or None
+
+
+def words_of(options: str | None) -> tuple[str, ...] | None:
+    """What one flag says that holds the flags of another program; None where it was not given.
+
+    Raises: ConfigError where a quotation mark is never closed.
+    """
+    try:
+        return tuple(shlex.split(options)) if options is not None else None
+    except ValueError as error:
+        raise ConfigError(f"--serve-options {options!r} cannot be split into words: {error}") from None
 
 
 def workers_or_cores(workers: int | None) -> int:

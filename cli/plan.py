@@ -10,10 +10,16 @@ from rich.text import Text
 from netwright.campaign.estimate import Estimate, Expected
 from netwright.cli.output import duration, out, print_json, say, table
 from netwright.config import CampaignConfig
-from netwright.llm_config import money
+from netwright.llm_config import LlmConfig, money
 from netwright.types import PROTOCOL_NAMES, JsonDict, TaskSpec
 
 COLUMNS = ("role", "model", "calls>", "read>", "written>", "cost>", "as in~")
+
+
+def _planner(llm: LlmConfig) -> str:
+    if llm.url is None:
+        return "grammar"
+    return f"{llm.url}, served for it" if llm.url in llm.served else f"{llm.model or 'the only model'} at {llm.url}"
 
 
 def plan_of(home: Path, config: CampaignConfig, spec: TaskSpec) -> JsonDict:
@@ -22,7 +28,7 @@ def plan_of(home: Path, config: CampaignConfig, spec: TaskSpec) -> JsonDict:
         "campaign": config.campaign_name,
         "home": str(home),
         "task": spec.id,
-        "planner": f"{config.llm.model or 'the only model'} at {config.llm.url}" if config.llm.url else "grammar",
+        "planner": _planner(config.llm),
         "policy": config.search.policy,
         "seed": config.seed,
         "workers": config.workers,

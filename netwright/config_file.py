@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from netwright.agents.local_model import settled
 from netwright.config import CampaignConfig, ConfirmConfig, SandboxConfig, TrainingConfig
 from netwright.errors import ConfigError
 
@@ -51,6 +52,7 @@ def load_config(
             if isinstance(table, dict) and isinstance(written := table.get(key), str):
                 if key == "data" or written.endswith(".py"):
                     table[key] = str((path.parent / written).resolve())
+        _settle_models(values.get("llm"), path.parent)
     for dotted, value in overrides.items():
         if value is not None:
             _lay_over(values, dotted.split("."), value)
@@ -78,6 +80,15 @@ def with_flags(config: CampaignConfig, flags: Mapping[str, Any]) -> CampaignConf
         return CampaignConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, "", None, set(given))) from None
+
+
+def _settle_models(llm: Any, folder: Path) -> None:
+    """Put in full the paths of models in `[llm]` and the tables of its roles."""
+    if not isinstance(llm, dict):
+        return
+    for table in (llm, *llm.values()):
+        if isinstance(table, dict) and isinstance(url := table.get("url"), str):
+            table["url"] = settled(url, folder)
 
 
 def laid_over(config: SandboxConfig, flags: Mapping[str, Any]) -> SandboxConfig:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
+from netwright.agents.local_model import SCHEME, is_local, model_of
 from netwright.types import SECONDS_MAX, Frozen
 
 KEY_VARIABLE = "NETWRIGHT_API_KEY"
@@ -26,10 +27,20 @@ def _variable(value: str) -> str:
 
 
 def _endpoint_url(value: str) -> str:
+    if is_local(value):
+        return value
     if not value.startswith(("http://", "https://")):
-        raise ValueError(f"expected a URL that starts with http:// or https://, got {value!r}")
+        raise ValueError(f"expected a URL that starts with http:// or https://, or {SCHEME} and a model, got {value!r}")
     if "@" in urlsplit(value).netloc:
         raise ValueError("expected a URL without user name and password: campaigns are stored with it; use a header")
+    return value
+
+
+def _serve_options(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value and not value[0].startswith("-"):
+        raise ValueError(f'expected options of `transformers serve`, such as ["--dtype", "bfloat16"], got {value[0]!r}')
+    if ours := {option.partition("=")[0] for option in value} & {"--host", "--port"}:
+        raise ValueError(f"{min(ours)} is chosen by netwright: leave it out")
     return value
 
 
@@ -37,6 +48,7 @@ EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Temperature = Annotated[FiniteFloat, Field(ge=0, le=2)]
 AnswerTokens = Annotated[int, Field(ge=64)]
+ServeOptions = Annotated[tuple[str, ...], AfterValidator(_serve_options)]
 Price = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 TOKENS_PRICED = 1_000_000
 
@@ -53,6 +65,7 @@ class RoleConfig(Frozen):
     model: str | None = None
     api_key_env: Variable | None = None
     headers: dict[str, Variable] | None = None
+    serve_options: ServeOptions | None = None
     temperature: Temperature | None = None
     max_tokens: AnswerTokens | None = None
     price_prompt: Price | None = None
@@ -81,12 +94,15 @@ class LlmConfig(Frozen):
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
     a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar. Prices are of a
     million tokens, in the user's own currency, and None where nobody said.
+    A `url` of `hf:PATH_OR_NAME` is a model that netwright serves itself, with `serve_options` as further arguments of
+    `transformers serve`, within `start_timeout` seconds.
     """
 
     url: EndpointUrl | None = None
     model: str | None = None
     api_key_env: Variable = KEY_VARIABLE
     headers: dict[str, Variable] = {}
+    serve_options: ServeOptions | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     temperature: Temperature | None = None
     max_tokens: AnswerTokens = 6000
@@ -94,6 +110,7 @@ class LlmConfig(Frozen):
     connect_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 10.0
     first_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 300.0
     total_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 900.0
+    start_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 1800.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
     price_prompt: Price | None = None
@@ -112,11 +129,40 @@ class LlmConfig(Frozen):
             raise ValueError("a role has a url and [llm] has none: give [llm] one, roles are laid over it")
         return self
 
-    def of(self, role: LlmRole) -> RoleConfig:
-        """What `role` asks, and how. A url of its own takes no model, key, headers or prices from `[llm]`.
+    @model_validator(mode="after")
+    def _served_or_asked(self) -> Self:
+        for role in map(self.of, LLM_ROLES):
+            if not is_local(role.url) and role.serve_options:
+                raise ValueError(
+                    f'serve_options are for a model that netwright serves (url = "{SCHEME}..."): leave them out'
+                )
+            if is_local(role.url) and role.model != model_of(role.url):
+                raise ValueError(
+                    f"{role.url} names the model, and {role.model!r} another: leave --model (model, "
+                    "NETWRIGHT_LLM_MODEL) out"
+                )
+            if is_local(role.url) and role.headers:
+                raise ValueError(f"{role.url} is served by netwright itself, which takes no headers: leave them out")
+        return self
 
-        They belong to another server. Where `temperature` and `max_tokens` are None the role has defaults.
+    @property
+    def served(self) -> list[str]:
+        """The models that netwright serves itself, each once, by their urls."""
+        urls = {self.of(role).url for role in LLM_ROLES}
+        return sorted(url for url in urls if is_local(url))
+
+    def of(self, role: LlmRole) -> RoleConfig:
+        """What `role` asks, and how. A url of its own takes nothing of a server's from `[llm]`.
+
+        That belongs to another server. A model that is served is named by its url. Where `temperature` and `max_tokens`
+        are None the role has defaults.
         """
+        asked = self._laid_over(role)
+        if asked.model is None and is_local(asked.url):
+            return asked.model_copy(update={"model": model_of(asked.url)})
+        return asked
+
+    def _laid_over(self, role: LlmRole) -> RoleConfig:
         own: RoleConfig = getattr(self, role)
         if own.url not in (None, self.url):
             return own
@@ -127,6 +173,7 @@ class LlmConfig(Frozen):
             "headers": self.headers,
             "price_prompt": self.price_prompt,
             "price_completion": self.price_completion,
+            "serve_options": self.serve_options,
         }
         if role in WRITERS:
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}

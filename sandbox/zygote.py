@@ -24,6 +24,7 @@ from netwright.errors import IsolationError
 from netwright.sandbox import child, hugepages, isolation, kernel, layers, wire
 from netwright.sandbox.identity import identity
 from netwright.sandbox.isolation import Tier
+from netwright.sandbox.orphans import kill_children
 
 if TYPE_CHECKING:
     from netwright.types import JsonDict
@@ -59,25 +60,6 @@ def _load(config: JsonDict, tier: Tier, libraries: tuple[str, ...]) -> child.Set
     return child.Setup(os.getpid(), tier, policy, config["device"], libraries, entries, warm_child)
 
 
-def _own_children() -> set[int]:
-    """List the processes whose parent is this single-threaded one, what its dead children left to it included."""
-    pid = os.getpid()
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-            return set(map(int, file.read().split()))
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-        return set(_processes_of(pid))
-
-
-def _processes_of(parent: int) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            if int(file.read().rpartition(b")")[2].split()[1]) == parent:
-                found.append(int(name))
-    return found
-
-
 class Zygote:
     """Forks on request, reports every end with its rusage, and kills what a child left behind."""
 
@@ -111,7 +93,7 @@ class Zygote:
             with contextlib.suppress(OSError):
                 os.waitpid(pid, 0)
         self._ids.clear()
-        self._kill_strangers()
+        kill_children()
 
     def _obey(self) -> bool:
         while True:
@@ -146,7 +128,8 @@ class Zygote:
         self._poll.unregister(pidfd)
         del self._pids[pidfd]
         os.close(pidfd)
-        strangers = self._kill_strangers()
+        # Only tier T0 lets a child start processes; this makes sure.
+        strangers = kill_children(spared=self._ids)
         self._send(
             {
                 "kind": "exited",
@@ -157,16 +140,6 @@ class Zygote:
                 "strangers": strangers,
             }
         )
-
-    def _kill_strangers(self) -> int:
-        """Kill processes that a child started and orphaned. Only tier T0 lets it start any; this makes sure."""
-        killed = 0
-        while strangers := _own_children() - set(self._ids):
-            for pid in strangers:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                killed += 1
-        return killed
 
     def _send(self, message: JsonDict, descriptors: list[int] | None = None) -> None:
         wire.send_frame(self._channel.sock, message, descriptors or [])

@@ -4,6 +4,7 @@ Fixtures:
     chat: the module tests/chat_server.py, e.g. `chat.drop()`.
     chat_server: makes running servers; the test's end closes them, e.g.
         `server = chat_server([chat.http_error(500, "busy"), "fine"], default="fine")`; see `ChatServer`.
+    tiny_model: the folder of a model for transformers that writes garbage; see tests/tiny_model.py.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import ipaddress
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import chat_server as chat_server_module
 import pytest
+from tiny_model import make_tiny_model
 
 
 def _is_local(host: object) -> bool:
@@ -49,3 +52,10 @@ def chat() -> ModuleType:
 def chat_server(chat: ModuleType) -> Iterator[Callable[..., Any]]:
     with ExitStack() as servers:
         yield lambda *args, **options: servers.enter_context(chat.ChatServer(*args, **options))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    make_tiny_model(folder)
+    return folder

@@ -23,13 +23,8 @@ from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.probe import Probe
 from netwright.agents.profile import Profile, ProfileStore
 from netwright.errors import ConfigError, MalformedReply
-from netwright.prompts import load
 from netwright.types import Context, LlmCall, Operator, Recipe, Rung, Scope, TaskSpec
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 START_SECONDS = 100.0
 
 
@@ -50,37 +45,6 @@ class DictLedger:
         self.calls.append(call)
 
 
-def make_tiny_model(folder: Path) -> None:
-    """A byte-level BPE tokenizer and a random Llama of about 100,000 parameters."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    special = ["<|im_start|>", "<|im_end|>"]
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(
-        [load("system").text], trainers.BpeTrainer(vocab_size=512, special_tokens=special, initial_alphabet=alphabet)
-    )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|im_end|>")
-    tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16384,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-
-
 def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -94,9 +58,7 @@ def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    make_tiny_model(folder)
+def served(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -105,7 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (cache / "hub").mkdir()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(cache), "OMP_NUM_THREADS": "1"}
     command = [
-        *(str(Path(sys.executable).with_name("transformers")), "serve", str(folder)),
+        *(str(Path(sys.executable).with_name("transformers")), "serve", str(tiny_model)),
         *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--default-seed", "0"),
     ]
     log = cache / "log"
@@ -113,7 +75,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             wait_until_healthy(server, f"http://127.0.0.1:{port}", log)
-            yield Served(f"http://127.0.0.1:{port}", str(folder))
+            yield Served(f"http://127.0.0.1:{port}", str(tiny_model))
         finally:
             server.terminate()
             try:

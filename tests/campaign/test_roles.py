@@ -133,6 +133,30 @@ def test_another_server_gets_neither_key_nor_headers_of_the_first() -> None:
     assert of(llm, "critic") == RoleConfig(url="http://b/v1")
 
 
+def test_a_model_that_is_served_is_named_by_its_url_and_each_role_may_have_its_own(
+    tmp_path: Path, board: Board
+) -> None:
+    llm = {"url": "hf:/models/big", "serve_options": ["--compile"], "critic": {"url": "hf:/models/small"}}
+    config = CampaignConfig.model_validate({"llm": llm}).llm
+
+    endpoints = make_agents(config, NoLedger(), {"NETWRIGHT_API_KEY": "sk-very-secret"}, tmp_path, board).endpoints
+
+    assert [asyncio.run(endpoint.model_name()) for endpoint in endpoints] == ["/models/big", "/models/small"]
+    assert all(endpoint.url.startswith("http://127.0.0.1:") for endpoint in endpoints)
+    assert (config.of("planner").serve_options, config.of("critic").serve_options) == (("--compile",), None)
+    assert config.served == ["hf:/models/big", "hf:/models/small"]
+    for endpoint in endpoints:
+        asyncio.run(endpoint.aclose())
+
+
+def test_the_path_of_a_model_is_sought_beside_the_campaign_file(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    path = tmp_path / "campaign.toml"
+    path.write_text('[llm]\nurl = "hf:big"\n[llm.critic]\nurl = "hf:./small"\n')
+
+    assert load_config(path, {}).llm.served == [f"hf:{tmp_path}/big", f"hf:{tmp_path}/small"]
+
+
 def test_roles_that_ask_the_same_share_an_endpoint_and_others_ask_their_own(
     tmp_path: Path, board: Board, chat_server: Callable[..., Any]
 ) -> None:
@@ -168,6 +192,15 @@ def test_a_variable_that_is_not_set_is_named(tmp_path: Path, board: Board, llm: 
         ('url = "http://me:very-secret@h/v1"', "llm.url: expected a URL without user name and password"),
         ('critic = { url = "http://h/v1" }', "give .llm. one"),
         ("critic = { flux = 1 }", "unknown key 'llm.critic.flux'; known here: url, model"),
+        ('url = "hf:/m"\nmodel = "x"', "hf:/m names the model, and 'x' another: leave --model"),
+        ('url = "hf:/m"\ncritic = { model = "x" }', "hf:/m names the model, and 'x' another: leave --model"),
+        (
+            'url = "hf:/m"\nheaders = { "X-Team" = "TEAM" }',
+            "hf:/m is served by netwright itself, which takes no headers",
+        ),
+        ('url = "http://h"\nserve_options = ["--compile"]', "serve_options are for a model that netwright serves"),
+        ('url = "hf:/m"\nserve_options = ["--port=80"]', "llm.serve_options: --port is chosen by netwright"),
+        ('url = "hf:/m"\nserve_options = ["auto"]', "llm.serve_options: expected options of `transformers serve`"),
     ],
 )
 def test_a_secret_in_a_campaign_file_is_refused_and_not_repeated(tmp_path: Path, line: str, words: str) -> None:

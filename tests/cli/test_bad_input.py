@@ -38,6 +38,31 @@ def test_an_unknown_task_is_named_with_the_known_ones(said: Said) -> None:
     assert "'poetry'" in message and "bytes" in message and "recall" in message
 
 
+@pytest.mark.parametrize("command", [("run", "--llm"), ("run", "--dry-run", "--llm"), ("endpoint", "check")])
+def test_a_folder_that_holds_no_model_is_named_before_anything_is_started(
+    said: Said, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    code, message = said(*command, f"hf:{tmp_path}")
+
+    assert code == 2
+    assert f"hf:{tmp_path}: {tmp_path} has no config.json" in message
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--port 80", "--serve-options: --port is chosen by netwright"),
+        ("--dtype 'auto", '--serve-options "--dtype \'auto" cannot be split into words: No closing quotation'),
+    ],
+)
+def test_options_for_a_server_that_cannot_be_are_named(said: Said, tmp_path: Path, options: str, words: str) -> None:
+    code, message = said("run", "--llm", f"hf:{tmp_path}", "--serve-options", options)
+
+    assert code == 2
+    assert words in message
+
+
 def test_an_unknown_policy_is_named_with_the_known_ones(said: Said) -> None:
     code, message = said("run", "--policy", "hope")
 

@@ -195,6 +195,12 @@ def test_check_says_what_a_design_would_train_on(honest_file: Path, capfd: pytes
     assert "it trains on 1." in said and "times the operations" in said
 
 
+def test_doctor_tells_whether_models_can_be_served(answer: Answer) -> None:
+    findings = {finding["what"].strip(): finding["found"] for finding in answer("doctor")}
+
+    assert findings["transformers serve"] == "there, for --llm hf:MODEL"
+
+
 def test_doctor_names_the_tier_of_isolation(answer: Answer) -> None:
     findings = {finding["what"]: finding["found"] for finding in answer("doctor")}
 
