@@ -1,7 +1,7 @@
 """Prompts are data: one Markdown file per role, strict placeholders, hashed.
 
 A placeholder is written `{{name}}`. Values are put in as they are and are not scanned again, so text from a
-candidate can't smuggle a placeholder in.
+candidate can't smuggle a placeholder in. A user's own prompts take the place of those of the same name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from netwright.errors import ConfigError
 
@@ -62,13 +63,55 @@ def prompt_names() -> tuple[str, ...]:
     return tuple(sorted(p.name.removesuffix(".md") for p in _folder().iterdir() if p.name.endswith(".md")))
 
 
-@cache
 def load(name: str) -> Prompt:
-    """Read the prompt called `name` from this package.
+    """Return the prompt called `name`: the user's own, else that of this package.
 
     Raises:
         ConfigError: there is no such prompt.
     """
+    return _own.get(name) or _shipped(name)
+
+
+def use_own(folder: Path | None) -> None:
+    """Have the Markdown files of `folder` stand for the prompts of their names from now on; None: nobody's do.
+
+    Raises:
+        ConfigError: one cannot be read, is called as no prompt is, or has other placeholders than that one.
+    """
+    own = {prompt.name: prompt for prompt in map(_own_prompt, _own_files(folder))} if folder is not None else {}
+    _own.clear()
+    _own.update(own)
+
+
+_own: dict[str, Prompt] = {}
+
+
+def _own_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder} with prompts of your own: make it, or leave llm.prompts out")
+    found = sorted(folder.glob("*.md"))
+    if not found:
+        raise ConfigError(f"{folder} holds no prompt: expected files such as {folder / 'planner.md'}")
+    return found
+
+
+def _own_prompt(path: Path) -> Prompt:
+    known = _shipped(path.stem)
+    try:
+        own = Prompt(name=path.stem, text=path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as text in UTF-8: {error}") from None
+    unknown, missing = own.placeholders - known.placeholders, known.placeholders - own.placeholders
+    if unknown:
+        offered = f"it may use {_braced(known.placeholders)}" if known.placeholders else "it may use none"
+        raise ConfigError(f"{path} has the placeholder {_braced(unknown)}, which nothing fills; {offered}")
+    if missing:
+        raise ConfigError(f"{path} lacks the placeholder {_braced(missing)}: put it where the text of it belongs")
+    return own
+
+
+@cache
+def _shipped(name: str) -> Prompt:
     if name not in prompt_names():
         raise ConfigError(f"no prompt is called {name!r}; there are {', '.join(prompt_names())}")
     return Prompt(name=name, text=(_folder() / f"{name}.md").read_text(encoding="utf-8"))
