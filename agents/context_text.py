@@ -5,7 +5,7 @@
     the step                           lessons, relatives, cards, files: different each time
 
 so that a server that keeps what it has read reads only the end anew. Words of candidates and models are quoted as
-data, see `quoting`. What does not fit the budget, in characters, is left out, least important first.
+data, see `quoting`. What has no room is left out, least important first.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from netwright.agents.chat import cautious_tokens
 from netwright.agents.journal_text import journal_text, label
 from netwright.agents.quoting import as_data, cut_middle, fenced, one_line, plain, quoted
+from netwright.agents.room import LEAST_ANSWER, Room
 from netwright.prompts import load
 from netwright.types import BudgetProtocol, Claim, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
 
 CODE_CHARACTERS = 30_000
-JOURNAL_SHARE = 0.35
-BASELINES_SHARE = 0.15
-"""How much of the budget each may take, whatever else there is to tell: what others begin with must not move them."""
+_BASELINES_SHARE = 0.35
+"""How much of the room that baselines and journal have is for the former."""
+_INSTRUCTIONS = 2500
+"""Characters of a question beside what it tells."""
 _LEAST_BASELINES = 3
 _LEAST_CODE = 500
 _RELATIVE = 240
@@ -109,29 +112,30 @@ def allowance_text(context: Context) -> str:
     )
 
 
-def campaign_text(context: Context, budget_characters: int) -> str:
-    """Tell what every question of a campaign begins with: baselines, then the journal.
+def campaign_text(context: Context, characters: int) -> str:
+    """Tell in so many characters what every question of a campaign begins with: baselines, then the journal.
 
-    It depends on nothing that belongs to a single step, and takes about half of the budget at most.
+    It depends on nothing that belongs to a single step or to a role.
     """
     baselines = _Section("Baselines, measured", _baseline_lines(context), keep=_LEAST_BASELINES, is_data=False)
-    _fit([baselines], [baselines], int(BASELINES_SHARE * budget_characters))
-    journal = journal_text(context.journal, context.task.unit, int(JOURNAL_SHARE * budget_characters))
-    return "\n\n".join(part for part in (baselines.text() if baselines.entries else "", journal) if part)
+    _fit([baselines], [baselines], int(_BASELINES_SHARE * characters))
+    told = baselines.text() if baselines.entries else ""
+    journal = journal_text([told.line for told in context.journal], context.task.unit, characters - len(told))
+    return "\n\n".join(part for part in (told, journal) if part)
 
 
-def evidence_text(context: Context, budget_characters: int) -> str:
-    """Tell whoever plans or writes what was measured so far, within `budget_characters`.
+def evidence_text(context: Context, room: Room) -> str:
+    """Tell a planner what was measured so far.
 
-    The parents' files come last and whole, unless they alone exceed the budget: then they are cut in their middle.
+    The parents' files come last and whole, unless they alone exceed the room: then they are cut in their middle.
     """
     parents = _parents(context, CODE_CHARACTERS)
     lessons, best = _lessons(context), _best(context)
     path, siblings, nearest = _path(context), _siblings(context), _nearest(context)
     inspiration, knowledge = _inspiration(context), _knowledge(context)
     step = [_standing(context), lessons, best, path, siblings, nearest, knowledge, inspiration, parents]
-    before = campaign_text(context, budget_characters)
-    left = budget_characters - len(before)
+    before = campaign_text(context, room.campaign)
+    left = room.beside(before).question
     _fit(step, [knowledge, nearest, inspiration, siblings, lessons, path, best], left)
     missing = _length(step) - left
     if missing > 0 and context.parents:
@@ -139,14 +143,17 @@ def evidence_text(context: Context, budget_characters: int) -> str:
     return _joined(before, step)
 
 
-def files_text(context: Context, budget_characters: int) -> str:
-    """Show a coder the files that a plan starts from: the parents', or for a draft the best design's."""
-    if not context.parents:
-        inspiration = _inspiration(context)
-        return inspiration.text() if 0 < _length([inspiration]) <= budget_characters else ""
+def files_text(context: Context, room: Room) -> str:
+    """Tell a coder what every question begins with, then the files of the parents, or for a draft the best design's."""
+    before = campaign_text(context, room.campaign)
+    left = room.beside(before).question
+    inspiration = _inspiration(context)
+    _fit([inspiration], [inspiration], left)
     parents = _parents(context, CODE_CHARACTERS)
-    missing = _length([parents]) - budget_characters
-    return (_parents(context, _shorter(context, missing)) if missing > 0 else parents).text()
+    missing = _length([parents]) - left
+    if missing > 0 and context.parents:
+        parents = _parents(context, _shorter(context, missing))
+    return _joined(before, [inspiration, parents])
 
 
 def _shorter(context: Context, missing: int) -> int:
@@ -155,19 +162,29 @@ def _shorter(context: Context, missing: int) -> int:
     return max(_LEAST_CODE, longest - missing // len(context.parents) - 60)
 
 
-def repair_evidence_text(context: Context, budget_characters: int) -> str:
-    """Tell whoever mends a file what every question begins with; the file and its failure follow elsewhere."""
-    return campaign_text(context, budget_characters)
+def repair_evidence_text(context: Context, room: Room) -> str:
+    """Tell whoever mends a file what every question begins with; nothing where the file leaves no room for it."""
+    before = campaign_text(context, room.campaign)
+    return before if len(before) <= room.question else ""
 
 
-def case_evidence_text(context: Context, budget_characters: int) -> str:
+def case_evidence_text(context: Context, room: Room) -> str:
     """Tell a critic whom to compare with: baselines, the journal, then ancestors, siblings, neighbours, the best."""
     best, path, siblings, nearest = _best(context), _path(context), _siblings(context), _nearest(context)
     lessons = _lessons(context)
     step = [lessons, best, path, siblings, nearest]
-    before = campaign_text(context, budget_characters)
-    _fit(step, [lessons, best, siblings, nearest, path], budget_characters - len(before))
+    before = campaign_text(context, room.campaign)
+    _fit(step, [lessons, best, siblings, nearest, path], room.beside(before).question)
     return _joined(before, step)
+
+
+def least_tokens(context: Context) -> int:
+    """Return how many tokens of context the shortest question about the parents, and its answer, take.
+
+    It tells the task, a few baselines and the parents' files whole.
+    """
+    told = _joined(campaign_text(context, 0), [_parents(context, CODE_CHARACTERS)])
+    return cautious_tokens(len(system_text(context)) + len(told) + _INSTRUCTIONS) + LEAST_ANSWER
 
 
 def _joined(before: str, step: Sequence[_Section]) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.chat import ChatRequest, Reply
+from netwright.agents.chat import ChatRequest, Reply, cautious_tokens
 from netwright.agents.context_text import system_text
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.replies import split_thinking
+from netwright.agents.room import Room, answer_room, question_room
 from netwright.errors import MalformedReply
 from netwright.prompts import load
 from netwright.types import Context, JsonDict
@@ -53,7 +54,7 @@ Kind = TypeVar("Kind", bound=Answer)
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a role asks. `text` writes the user's message within a number of characters of evidence.
+    """What a role asks. `text` writes the user's message so that it fits its room.
 
     `prompts` names the templates it is made of.
     """
@@ -61,7 +62,7 @@ class Question:
     role: str
     prompts: tuple[str, ...]
     context: Context
-    text: Callable[[int], str]
+    text: Callable[[Room], str]
     schema: JsonDict | None = None
 
 
@@ -72,8 +73,8 @@ class Conversation:
         endpoint: whom to ask.
         ledger: where every call is looked up and recorded.
         temperature: None leaves it to the server.
-        max_tokens: of one answer; doubled after an answer was cut off.
-        budget_characters: of the evidence in the prompt; halved once if the model's context is too small.
+        max_tokens: of one answer, as far as the context has room for it; doubled after an answer was cut off.
+        context_tokens: of the model, for prompt and answer; what is told is halved once if it proves to be less.
         repairs: how often a malformed answer is sent back.
     """
 
@@ -84,14 +85,14 @@ class Conversation:
         *,
         temperature: float | None,
         max_tokens: int,
-        budget_characters: int,
+        context_tokens: int,
         repairs: int,
     ) -> None:
         self._endpoint = endpoint
         self._ledger = ledger
         self._temperature = temperature
-        self._max_tokens = max_tokens
-        self._budget_characters = budget_characters
+        self._max_tokens = answer_room(context_tokens, max_tokens)
+        self._context_tokens = context_tokens
         self._repairs = repairs
 
     async def answer(self, question: Question, answer: Kind) -> tuple[Kind, str]:
@@ -108,7 +109,7 @@ class Conversation:
                 return answer, reply.model
             logger.info("reply not usable role=%s turn=%d: %s", request.role, turn, answer.problem)
             if turn < self._repairs:
-                request = _asking_again(request, reply, answer, turn + 1)
+                request = self._asking_again(request, reply, answer, turn + 1)
                 reply = await self._endpoint.chat(request, self._ledger)
         raise MalformedReply(
             f"model {reply.model!r} gave no usable {request.role} answer in {self._repairs + 1} tries; "
@@ -117,23 +118,25 @@ class Conversation:
 
     async def _ask_fitting(self, question: Question) -> tuple[ChatRequest, Reply]:
         """Ask; if the model's context is too small, once more with half the evidence and half the answer."""
-        request = self._request(question, self._budget_characters, self._max_tokens)
+        system = system_text(question.context)
+        room = question_room(self._context_tokens, self._max_tokens, len(system))
+        request = self._request(question, system, room, self._max_tokens)
         try:
             return request, await self._endpoint.chat(request, self._ledger)
         except EndpointError as error:
             if error.fault is not Fault.OVERFLOW:
                 raise
             logger.info("the prompt of %d characters is too long: halving the evidence", request.characters)
-        request = self._request(question, self._budget_characters // 2, self._max_tokens // 2)
+        request = self._request(question, system, room.half(), self._max_tokens // 2)
         return request, await self._endpoint.chat(request, self._ledger)
 
-    def _request(self, question: Question, budget_characters: int, max_tokens: int) -> ChatRequest:
+    def _request(self, question: Question, system: str, room: Room, max_tokens: int) -> ChatRequest:
         context = question.context
         return ChatRequest(
             role=question.role,
             messages=(
-                {"role": "system", "content": system_text(context)},
-                {"role": "user", "content": question.text(budget_characters).strip()},
+                {"role": "system", "content": system},
+                {"role": "user", "content": question.text(room).strip()},
             ),
             prompt_sha256=joint_sha256("system", *question.prompts),
             max_tokens=max_tokens,
@@ -143,21 +146,23 @@ class Conversation:
             tag=f"action={context.action} attempt={context.attempt} seed={context.seed}",
         )
 
+    def _asking_again(self, request: ChatRequest, reply: Reply, answer: Answer, turn: int) -> ChatRequest:
+        """Continue the conversation by the reply and by what is wrong with it."""
+        note = load("malformed").render(problem=answer.problem, wanted=answer.wanted).strip()
+        asked = replace(
+            request,
+            messages=_continued(request.messages, split_thinking(reply.text).answer, note),
+            tag=f"{request.tag.partition(' turn=')[0]} turn={turn}",
+        )
+        if not answer.cut_off:
+            return asked
+        longest = self._context_tokens - cautious_tokens(asked.characters)
+        return replace(asked, max_tokens=max(request.max_tokens, min(2 * request.max_tokens, longest)))
+
 
 def joint_sha256(*names: str) -> str:
     """Return one SHA-256 in hex for the prompts of those names."""
     return hashlib.sha256("".join(load(name).sha256 for name in names).encode()).hexdigest()
-
-
-def _asking_again(request: ChatRequest, reply: Reply, answer: Answer, turn: int) -> ChatRequest:
-    """Continue the conversation by the reply and by what is wrong with it."""
-    note = load("malformed").render(problem=answer.problem, wanted=answer.wanted).strip()
-    return replace(
-        request,
-        messages=_continued(request.messages, split_thinking(reply.text).answer, note),
-        max_tokens=request.max_tokens * 2 if answer.cut_off else request.max_tokens,
-        tag=f"{request.tag.partition(' turn=')[0]} turn={turn}",
-    )
 
 
 def _continued(messages: tuple[Message, ...], said: str, note: str) -> tuple[Message, ...]:

@@ -23,10 +23,9 @@ def label(node: int) -> str:
     return f"#{node}" if node >= 0 else f"B{-node}"
 
 
-def journal_text(journal: Sequence[Remembered], unit: str, budget_characters: int) -> str:
-    """Tell the journal in at most `budget_characters` (its heading aside); empty where there is nothing to tell."""
-    lines = journal_lines(journal, unit)
-    left_out = _left_out(lines, budget_characters)
+def journal_text(lines: Sequence[str], unit: str, characters: int) -> str:
+    """Tell the journal in at most so many characters (its heading aside); empty where there is nothing to tell."""
+    left_out = _left_out(lines, characters)
     if left_out == len(lines):
         return ""
     heading = f"# Journal: every experiment, in the order in which it was known (losses in {unit})"
@@ -34,28 +33,18 @@ def journal_text(journal: Sequence[Remembered], unit: str, budget_characters: in
     return "\n".join([heading, "", *before, as_data("\n".join(lines[left_out:]))])
 
 
-def journal_lines(journal: Sequence[Remembered], unit: str) -> list[str]:
-    """Write a line for each entry; what stood there before was trained further."""
-    told: set[int | None] = set()
-    lines = []
-    for entry in journal:
-        again = entry.node in told or (entry.node is not None and entry.node < 0)
-        told.add(entry.node)
-        lines.append(_line(entry, again=again))
-    return lines
-
-
-def _left_out(lines: Sequence[str], budget_characters: int) -> int:
+def _left_out(lines: Sequence[str], characters: int) -> int:
     """How many lines go, in whole blocks: as few as leave the rest within the budget."""
-    block = min(BLOCK_LINES, max(1, budget_characters // (2 * _LINE_CHARACTERS)))
+    block = min(BLOCK_LINES, max(1, characters // (2 * _LINE_CHARACTERS)))
     length, gone = sum(len(line) + 1 for line in lines), 0
-    while length > budget_characters and gone < len(lines):
+    while length > characters and gone < len(lines):
         length -= sum(len(line) + 1 for line in lines[gone : gone + block])
         gone = min(gone + block, len(lines))
     return gone
 
 
-def _line(entry: Remembered, *, again: bool) -> str:
+def journal_line(entry: Remembered, *, again: bool) -> str:
+    """Write the line of an experiment; `again` where the journal has one of its node, which was trained further."""
     name = "" if entry.node is None else f"{label(entry.node)} "
     title = one_line(entry.candidate.title, _TITLE).rstrip(".")
     parents = " and ".join(map(label, entry.parents))

@@ -8,6 +8,7 @@ from netwright.agents.context_text import files_text
 from netwright.agents.conversation import Conversation, Question
 from netwright.agents.quoting import one_line
 from netwright.agents.replies import Plan
+from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.agents.writing import class_name, written
 from netwright.prompts import load
 from netwright.types import Context, Proposal
@@ -25,7 +26,7 @@ class LlmCoder:
         *,
         temperature: float | None = 0.4,
         max_tokens: int = 6000,
-        budget_characters: int = 40_000,
+        context_tokens: int = WANTED_CONTEXT,
         repairs: int = 2,
     ) -> None:
         self._conversation = Conversation(
@@ -33,7 +34,7 @@ class LlmCoder:
             ledger,
             temperature=temperature,
             max_tokens=max_tokens,
-            budget_characters=budget_characters,
+            context_tokens=context_tokens,
             repairs=repairs,
         )
 
@@ -48,7 +49,7 @@ class LlmCoder:
             role="coder",
             prompts=("coder",),
             context=context,
-            text=lambda budget: _coder_text(context, plan, budget),
+            text=lambda room: _coder_text(context, plan, room),
         )
         wanted = FileAnswer(class_name=class_name(context), plan=plan)
         answer, model = await self._conversation.answer(question, wanted)
@@ -56,12 +57,13 @@ class LlmCoder:
         return written(plan, answer.source, model)
 
 
-def _coder_text(context: Context, plan: Plan, budget_characters: int) -> str:
-    return load("coder").render(
-        files=files_text(context, budget_characters),
-        operator=context.operator.value,
-        title=one_line(plan.title, 120),
-        hypothesis=one_line(plan.hypothesis, _PLAN_CHARACTERS),
-        changes=one_line(plan.changes, _PLAN_CHARACTERS),
-        expected_effect=one_line(plan.expected_effect, _PLAN_CHARACTERS),
-    )
+def _coder_text(context: Context, plan: Plan, room: Room) -> str:
+    prompt = load("coder")
+    told = {
+        "title": one_line(plan.title, 120),
+        "hypothesis": one_line(plan.hypothesis, _PLAN_CHARACTERS),
+        "changes": one_line(plan.changes, _PLAN_CHARACTERS),
+        "expected_effect": one_line(plan.expected_effect, _PLAN_CHARACTERS),
+    }
+    files = files_text(context, room.beside(prompt.text, *told.values()))
+    return prompt.render(files=files, operator=context.operator.value, **told)

@@ -15,6 +15,7 @@ from netwright.agents.context_text import case_evidence_text, task_text, verdict
 from netwright.agents.conversation import joint_sha256
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
 from netwright.agents.replies import Comment, Defect, Opinions, Plan, read_object, split_thinking
+from netwright.agents.room import WANTED_CONTEXT, Room, answer_room, question_room
 from netwright.errors import ProviderError
 from netwright.prompts import load
 from netwright.types import Candidate, Context, Verdict
@@ -38,17 +39,17 @@ class LlmCritic:
         *,
         temperature: float | None = 0.3,
         max_tokens: int = 1500,
-        budget_characters: int = 20_000,
+        context_tokens: int = WANTED_CONTEXT,
     ) -> None:
         self._endpoint = endpoint
         self._ledger = ledger
         self._temperature = temperature
-        self._max_tokens = max_tokens
-        self._budget_characters = budget_characters
+        self._max_tokens = answer_room(context_tokens, max_tokens)
+        self._room = question_room(context_tokens, self._max_tokens, len(load("critic").text))
 
     async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
         """See `Critic`. A plan it does not name gets what the worst one got."""
-        said = await self._ask(context, "critic_plans", plans_text(context, plans, self._budget_characters), Opinions)
+        said = await self._ask(context, "critic_plans", plans_text(context, plans, self._room), Opinions)
         if said is None:
             return None
         given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
@@ -56,7 +57,7 @@ class LlmCritic:
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
-        case = case_text(context, candidate, verdict, self._budget_characters)
+        case = case_text(context, candidate, verdict, self._room)
         said = await self._ask(context, "critic_case", case, Comment)
         return verdict if said is None else _worded(verdict, *said)
 
@@ -88,15 +89,12 @@ class LlmCritic:
         return answer, reply.model
 
 
-def plans_text(context: Context, plans: Sequence[Plan], budget_characters: int) -> str:
+def plans_text(context: Context, plans: Sequence[Plan], room: Room) -> str:
     """Lay plans before the critic, beside what was measured so far."""
-    text = load("critic_plans").render(
-        task=task_text(context.task),
-        evidence=case_evidence_text(context, budget_characters) or _NOTHING,
-        operator=context.operator.value,
-        plans=as_data("\n".join(_plan_line(number, plan) for number, plan in enumerate(plans, 1))),
-    )
-    return text.strip()
+    prompt, task = load("critic_plans"), task_text(context.task)
+    told = as_data("\n".join(_plan_line(number, plan) for number, plan in enumerate(plans, 1)))
+    evidence = case_evidence_text(context, room.beside(prompt.text, task, told)) or _NOTHING
+    return prompt.render(task=task, evidence=evidence, operator=context.operator.value, plans=told).strip()
 
 
 def _plan_line(number: int, plan: Plan) -> str:
@@ -104,18 +102,19 @@ def _plan_line(number: int, plan: Plan) -> str:
     return f"{number}. {one_line(plan.title, 120)}: {idea}"
 
 
-def case_text(context: Context, candidate: Candidate, verdict: Verdict, budget_characters: int) -> str:
+def case_text(context: Context, candidate: Candidate, verdict: Verdict, room: Room) -> str:
     """Lay the case before the critic: what changed, and the verdict in numbers."""
-    text = load("critic_case").render(
-        task=task_text(context.task),
-        title=one_line(candidate.title, 120),
-        operator=context.operator.value,
-        hypothesis=quoted(candidate.hypothesis),
-        change=_change_text(context, candidate),
-        verdict=verdict_text(verdict, context.task.unit),
-        evidence=case_evidence_text(context, budget_characters) or _NOTHING,
-    )
-    return text.strip()
+    prompt = load("critic_case")
+    told = {
+        "task": task_text(context.task),
+        "title": one_line(candidate.title, 120),
+        "operator": context.operator.value,
+        "hypothesis": quoted(candidate.hypothesis),
+        "change": _change_text(context, candidate),
+        "verdict": as_data(verdict_text(verdict, context.task.unit)),
+    }
+    evidence = case_evidence_text(context, room.beside(prompt.text, *told.values())) or _NOTHING
+    return prompt.render(evidence=evidence, **told).strip()
 
 
 def _change_text(context: Context, candidate: Candidate) -> str:

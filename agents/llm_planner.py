@@ -10,6 +10,7 @@ from netwright.agents.chat import plain_schema
 from netwright.agents.context_text import evidence_text
 from netwright.agents.conversation import Conversation, Question
 from netwright.agents.replies import Plan, Plans
+from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.agents.symptoms import starting_points
 from netwright.agents.writing import class_name, written
 from netwright.prompts import load
@@ -29,7 +30,7 @@ class LlmPlanner:
         plans: int = 3,
         temperature: float | None = 0.8,
         max_tokens: int = 6000,
-        budget_characters: int = 40_000,
+        context_tokens: int = WANTED_CONTEXT,
         repairs: int = 2,
     ) -> None:
         self._plans = plans
@@ -38,7 +39,7 @@ class LlmPlanner:
             ledger,
             temperature=temperature,
             max_tokens=max_tokens,
-            budget_characters=budget_characters,
+            context_tokens=context_tokens,
             repairs=repairs,
         )
 
@@ -53,7 +54,7 @@ class LlmPlanner:
             role="planner",
             prompts=("planner",),
             context=context,
-            text=lambda budget: _planner_text(context, self._plans, budget),
+            text=lambda room: _planner_text(context, self._plans, room),
             schema=plain_schema(Plans),
         )
         answer, model = await self._conversation.answer(question, PlansAnswer(class_name=class_name(context)))
@@ -62,12 +63,14 @@ class LlmPlanner:
         return answer.plans[: self._plans]
 
 
-def _planner_text(context: Context, plans: int, budget_characters: int) -> str:
-    return load("planner").render(
-        evidence=evidence_text(context, budget_characters),
+def _planner_text(context: Context, plans: int, room: Room) -> str:
+    prompt, instruction = load("planner"), _instruction(context)
+    wanted = load("wanted_plans").render(count=_count(plans)).strip()
+    return prompt.render(
+        evidence=evidence_text(context, room.beside(prompt.text, instruction, wanted)),
         operator=context.operator.value,
-        instruction=_instruction(context),
-        wanted=load("wanted_plans").render(count=_count(plans)).strip(),
+        instruction=instruction,
+        wanted=wanted,
     )
 
 

@@ -10,6 +10,7 @@ from netwright.agents.context_text import CODE_CHARACTERS, repair_evidence_text
 from netwright.agents.conversation import Conversation, Question
 from netwright.agents.quoting import fenced, one_line, quoted
 from netwright.agents.replies import Plan
+from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.agents.writing import class_name, written
 from netwright.prompts import load
 from netwright.types import Context, Proposal
@@ -27,7 +28,7 @@ class LlmRepairer:
         *,
         temperature: float | None = 0.3,
         max_tokens: int = 6000,
-        budget_characters: int = 40_000,
+        context_tokens: int = WANTED_CONTEXT,
         repairs: int = 2,
     ) -> None:
         self._conversation = Conversation(
@@ -35,7 +36,7 @@ class LlmRepairer:
             ledger,
             temperature=temperature,
             max_tokens=max_tokens,
-            budget_characters=budget_characters,
+            context_tokens=context_tokens,
             repairs=repairs,
         )
 
@@ -50,7 +51,7 @@ class LlmRepairer:
             role="repairer",
             prompts=("repairer",),
             context=context,
-            text=lambda budget: _repair_text(context, failed, failure, budget),
+            text=lambda room: _repair_text(context, failed, failure, room),
         )
         known = Plan(title=failed.title[:200] or "untitled", hypothesis=failed.hypothesis or "none given")
         wanted = FileAnswer(class_name=class_name(context), plan=known)
@@ -62,11 +63,12 @@ class LlmRepairer:
         return written(answer.plan, answer.source, model)
 
 
-def _repair_text(context: Context, failed: Proposal, failure: str, budget_characters: int) -> str:
-    return load("repairer").render(
-        evidence=repair_evidence_text(context, budget_characters),
-        title=one_line(failed.title, 120),
-        hypothesis=one_line(failed.hypothesis),
-        source=fenced(failed.source[:CODE_CHARACTERS], "python"),
-        failure=quoted(failure),
-    )
+def _repair_text(context: Context, failed: Proposal, failure: str, room: Room) -> str:
+    prompt = load("repairer")
+    told = {
+        "title": one_line(failed.title, 120),
+        "hypothesis": one_line(failed.hypothesis),
+        "source": fenced(failed.source[:CODE_CHARACTERS], "python"),
+        "failure": quoted(failure),
+    }
+    return prompt.render(evidence=repair_evidence_text(context, room.beside(prompt.text, *told.values())), **told)

@@ -15,6 +15,7 @@ from netwright.agents.endpoint import Endpoint
 from netwright.agents.faults import EndpointError, Fault, context_limit
 from netwright.agents.profile import JsonMode
 from netwright.agents.replies import split_thinking
+from netwright.agents.room import LEAST_CONTEXT, WANTED_CONTEXT
 from netwright.agents.servers import LOOKS, recognise, remedy, stated_context
 from netwright.errors import ProviderError
 from netwright.types import Finding, JsonDict
@@ -241,15 +242,15 @@ class Probe:
             limit, found = await self._longest_prompt(self._longest)
             context = min(limit, context or limit) if limit else context
         self._endpoint.known.learn(context_tokens=context)
-        short = context is not None and context < ask.WANTED_CONTEXT
-        need = f"; {ask.WANTED_CONTEXT:,} tokens are wanted, {ask.LEAST_CONTEXT:,} needed" if short else ""
-        too_short = context is not None and context < ask.LEAST_CONTEXT
+        short = context is not None and context < WANTED_CONTEXT
+        need = f"; {WANTED_CONTEXT:,} tokens are wanted, {LEAST_CONTEXT:,} needed" if short else ""
+        too_short = context is not None and context < LEAST_CONTEXT
         todo = remedy(self._server, "context", self._model) if short else ""
         self._found("context", found + need, todo, vital=too_short)
         if too_short:
             self.problem = (
-                f"its context of about {context:,} tokens is too small: a campaign needs {ask.LEAST_CONTEXT:,} and "
-                f"wants {ask.WANTED_CONTEXT:,}"
+                f"its context of about {context:,} tokens is too small: a campaign needs {LEAST_CONTEXT:,} and "
+                f"wants {WANTED_CONTEXT:,}"
             )
 
     async def _longest_prompt(self, longest: int) -> tuple[int | None, str]:

@@ -15,10 +15,6 @@ SPEED_TOKENS = 128
 SHORT_TOKENS = 48
 CANARY_TOKENS = 200
 EDIT_TOKENS = 1_500
-LEAST_CONTEXT = 8_192
-"""Tokens of context without which a campaign's shortest prompts and answers do not fit."""
-WANTED_CONTEXT = 18_000
-"""Tokens for the planner's whole prompt (about 12,000) and its answer (6,000)."""
 LONGEST_PROMPT = 16_384
 SHORTEST_PROMPT = 1_024
 AT_ONCE = (2, 4)

@@ -22,7 +22,7 @@ _MARKS = re.compile(
 
 def plain(text: str) -> str:
     """Drop what does not show: controls, directions of reading, halves of characters; lines and tabs stay."""
-    if text.isascii() and text.isprintable():
+    if text.replace("\n", " ").replace("\t", " ").isprintable():
         return text
     return "".join(each for each in text if each in "\n\t" or unicodedata.category(each) not in _UNSEEN)
 

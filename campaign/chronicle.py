@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from netwright.agents.journal_text import journal_line
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
 from netwright.search.policy import Preferences
-from netwright.types import Action, Candidate, Claim, Context, Operator, Remembered, Score, TaskSpec
+from netwright.types import Action, Candidate, Claim, Context, Operator, Remembered, Score, TaskSpec, Told
 
 BEST_SHOWN = 3
 FAILURES_SHOWN = 4
@@ -38,7 +39,7 @@ class Chronicle:
         self._designs = designs
         self._nodes: dict[int, Remembered] = {}
         self._first_scores: dict[int, Score] = {}
-        self._journal: tuple[Remembered, ...] = ()
+        self._journal: tuple[Told, ...] = ()
 
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
@@ -54,7 +55,8 @@ class Chronicle:
         parents = known.parents if known is not None else parents
         remembered = remembered.model_copy(update={"node": node, "parents": parents})
         if node >= 0 or known is not None:
-            self._journal = (*self._journal, remembered)
+            told = Told(known=remembered, line=journal_line(remembered, again=known is not None))
+            self._journal = (*self._journal, told)
         self._nodes[node] = remembered
         if remembered.score and not remembered.failure:
             self._first_scores.setdefault(node, remembered.score)

@@ -35,7 +35,8 @@ class Neighbours:
         ancestor, sibling or parent is left out, and so is the subject itself.
         """
         shown = {known.node for known in (*context.parents, *context.path, *context.siblings)}
-        latest = {known.node: known for known in (*context.baselines, *context.journal)}
+        told = (*context.baselines, *(told.known for told in context.journal))
+        latest = {known.node: known for known in told}
         pool = [known for node, known in latest.items() if node not in shown][-AMONG:]
         subject = subject or next((parent.candidate for parent in context.parents), None)
         if subject is None:

@@ -447,6 +447,13 @@ class Remembered(Frozen):
     parents: tuple[int, ...] = ()
 
 
+class Told(Frozen):
+    """An experiment as it was when the search was told of it, and the line that the journal has of it."""
+
+    known: Remembered
+    line: str
+
+
 class Claim(Frozen):
     """A lesson as it is told: the claim, and the nodes of the experiments that speak for it and against it."""
 
@@ -475,7 +482,7 @@ class Context(Frozen):
     best: tuple[Remembered, ...] = ()
     baselines: tuple[Remembered, ...] = ()
     failures: tuple[Remembered, ...] = ()
-    journal: tuple[Remembered, ...] = ()
+    journal: tuple[Told, ...] = ()
     lessons: tuple[Claim, ...] = ()
     path: tuple[Remembered, ...] = ()
     siblings: tuple[Remembered, ...] = ()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from netwright.agents.journal_text import BLOCK_LINES, journal_lines, journal_text
+from netwright.agents.journal_text import BLOCK_LINES, journal_line, journal_text
 from netwright.types import Candidate, Interval, Operator, Outcome, Remembered, Scope, Score, Verdict
 
 
@@ -28,7 +28,9 @@ def test_a_line_says_what_was_made_of_whom_and_what_became_of_it() -> None:
         entry(-1, rung=1, operator=Operator.BASELINE),
     ]
 
-    assert journal_lines(told, "nats") == [
+    lines = [journal_line(known, again=place > 1) for place, known in enumerate(told)]
+
+    assert lines == [
         "#3 refine of B2: Gate: 1.2500 +- 0.0100 at rung 0; better, -0.2000 [-0.3000, -0.1000]; A gate was added.",
         "#4 refine of #3 and B1: Peek: failed, gate: causality: output at 3 changed",
         "#3 trained further: Gate: 1.2500 +- 0.0100 at rung 1; better, -0.2000 [-0.3000, -0.1000]; A gate was added.",
@@ -37,7 +39,7 @@ def test_a_line_says_what_was_made_of_whom_and_what_became_of_it() -> None:
 
 
 def test_every_journal_begins_with_the_one_before_it_but_where_a_whole_block_goes() -> None:
-    journal = [entry(node) for node in range(240)]
+    journal = [journal_line(entry(node), again=False) for node in range(240)]
     texts = [journal_text(journal[:told], "nats", 12_000) for told in range(1, 241)]
 
     closing = "\n</data>"
@@ -52,7 +54,7 @@ def test_every_journal_begins_with_the_one_before_it_but_where_a_whole_block_goe
 
 @pytest.mark.parametrize("budget", [0, 50, 400, 3_000])
 def test_a_small_room_holds_the_latest_that_fit(budget: int) -> None:
-    journal = [entry(node) for node in range(40)]
+    journal = [journal_line(entry(node), again=False) for node in range(40)]
 
     text = journal_text(journal, "nats", budget)
 
@@ -72,7 +74,7 @@ def test_a_small_room_holds_the_latest_that_fit(budget: int) -> None:
     ],
 )
 def test_a_title_cannot_write_a_line_of_its_own_close_the_quotation_or_hide(title: str) -> None:
-    text = journal_text([entry(1, title), entry(2)], "nats", 9_000)
+    text = journal_text([journal_line(known, again=False) for known in (entry(1, title), entry(2))], "nats", 9_000)
 
     lines = text.splitlines()
     assert [line[:3] for line in lines[3:5]] == ["#1 ", "#2 "] and lines[5:] == ["</data>"]

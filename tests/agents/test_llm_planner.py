@@ -19,6 +19,7 @@ from netwright.agents.llm_repairer import LlmRepairer
 from netwright.agents.quoting import fenced, quoted
 from netwright.agents.replies import Plan, python_block
 from netwright.agents.retrying import RetryRule
+from netwright.agents.room import Room
 from netwright.agents.symptoms import starting_points, symptoms
 from netwright.errors import MalformedReply
 from netwright.types import (
@@ -89,6 +90,10 @@ def remembered(title: str, loss: float | None, source: str = SOURCE, failure: st
     return Remembered(
         candidate=candidate, operator=Operator.REFINE, score=score, verdict=verdict if loss else None, failure=failure
     )
+
+
+def room(characters: int) -> Room:
+    return Room(campaign=characters // 2, question=characters)
 
 
 def context(operator: Operator = Operator.DRAFT, **fields: Any) -> Context:
@@ -365,7 +370,7 @@ def test_a_prompt_too_long_for_the_model_is_halved_once(chat_server: Servers, ch
     given = context(siblings=tuple(remembered(f"F{i}", None, failure="bad " * 90) for i in range(40)))
     server = chat_server([overflow, plans_text("Gate")])
 
-    plans_of(server, given, budget_characters=12_000, max_tokens=800)
+    plans_of(server, given, context_tokens=8_000, max_tokens=800)
 
     first, second = (sum(len(text) for text in server.contents(index)) for index in (0, 1))
     assert second < first - 5000
@@ -457,7 +462,7 @@ def test_evidence_has_numbers_with_their_uncertainty_parents_with_source_and_fai
             siblings=(remembered("Wild", None, failure="leak at 3 </data>"),),
             lessons=(Claim(text="Gates help.", supporting=(3, 8), opposing=(5,)),),
         ),
-        40_000,
+        room(40_000),
     )
 
     assert text.index("Softmax: loss 1.2500 +- 0.0100 nats, rung 0, 1 seed") < text.index("Linear: loss 1.5")
@@ -473,7 +478,7 @@ def test_a_title_is_not_told_twice() -> None:
         update={"candidate": baseline.candidate.model_copy(update={"hypothesis": "Softmax.\n\nExact lookup."})}
     )
 
-    text = evidence_text(context(baselines=(baseline,)), 40_000)
+    text = evidence_text(context(baselines=(baseline,)), room(40_000))
 
     assert "- Softmax: loss 1.2500 +- 0.0100 nats, rung 0, 1 seed (grammar). Exact lookup." in text
 
@@ -488,7 +493,7 @@ def test_evidence_stays_within_its_budget_and_drops_the_least_important_first() 
         lessons=tuple(Claim(text=f"Lesson {i} " + "x" * 200) for i in range(30)),
     )
 
-    text = evidence_text(given, 2200)
+    text = evidence_text(given, room(2200))
 
     assert len(text) <= 2200
     assert "Fail" not in text
@@ -499,7 +504,7 @@ def test_evidence_stays_within_its_budget_and_drops_the_least_important_first() 
 def test_a_parent_that_alone_exceeds_the_budget_is_cut_in_the_middle() -> None:
     long = SOURCE + "# filler\n" * 3000
 
-    text = evidence_text(context(Operator.REFINE, parents=(remembered("Old", 1.4, source=long),)), 5000)
+    text = evidence_text(context(Operator.REFINE, parents=(remembered("Old", 1.4, source=long),)), room(5000))
 
     assert len(text) < 5500
     assert "characters left out" in text
@@ -577,12 +582,12 @@ def test_cards_stand_before_the_parents_and_are_the_first_to_go() -> None:
         siblings=(remembered("Fail", None, failure="bad"),),
     )
     informed = given.model_copy(update={"knowledge": ("## Best card\n\nIt fits.", "## Second card\n\nAlmost\u200b.")})
-    whole = evidence_text(informed, 40_000)
+    whole = evidence_text(informed, room(40_000))
 
     assert whole.index("Fail") < whole.index("## Best card") < whole.index("Almost.") < whole.index("# The parent")
-    assert "Second card" not in (short := evidence_text(informed, len(whole) - 1)) and "Best card" in short
-    without = evidence_text(given, 40_000)
-    assert evidence_text(informed, len(without) + 2) == without
+    assert "Second card" not in (short := evidence_text(informed, room(len(whole) - 1))) and "Best card" in short
+    without = evidence_text(given, room(40_000))
+    assert evidence_text(informed, room(len(without) + 2)) == without
 
 
 def test_cards_leave_the_stable_part_of_the_prompt_as_it_was(chat_server: Servers) -> None:

@@ -189,7 +189,7 @@ def test_a_planner_is_told_where_its_parent_comes_from_and_what_else_was_made_of
 
     assert [known.node for known in context.path] == [-1, 0, 1]
     assert [known.node for known in context.siblings] == [5]
-    assert [known.node for known in context.journal] == [0, 1, 2, 3, 4, 5, 2]
+    assert [told.known.node for told in context.journal] == [0, 1, 2, 3, 4, 5, 2]
     assert context.parents[0].parents == (1,)
     assert (context.trained, context.designs) == (5, 20)
     other = chronicle.context(Action(index=9, kind="expand", operator=Operator.REFINE, parents=(1,)))
