@@ -24,7 +24,7 @@ from netwright.types import BudgetProtocol, Claim, Context, DeviceKind, Remember
 CODE_CHARACTERS = 30_000
 _BASELINES_SHARE = 0.35
 """How much of the room that baselines and journal have is for the former."""
-_INSTRUCTIONS = 2500
+_INSTRUCTIONS = 2200
 """Characters of a question beside what it tells."""
 _LEAST_BASELINES = 3
 _LEAST_CODE = 500

@@ -13,7 +13,7 @@ from netwright.campaign.ranking import ranked
 from netwright.campaign.work import State, Work, ended
 from netwright.errors import CapReached, MalformedReply, ProviderError
 from netwright.memory.store import Memory
-from netwright.types import Candidate, Context, Operator, Proposal, Scope
+from netwright.types import Candidate, Context, Operator, Proposal, Scope, Verdict
 
 NO_REPLY = frozenset({"planner: no reply", "coder: no reply", "repairer: no reply"})
 """Stages at which an expansion ended because an endpoint gave no answer."""
@@ -43,7 +43,7 @@ class Designer:
         work = runtime.context
         plans = [plan for plan in work.plans if isinstance(plan, Plan)]
         if len(plans) > 1:
-            opinions = await self._opinions(work.context(state), plans)
+            opinions = await self._opinions(self._informed(work, state), plans)
             work.plans.clear()
             work.plans.extend(ranked(plans, work.contexts.outcomes(), opinions))
         return State()
@@ -81,6 +81,14 @@ class Designer:
         return self._accept(proposal, Operator.REPAIR) | State(
             repairs=state["repairs"] + 1, failed_attempts=[*state["failed_attempts"], attempt]
         )
+
+    async def comment(self, state: State, work: Work, candidate: Candidate, verdict: Verdict) -> Verdict:
+        """The verdict with the words of a critic who is shown what is like the candidate; without a critic as it is."""
+        if self._team.critic is None:
+            return verdict
+        context = work.context(state)
+        context = context if self._library is None else self._library.compared(context, candidate)
+        return await self._team.critic.comment(context, candidate, verdict)
 
     def _informed(self, work: Work, state: State) -> Context:
         context = work.context(state)

@@ -64,7 +64,6 @@ class Expander:
         self._campaign_id = campaign_id
         self._memory = memory
         self._slots = slots
-        self._critic = team.critic
         self._board = board
         self._repairs = repairs
         self._designer = Designer(team, memory, slots.laboratory.task.spec.scope, library)
@@ -232,8 +231,8 @@ class Expander:
             failure=state["failure"],
             unit=self._slots.laboratory.task.spec.unit,
         )
-        if self._critic and not state["failure"]:
-            work.verdict = await self._critic.comment(work.context(state), candidate, work.verdict)
+        if not state["failure"]:
+            work.verdict = await self._designer.comment(state, work, candidate, work.verdict)
         return State()
 
     def _trials_of_rival(self, work: Work, rival: Remembered) -> list[Trial]:

@@ -16,6 +16,7 @@ from netwright.evaluator.protocol import prices
 from netwright.llm_config import RoleConfig
 from netwright.memory.overview import training_pace
 from netwright.memory.store import Memory
+from netwright.prompts import use_own
 from netwright.types import TaskSpec
 
 
@@ -33,6 +34,7 @@ def forecast(home: Path, config: CampaignConfig, spec: TaskSpec) -> Estimate:
 
 
 def _forecast(home: Path, config: CampaignConfig, spec: TaskSpec, memory: Memory | None) -> Estimate:
+    use_own(config.llm.prompts)
     profile = _profile(home, config.llm.of("planner"))
     calls = [
         (_remembered(memory, config, spec, role) if memory else None) or _imagined(home, config, role, *sizes)

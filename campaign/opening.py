@@ -19,6 +19,7 @@ from netwright.evaluator.baselines import baselines_for
 from netwright.evaluator.devices import ON_CPU, Execution
 from netwright.evaluator.laboratory import Laboratory
 from netwright.evaluator.tasks import AnyTask, load_task
+from netwright.llm_config import LlmConfig
 from netwright.memory.records import Campaign
 from netwright.memory.store import Memory
 from netwright.sandbox.container import Container
@@ -148,8 +149,9 @@ def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
-    Its `config` says how many actions are in flight, and from which earlier campaigns the search starts: both stay as
-    they began, so that another number of slots, or what others found meanwhile, does not change the experiments.
+    Its `config` says how many actions are in flight, from which earlier campaigns the search starts, and how long
+    prompts may be: all stay as they began, so that another number of slots, or what others found meanwhile, does not
+    change the experiments.
 
     Raises: ConfigError naming the setting in which the two differ, or a campaign to start from that does not exist.
     """
@@ -176,6 +178,8 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
                 f"compare; give this one its own --name, or continue that one with `netwright resume {name}`"
             )
     stored["in_flight"] = known.config["in_flight"]
+    before = LlmConfig.model_validate(known.config["llm"])
+    stored["llm"] = config.llm.as_begun(before).model_dump(mode="json")
     # A campaign that an older netwright began started from nothing.
     stored["search"]["warm"] = known.config["search"].get("warm", {})
     return memory.update_campaign(known.id, status="running", note="", config=stored)

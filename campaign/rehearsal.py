@@ -62,7 +62,7 @@ async def _speak(endpoint: Endpoint, ledger: Ledger, config: CampaignConfig, spe
     coder = LlmCoder(endpoint, ledger, **manner(config.llm.of("coder")))
     repairer = LlmRepairer(endpoint, ledger, **manner(config.llm.of("repairer")))
     critic = LlmCritic(endpoint, ledger, **manner(config.llm.of("critic")))
-    context = _context(config, spec)
+    context = rehearsed_context(config, spec)
     design = context.parents[0].candidate
     with suppress(_Heard):
         await planner.plan(context)
@@ -74,7 +74,8 @@ async def _speak(endpoint: Endpoint, ledger: Ledger, config: CampaignConfig, spe
         await critic.comment(context, design, Verdict(outcome=Outcome.NO_DIFFERENCE))
 
 
-def _context(config: CampaignConfig, spec: TaskSpec) -> Context:
+def rehearsed_context(config: CampaignConfig, spec: TaskSpec) -> Context:
+    """What is told of a step that changes the baseline with the longest file."""
     known = [
         Remembered(candidate=candidate, operator=Operator.BASELINE, score=None, verdict=None)
         for candidate in baselines_for(spec, config.baselines)

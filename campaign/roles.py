@@ -85,15 +85,15 @@ def make_agents(
 
     roles = {role: config.of(role) for role in LLM_ROLES}
     # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for all.
-    whom = {role: _whom(own) for role, own in roles.items()}
+    asked = {role: whom(own) for role, own in roles.items()}
     endpoints: dict[str, Endpoint] = {}
     asking: dict[LlmRole, tuple[Correspondent, Ledger]] = {}
-    for role, key in whom.items():
+    for role, key in asked.items():
         if records is not None:
             asking[role] = RecordedEndpoint(records, roles[role].model), ledger
             continue
         if key not in endpoints:
-            endpoints[key] = _endpoint(config, roles[role], environment, home, board, purse)
+            endpoints[key] = open_endpoint(config, roles[role], environment, home, board, purse)
         asking[role] = endpoints[key], ledger
     team = Team(
         planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),
@@ -106,19 +106,27 @@ def make_agents(
     return Agents(team, tuple(endpoints.values()))
 
 
-def _whom(role: RoleConfig) -> str:
+def whom(role: RoleConfig) -> str:
     """Whom a role asks: the same text for the same endpoint, model, key and headers."""
-    return role.model_dump_json(exclude={"temperature", "max_tokens", "price_prompt", "price_completion"})
+    return role.model_dump_json(
+        exclude={"temperature", "max_tokens", "context_tokens", "price_prompt", "price_completion"}
+    )
 
 
 def manner(role: RoleConfig) -> dict[str, Any]:
     """How a role asks, where that differs from its own defaults."""
-    return role.model_dump(include={"temperature", "max_tokens"}, exclude_none=True)
+    return role.model_dump(include={"temperature", "max_tokens", "context_tokens"}, exclude_none=True)
 
 
-def _endpoint(
-    config: LlmConfig, role: RoleConfig, environment: Mapping[str, str], home: Path, board: Board, purse: Purse | None
+def open_endpoint(
+    config: LlmConfig,
+    role: RoleConfig,
+    environment: Mapping[str, str],
+    home: Path,
+    board: Board,
+    purse: Purse | None = None,
 ) -> Endpoint:
+    """The endpoint that `role` asks, to be closed. Raises: ConfigError naming a variable that is not set."""
     from netwright.agents.endpoint import Endpoint
     from netwright.agents.profile import ProfileStore
     from netwright.agents.retrying import RetryRule

@@ -42,6 +42,7 @@ from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.suite import AnyLaboratory
 from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
+from netwright.prompts import use_own
 from netwright.search.policy import Policy, Warmable, make_policy
 
 Watcher = Callable[[Board, asyncio.Event], Any]
@@ -59,6 +60,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     config = config.model_copy(update={"training": settled(config.training, execution)})
     task = task_of(config, execution)
     check_planner(config, task.spec)
+    use_own(config.llm.prompts)
     policy = make_policy(config.search.policy, seed=config.seed, prices=prices(task.spec))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (
@@ -107,6 +109,7 @@ async def _session(
     import langsmith
 
     langsmith.configure(enabled=False)
+    await _settle_prompts(home, memory, row, board)
     config = board.config
     purse = CampaignPurse(board, memory.llm_totals(row.id))
     records = MemoryRecords(memory, recorded.source, row.id) if recorded is not None else None
@@ -147,6 +150,20 @@ async def _session(
     finally:
         for endpoint in agents.endpoints:
             await endpoint.aclose()
+
+
+async def _settle_prompts(home: Path, memory: Memory, row: Campaign, board: Board) -> None:
+    """Find out how long prompts may be, and keep it; raises ConfigError where the shortest are too long."""
+    config = board.config
+    if config.llm.url is None:
+        return
+    # A campaign without models does without the client too.
+    from netwright.campaign.contexts import check_contexts, settled_contexts
+
+    llm = await settled_contexts(config.llm, os.environ, home, board)
+    check_contexts(llm, config, row.task)
+    board.config = config.model_copy(update={"llm": llm})
+    memory.update_campaign(row.id, config={**row.config, "llm": llm.model_dump(mode="json")})
 
 
 def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) -> None:

@@ -48,9 +48,10 @@ def load_config(
     text = _read(path) if path else ""
     values = _parse(text, path)
     if path:
-        for table, key in ((values, "data"), (values, "task"), (values.get("search"), "policy")):
+        paths = ((values, "data"), (values.get("llm"), "prompts"), (values, "task"), (values.get("search"), "policy"))
+        for table, key in paths:
             if isinstance(table, dict) and isinstance(written := table.get(key), str):
-                if key == "data" or written.endswith(".py"):
+                if key in ("data", "prompts") or written.endswith(".py"):
                     table[key] = str((path.parent / written).resolve())
         _settle_models(values.get("llm"), path.parent)
     for dotted, value in overrides.items():

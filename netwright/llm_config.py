@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ Variable = Annotated[str, AfterValidator(_variable)]
 Temperature = Annotated[FiniteFloat, Field(ge=0, le=2)]
 AnswerTokens = Annotated[int, Field(ge=64)]
 ServeOptions = Annotated[tuple[str, ...], AfterValidator(_serve_options)]
+ContextTokens = Annotated[int, Field(ge=1024, le=1 << 30)]
 Price = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 TOKENS_PRICED = 1_000_000
 
@@ -68,6 +70,7 @@ class RoleConfig(Frozen):
     serve_options: ServeOptions | None = None
     temperature: Temperature | None = None
     max_tokens: AnswerTokens | None = None
+    context_tokens: ContextTokens | None = None
     price_prompt: Price | None = None
     price_completion: Price | None = None
 
@@ -93,7 +96,9 @@ class LlmConfig(Frozen):
     the requests at once; None is what a check found to pay, or 1.
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
     a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar. Prices are of a
-    million tokens, in the user's own currency, and None where nobody said.
+    million tokens, in the user's own currency, and None where nobody said. `context_tokens` is how long a prompt and
+    its answer may be together; None is what a check found, or a cautious guess, and in a memory what this came to when
+    the campaign began. `prompts` is a folder with prompts of the user's own.
     A `url` of `hf:PATH_OR_NAME` is a model that netwright serves itself, with `serve_options` as further arguments of
     `transformers serve`, within `start_timeout` seconds.
     """
@@ -113,6 +118,8 @@ class LlmConfig(Frozen):
     start_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 1800.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    context_tokens: ContextTokens | None = None
+    prompts: Path | None = None
     price_prompt: Price | None = None
     price_completion: Price | None = None
     at_cap: Literal["close", "grammar"] = "close"
@@ -166,6 +173,7 @@ class LlmConfig(Frozen):
         own: RoleConfig = getattr(self, role)
         if own.url not in (None, self.url):
             return own
+        same_model = own.model in (None, self.model)
         shared: dict[str, Any] = {
             "url": self.url,
             "model": self.model,
@@ -174,10 +182,20 @@ class LlmConfig(Frozen):
             "price_prompt": self.price_prompt,
             "price_completion": self.price_completion,
             "serve_options": self.serve_options,
+            **({"context_tokens": self.context_tokens} if same_model else {}),
         }
         if role in WRITERS:
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
+
+    def as_begun(self, before: LlmConfig) -> LlmConfig:
+        """The settings of a campaign that goes on: a role that asks the same model as before has the same context."""
+        kept: dict[str, RoleConfig] = {}
+        for role in LLM_ROLES:
+            now, was = self.of(role), before.of(role)
+            if now.context_tokens is None and (now.url, now.model) == (was.url, was.model):
+                kept[role] = getattr(self, role).model_copy(update={"context_tokens": was.context_tokens})
+        return self.model_copy(update=kept)
 
     def asked_by(self, asker: str) -> RoleConfig:
         """What `asker` asks, by its name in the ledger of calls; of one that is no role, what a planner asks."""

@@ -1,0 +1,58 @@
+"""How long the contexts of a campaign's models are; prompts are written to fit them.
+
+This is settled when a campaign begins and stays: whoever goes on later is asked the same questions, whatever a check
+found meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netwright.agents.context_text import least_tokens
+from netwright.agents.room import LEAST_ANSWER, WANTED_CONTEXT
+from netwright.campaign.board import Board
+from netwright.campaign.rehearsal import rehearsed_context
+from netwright.campaign.roles import open_endpoint, whom
+from netwright.config import CampaignConfig
+from netwright.errors import ConfigError
+from netwright.llm_config import LLM_ROLES, LlmConfig, RoleConfig
+from netwright.types import TaskSpec
+
+if TYPE_CHECKING:
+    from netwright.agents.profile import Profile
+
+
+async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], home: Path, board: Board) -> LlmConfig:
+    """The settings with a context for every role: as given, else as a check found it, else WANTED_CONTEXT.
+
+    Raises: ConfigError, ProviderError where no model is named and the endpoint does not offer exactly one.
+    """
+    profiles: dict[str, Profile] = {}
+    settled: dict[str, RoleConfig] = {}
+    for role in LLM_ROLES:
+        asked = config.of(role)
+        known = asked.context_tokens
+        if known is None:
+            if whom(asked) not in profiles:
+                async with open_endpoint(config, asked, environment, home, board) as endpoint:
+                    profiles[whom(asked)] = await endpoint.profile()
+            known = profiles[whom(asked)].context_tokens or WANTED_CONTEXT
+        settled[role] = getattr(config, role).model_copy(update={"context_tokens": known})
+    return config.model_copy(update=settled)
+
+
+def check_contexts(llm: LlmConfig, config: CampaignConfig, spec: TaskSpec) -> None:
+    """Raise ConfigError where a role's context, once settled, has no room for the task's shortest question."""
+    needed = least_tokens(rehearsed_context(config, spec))
+    for role in LLM_ROLES:
+        asked = llm.of(role)
+        if asked.context_tokens is not None and asked.context_tokens < needed:
+            raise ConfigError(
+                f"the {role}'s model {asked.model or '(the only one)'} at {asked.url} has a context of "
+                f"{asked.context_tokens:,} tokens, and task {spec.name!r} needs {needed:,} ({needed - LEAST_ANSWER:,} "
+                f"to tell the task, the baselines and a parent's file, {LEAST_ANSWER:,} for an answer): load the model "
+                f"with a larger one ({WANTED_CONTEXT:,} is enough; docs/endpoints.md says how), then "
+                f"`netwright endpoint check {asked.url}`"
+            )
