@@ -30,7 +30,9 @@ def worths(state: TreeState) -> Worths:
     for table in state.tables:
         if not len(table):
             continue
-        spreads = table.errors / measure(table.values)[1]
+        # While results do not differ, the first one above all, nothing says how large an error is among them.
+        differ = table.values.min() < table.values.max()
+        spreads = table.errors / measure(table.values)[1] if differ else np.zeros(len(table))
         for node, worth, spread in zip(table.nodes, relative(table.values).tolist(), spreads.tolist(), strict=True):
             value.setdefault(node, worth)
             error.setdefault(node, spread)

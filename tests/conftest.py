@@ -10,12 +10,16 @@ Fixtures:
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+# As in a campaign and its trainings: matrices are small here, and idle threads of BLAS spin. Set before it is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import chat_server as chat_server_module
 import pytest

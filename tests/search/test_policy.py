@@ -1,14 +1,16 @@
 """What every policy promises, whichever it is."""
 
 import time
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 
 import pytest
 
 from netwright.errors import ConfigError
 from netwright.search.basic import draft
 from netwright.search.guard import GuardedPolicy
-from netwright.search.policy import POLICIES, Observation, Sketch, make_policy, no_sketches
+from netwright.search.policy import POLICIES, NodeStatistics, Observation, Sketch, make_policy, no_sketches
 from netwright.types import Action, Operator, Structure
 
 NAMES = sorted(POLICIES)
@@ -21,6 +23,47 @@ every_policy = pytest.mark.parametrize("name", NAMES)
 def play(play):
     """Every policy is shown sketches; what it does without is tested below and policy by policy."""
     return partial(play, sketched=True)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that was played, how it stood then, and what it asked next."""
+
+    log: list[Action | Observation]
+    chosen: dict[int, Structure]
+    statistics: dict[int, NodeStatistics]
+    next: list[Action]
+
+    @property
+    def actions(self) -> list[Action]:
+        return [event for event in self.log if isinstance(event, Action)]
+
+
+@pytest.fixture(scope="session", params=[80, pytest.param(150, marks=pytest.mark.slow)], ids="{} asks".format)
+def asks(request):
+    """How long the searches of this module are: long enough for every operator and for promotions, see below."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def land(landscape):
+    """Makes the landscape of the searches of this module, on which some trainings fail."""
+    return partial(landscape, seed=2, failures=lambda index: index % 9 == 4)
+
+
+@pytest.fixture(scope="session")
+def played(play, land, asks) -> Callable[[str, int], Search]:
+    """Play a policy with so many asks in flight; each is played once, for all that is asserted of it."""
+
+    @cache
+    def run(name: str, flight: int) -> Search:
+        policy, ground = make_policy(name, seed=11, prices=TWO), land()
+        found = play(policy, ground, asks, flight)
+        statistics = dict(policy.node_statistics())
+        following = [policy.ask(index, ground.sketch) for index in range(asks, asks + 10)]
+        return Search(found.log, found.chosen, statistics, following)
+
+    return run
 
 
 def baseline(node: int, value: float | None) -> Observation:
@@ -68,13 +111,21 @@ def test_the_first_action_of_an_empty_search_is_a_draft(name):
 
 
 @every_policy
-def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, play, landscape):
-    policy = make_policy(name, seed=5, prices=TWO)
+@pytest.mark.parametrize("flight", [1, 4])
+def test_a_search_of_this_length_is_one_of_everything_that_the_policy_does(name, flight, played):
+    actions = played(name, flight).actions
 
-    played = play(policy, landscape(seed=5, failures=lambda index: index % 7 == 3), 150, flight=4)
+    kinds = {action.operator or action.kind for action in actions}
+    new, parents = {Operator.DRAFT}, {Operator.REFINE, Operator.COMBINE, Operator.SIMPLIFY}
+    repairs = {Operator.REPAIR, Operator.TUNE}
+    does = {"tree": new | parents | repairs, "surrogate": new | {Operator.REFINE}, "random": new, "mcts-decisions": new}
+    assert kinds == does.get(name, new | parents) | {"promote"}
 
+
+@every_policy
+def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, played):
     results: dict[int, bool] = {}
-    for event in played.log:
+    for event in played(name, 4).log:
         if isinstance(event, Observation):
             results[event.node] = results.get(event.node, False) or event.value is not None
             continue
@@ -87,41 +138,36 @@ def test_parents_are_always_nodes_that_have_a_result_or_need_repair(name, play, 
 
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
-def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, play, landscape):
-    policy = make_policy(name, seed=11, prices=TWO)
-    played = play(policy, landscape(seed=2, failures=lambda index: index % 9 == 4), 120, flight)
+def test_replaying_the_same_interleaving_rebuilds_the_same_search(name, flight, played, land):
+    search, again, ground = played(name, flight), make_policy(name, seed=11, prices=TWO), land()
 
-    again, land = make_policy(name, seed=11, prices=TWO), landscape(seed=2, failures=lambda index: index % 9 == 4)
-    for event in played.log:
+    for event in search.log:
         if isinstance(event, Observation):
-            assert land.answer(event.action) == event
+            assert ground.answer(event.action) == event
             again.tell(event)
         else:
-            assert again.ask(event.index, land.sketch) == event
+            assert again.ask(event.index, ground.sketch) == event
 
-    assert again.node_statistics() == policy.node_statistics()
-    assert again.ask(120, land.sketch) == policy.ask(120, land.sketch)
+    assert again.node_statistics() == search.statistics
+    assert again.ask(search.next[0].index, ground.sketch) == search.next[0]
 
 
 @every_policy
-def test_another_seed_is_another_search(name, play, landscape):
-    def operators(seed):
-        actions = play(make_policy(name, seed=seed, prices=ONE), landscape(seed=1), 60).actions
+def test_another_seed_is_another_search(name, play, land, played):
+    def choices(actions):
         return [(action.operator, action.parents, action.draw) for action in actions]
 
-    if name == "random":
-        assert operators(1) == operators(2)
-    else:
-        assert operators(1) != operators(2)
+    other = play(make_policy(name, seed=12, prices=TWO), land(), 40, flight=4)
+
+    assert (choices(other.actions) == choices(played(name, 4).actions[:40])) == (name == "random")
 
 
 @every_policy
 @pytest.mark.parametrize(("scale", "offset"), [(1024.0, 0.0), (0.01, -7.0), (3.7, 11.0)])
-def test_the_unit_of_the_values_does_not_matter(name, scale, offset, play, landscape):
-    plain = play(make_policy(name, seed=4, prices=TWO), landscape(seed=6), 120, flight=3)
-    other = play(make_policy(name, seed=4, prices=TWO), landscape(seed=6, scale=scale, offset=offset), 120, flight=3)
+def test_the_unit_of_the_values_does_not_matter(name, scale, offset, play, land, played, asks):
+    other = play(make_policy(name, seed=11, prices=TWO), land(scale=scale, offset=offset), asks, flight=4)
 
-    assert other.actions == plain.actions
+    assert other.actions == played(name, 4).actions
 
 
 @every_policy
@@ -135,30 +181,28 @@ def test_many_asks_before_any_answer_are_served(name):
 
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
-def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, landscape):
+def test_every_answer_is_one_that_a_campaign_can_carry_out(name, flight, play, landscape, asks):
     policy = GuardedPolicy(make_policy(name, seed=8, prices=THREE), name=name, rungs=3)
 
-    play(policy, landscape(seed=3, failures=lambda index: index % 5 == 2), 120, flight)
+    play(policy, landscape(seed=3, failures=lambda index: index % 5 == 2), asks, flight)
 
     assert policy.node_statistics()
 
 
 @every_policy
 @pytest.mark.parametrize("flight", [1, 4])
-def test_a_search_resumed_from_its_log_goes_on_as_if_it_had_not_ended(name, flight, play, landscape):
-    policy, land = make_policy(name, seed=13, prices=TWO), landscape(seed=4, failures=lambda index: index % 6 == 1)
-    played = play(policy, land, 90, flight)
+def test_a_search_resumed_from_its_log_goes_on_as_if_it_had_not_ended(name, flight, played, land):
+    search, again, ground = played(name, flight), make_policy(name, seed=11, prices=TWO), land()
 
-    again = make_policy(name, seed=13, prices=TWO)
-    for event in played.log:
+    for event in search.log:
         if isinstance(event, Observation):
+            ground.answer(event.action)
             again.tell(event)
         else:
-            again.resume(event, played.chosen.get(event.index))
+            again.resume(event, search.chosen.get(event.index))
 
-    assert again.node_statistics() == policy.node_statistics()
-    for index in range(90, 100):
-        assert again.ask(index, land.sketch) == policy.ask(index, land.sketch)
+    assert again.node_statistics() == search.statistics
+    assert [again.ask(action.index, ground.sketch) for action in search.next] == search.next
 
 
 def same_sketch(action: Action, count: int) -> list[Sketch]:
