@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -94,8 +95,12 @@ class Progress:
         return estimated_tokens(self.characters)
 
 
+@cache
 def plain_schema(kind: type[BaseModel]) -> JsonDict:
-    """Return the JSON schema of `kind` in the words that all servers know; the rest is for local validation."""
+    """Return the JSON schema of `kind` in the words that all servers know; the rest is for local validation.
+
+    It is made once, and not to be changed.
+    """
     whole = kind.model_json_schema()
     schema: JsonDict = _plain(whole, whole.get("$defs", {}))
     return schema

@@ -13,6 +13,7 @@ import unicodedata
 FAILURE_CHARACTERS = 3000
 LINE_CHARACTERS = 400
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+_UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
 _MARKS = re.compile(
     r"<(?=\s*/?\s*data\b|[|\uff5c]|/?\s*(?:s|think|thinking|start_of_turn|end_of_turn)\s*>)|\[(?=/?INST\])",
     re.IGNORECASE,
@@ -24,7 +25,7 @@ def plain(text: str) -> str:
     """Drop what does not show: controls, directions of reading, halves of characters; lines and tabs stay."""
     if text.replace("\n", " ").replace("\t", " ").isprintable():
         return text
-    return "".join(each for each in text if each in "\n\t" or unicodedata.category(each) not in _UNSEEN)
+    return _UNUSUAL.sub(lambda match: "" if unicodedata.category(match[0]) in _UNSEEN else match[0], text)
 
 
 def harmless(text: str) -> str:

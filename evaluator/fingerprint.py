@@ -10,6 +10,18 @@ import ast
 import hashlib
 
 KEPT = {"Mixer", "Block", "Model", "RECIPE", "__init__", "forward", "self", "super"}
+_NAMED = {
+    ast.Name: "id",
+    ast.arg: "arg",
+    ast.keyword: "arg",
+    ast.Attribute: "attr",
+    ast.FunctionDef: "name",
+    ast.ClassDef: "name",
+}
+"""The fields of nodes that may hold a name which the file binds itself."""
+_BINDING = frozenset({ast.arg, ast.FunctionDef, ast.ClassDef})
+_UNSAID = {ast.arg: ("annotation",), ast.FunctionDef: ("returns",)}
+_NEVER_SAID = ("ctx", "kind", "type_comment")
 
 
 def fingerprint(source: str) -> str:
@@ -21,65 +33,78 @@ def fingerprint(source: str) -> str:
     Raises: SyntaxError when `source` does not parse, ValueError when it is no text.
     """
     try:
-        tree = _Undocumented().visit(ast.parse(source))
-        renamed = _Renamed(_bound_names(tree)).visit(tree)
-        return hashlib.sha256(ast.dump(renamed).encode()).hexdigest()
+        tree = ast.parse(source)
+        writer = _Writer(_bound_names(tree))
+        writer.write(tree)
+        return hashlib.sha256("\n".join(writer.words).encode()).hexdigest()
     except (RecursionError, MemoryError) as error:  # what the parser says of too deep a nesting
         raise SyntaxError("nested too deeply") from error
 
 
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of node in which it says what it computes, looked up once."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        unsaid = (*_NEVER_SAID, *_UNSAID.get(kind, ()))
+        self[kind] = tuple(name for name in kind._fields if name not in unsaid)
+        return self[kind]
+
+
+_FIELDS = _Fields()
+
+
 def _bound_names(tree: ast.AST) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            names.add(node.attr)
+    queue: list[ast.AST] = [tree]
+    while queue:
+        node = queue.pop()
+        kind = type(node)
+        if kind in _BINDING or isinstance(getattr(node, "ctx", None), ast.Store) and kind in _NAMED:
+            names.add(getattr(node, _NAMED[kind]))
+        for name in _FIELDS[kind]:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                queue.append(value)
+            elif isinstance(value, list):
+                queue.extend(each for each in value if isinstance(each, ast.AST))
     return names - KEPT
 
 
-class _Undocumented(ast.NodeTransformer):
-    """Drops strings that stand alone: docstrings and string comments."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if alone else node
-
-
-class _Renamed(ast.NodeTransformer):
-    """Numbers the bound names in the order in which the walk meets them."""
+class _Writer:
+    """Writes a tree down in `words`, the names that it binds numbered in the order in which they are met."""
 
     def __init__(self, bound: set[str]) -> None:
+        self.words: list[str] = []
         self._bound = bound
         self._numbers: dict[str, str] = {}
 
-    def _number(self, name: str) -> str:
+    def write(self, value: object) -> None:
+        if isinstance(value, ast.AST):
+            self._write_node(value)
+        elif isinstance(value, list):
+            self.words.append("[")
+            for each in value:
+                self.write(each)
+            self.words.append("]")
+        else:
+            self.words.append(repr(value))
+
+    def _write_node(self, node: ast.AST) -> None:
+        kind = type(node)
+        if kind is ast.Expr and _stands_alone(node):
+            return
+        self.words.append(kind.__name__)
+        for name in _FIELDS[kind]:
+            value = getattr(node, name, None)
+            self.write(self._numbered(value) if name == _NAMED.get(kind) else value)
+
+    def _numbered(self, name: str | None) -> str | None:
         if name not in self._bound:
             return name
         return self._numbers.setdefault(name, f"n{len(self._numbers)}")
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        return ast.Name(self._number(node.id), node.ctx)
 
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        return ast.arg(self._number(node.arg), None)
-
-    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
-        name = self._number(node.arg) if node.arg else None
-        return ast.keyword(name, self.visit(node.value))
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.Attribute:
-        return ast.Attribute(self.visit(node.value), self._number(node.attr), node.ctx)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.name = self._number(node.name)
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.name = self._number(node.name)
-        return self.generic_visit(node)
+def _stands_alone(node: ast.AST) -> bool:
+    """Whether a statement is a docstring, or a string in place of a comment."""
+    value = getattr(node, "value", None)
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)

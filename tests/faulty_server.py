@@ -61,11 +61,18 @@ def always(name: str, step: Step, costs: int = 1) -> None:
 class Faulty:
     """The model behind a server: `answer` writes what is right, and a share `rate` of replies goes wrong.
 
-    Which do, and how, comes from `seed` alone. A campaign's first question, for one token, is answered.
+    Which do, and how, comes from `seed` alone. A campaign's first question, for one token, is answered. Good replies
+    take `reply_seconds`.
     """
 
     def __init__(
-        self, answer: Callable[[JsonDict], str], faults: Sequence[Fault], *, rate: float = 0.2, seed: int = 0
+        self,
+        answer: Callable[[JsonDict], str],
+        faults: Sequence[Fault],
+        *,
+        rate: float = 0.2,
+        seed: int = 0,
+        reply_seconds: float = 0.0,
     ) -> None:
         self.given: list[str] = []
         self.spoken: list[str] = []
@@ -73,6 +80,7 @@ class Faulty:
         self._answer = answer
         self._faults = faults
         self._rate = rate
+        self._reply_seconds = reply_seconds
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
@@ -91,7 +99,9 @@ class Faulty:
                 self.spoken.append(self._answer(body))
         if step is not None:
             return step
-        return completion(self._answer(body), prompt_tokens=count(body))
+        text = self._answer(body)
+        step = completion(text, prompt_tokens=count(body), completion_tokens=len(text) // 4)
+        return replace(step, stall_seconds=self._reply_seconds)
 
 
 def count(body: JsonDict) -> int:
