@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from netwright.agents.chat import ChatRequest, Reply
+from netwright.agents.lessons import Revision, Shelf
 from netwright.agents.replies import Plan
 from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
 
@@ -90,14 +91,27 @@ class Critic(Protocol):
         ...
 
 
+class Librarian(Protocol):
+    """Keeps the lessons of a campaign."""
+
+    async def revise(self, context: Context, shelf: Shelf) -> Revision | None:
+        """Say what the experiments told so far make of the lessons; None: it has nothing to say."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """The roles of a campaign. Without a coder the planner writes its designs out; without a critic nobody comments."""
+    """The roles of a campaign.
+
+    Without a coder the planner writes its designs out; without a critic nobody comments; without a librarian lessons
+    stay as critics left them.
+    """
 
     planner: Planner
     repairer: Repairer
     coder: Coder | None = None
     critic: Critic | None = None
+    librarian: Librarian | None = None
 
 
 class Correspondent(Protocol):

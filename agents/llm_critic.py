@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Sequence
-from typing import TypeVar
 
-from pydantic import BaseModel
-
+from netwright.agents.asking import Asking, Occasion
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.chat import ChatRequest, plain_schema
 from netwright.agents.context_text import case_evidence_text, task_text, verdict_text
-from netwright.agents.conversation import joint_sha256
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
-from netwright.agents.replies import Comment, Defect, Opinions, Plan, read_object, split_thinking
-from netwright.agents.room import WANTED_CONTEXT, Room, answer_room, question_room
-from netwright.errors import ProviderError
+from netwright.agents.replies import Comment, Opinions, Plan
+from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.prompts import load
 from netwright.types import Candidate, Context, Verdict
-
-logger = logging.getLogger(__name__)
 
 _CHANGE_CHARACTERS = 12_000
 _PLAN_CHARACTERS = 1200
 _NOTHING = "Nothing was measured yet."
-
-Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class LlmCritic:
@@ -41,15 +31,19 @@ class LlmCritic:
         max_tokens: int = 1500,
         context_tokens: int = WANTED_CONTEXT,
     ) -> None:
-        self._endpoint = endpoint
-        self._ledger = ledger
-        self._temperature = temperature
-        self._max_tokens = answer_room(context_tokens, max_tokens)
-        self._room = question_room(context_tokens, self._max_tokens, len(load("critic").text))
+        self._asking = Asking(
+            role="critic",
+            endpoint=endpoint,
+            ledger=ledger,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            context_tokens=context_tokens,
+        )
 
     async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
         """See `Critic`. A plan it does not name gets what the worst one got."""
-        said = await self._ask(context, "critic_plans", plans_text(context, plans, self._room), Opinions)
+        text = plans_text(context, plans, self._asking.room)
+        said = await self._asking.once("critic_plans", text, Opinions, _about(context))
         if said is None:
             return None
         given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
@@ -57,36 +51,13 @@ class LlmCritic:
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
-        case = case_text(context, candidate, verdict, self._room)
-        said = await self._ask(context, "critic_case", case, Comment)
+        case = case_text(context, candidate, verdict, self._asking.room)
+        said = await self._asking.once("critic_case", case, Comment, _about(context))
         return verdict if said is None else _worded(verdict, *said)
 
-    async def _ask(self, context: Context, prompt: str, text: str, kind: type[Kind]) -> tuple[Kind, str] | None:
-        """Return what the critic says, and its model; None where nothing usable came."""
-        request = ChatRequest(
-            role="critic",
-            messages=(
-                {"role": "system", "content": load("critic").text.strip()},
-                {"role": "user", "content": text},
-            ),
-            prompt_sha256=joint_sha256("critic", prompt),
-            max_tokens=self._max_tokens,
-            temperature=self._temperature,
-            schema=plain_schema(kind),
-            action=context.action,
-            tag=f"action={context.action}",
-        )
-        try:
-            reply = await self._endpoint.chat(request, self._ledger)
-        except ProviderError as error:
-            logger.warning("the critic has nothing to say on action=%d: %s", context.action, error)
-            return None
-        split = split_thinking(reply.text)
-        answer = read_object(split.answer or split.thinking, kind)
-        if isinstance(answer, Defect):
-            logger.warning("the critic's reply on action=%d was unusable: %s", context.action, answer.problem)
-            return None
-        return answer, reply.model
+
+def _about(context: Context) -> Occasion:
+    return Occasion(f"action={context.action}", context.action)
 
 
 def plans_text(context: Context, plans: Sequence[Plan], room: Room) -> str:

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterable
 
 from netwright.agents.journal_text import journal_line
+from netwright.agents.lessons import Lesson, Revision, Shelf
 from netwright.evaluator.selection import by_expected_loss
 from netwright.evaluator.statistics import NoiseFloor
 from netwright.search.policy import Preferences
-from netwright.types import Action, Candidate, Claim, Context, Operator, Remembered, Score, TaskSpec, Told
+from netwright.types import Action, Candidate, Context, Operator, Remembered, Score, TaskSpec, Told
 
 BEST_SHOWN = 3
 FAILURES_SHOWN = 4
@@ -34,6 +35,7 @@ class Chronicle:
         self.task = task
         self.noise: NoiseFloor | None = None
         self.preferences: Preferences = {}
+        self.shelf = Shelf()
         self._seed = seed
         self._mixer_parameters = mixer_parameters
         self._designs = designs
@@ -44,7 +46,7 @@ class Chronicle:
     def snapshot(self) -> Chronicle:
         """The chronicle as it stands now, whatever is entered later."""
         copy = Chronicle(self.task, self._seed, self._mixer_parameters, self._designs)
-        copy.noise, copy.preferences = self.noise, self.preferences
+        copy.noise, copy.preferences, copy.shelf = self.noise, self.preferences, self.shelf
         copy._nodes, copy._first_scores = dict(self._nodes), dict(self._first_scores)
         copy._journal = self._journal
         return copy
@@ -60,6 +62,15 @@ class Chronicle:
         self._nodes[node] = remembered
         if remembered.score and not remembered.failure:
             self._first_scores.setdefault(node, remembered.score)
+        if node >= 0 and remembered.score and remembered.verdict and remembered.verdict.lesson:
+            self.shelf = self.shelf.concluded(remembered.verdict.lesson, node)
+
+    def revise(self, revision: Revision) -> tuple[Lesson, ...]:
+        """Take in what a librarian makes of the lessons; return those that are not as they were."""
+        before = set(self.shelf.lessons)
+        scored = [node for node, known in self._nodes.items() if node >= 0 and known.score]
+        self.shelf = self.shelf.revised(revision, scored)
+        return tuple(lesson for lesson in self.shelf.lessons if lesson not in before)
 
     def node(self, node: int) -> Remembered:
         return self._nodes[node]
@@ -100,7 +111,7 @@ class Chronicle:
             best=tuple(sorted(scored, key=_standing, reverse=True)[:BEST_SHOWN]),
             baselines=tuple(self._nodes[node] for node in sorted(self._nodes, reverse=True) if node < 0),
             failures=tuple(failed[-FAILURES_SHOWN:]),
-            lessons=_claims(scored)[:LESSONS_SHOWN],
+            lessons=tuple(lesson.claim() for lesson in self.shelf.standing[:LESSONS_SHOWN]),
             seed=derived_seed(self._seed, action.index),
             attempt=attempt,
             draw=action.draw,
@@ -126,18 +137,6 @@ class Chronicle:
             if node != action.index and not set(known.parents).isdisjoint(action.parents)
         ]
         return tuple(found[-SIBLINGS_SHOWN:])
-
-
-def _claims(scored: Iterable[Remembered]) -> tuple[Claim, ...]:
-    """What critics concluded, each claim once, with whom it was concluded from: most often first, then latest."""
-    claims: dict[str, Claim] = {}
-    for known in scored:
-        if known.verdict is None or not known.verdict.lesson or known.node is None:
-            continue
-        key = " ".join(known.verdict.lesson.casefold().split()).rstrip(".")
-        claim = claims.get(key) or Claim(text=known.verdict.lesson)
-        claims[key] = claim.model_copy(update={"supporting": (*claim.supporting, known.node)})
-    return tuple(sorted(claims.values(), key=lambda claim: (-len(claim.supporting), -claim.supporting[-1])))
 
 
 def derived_seed(seed: int, index: int) -> int:

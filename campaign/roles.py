@@ -78,6 +78,7 @@ def make_agents(
         return Agents(Team(planner=grammar, repairer=grammar))
     from netwright.agents.llm_coder import LlmCoder
     from netwright.agents.llm_critic import LlmCritic
+    from netwright.agents.llm_librarian import LlmLibrarian
     from netwright.agents.llm_planner import LlmPlanner
     from netwright.agents.llm_repairer import LlmRepairer
     from netwright.agents.replaying import RecordedEndpoint
@@ -100,6 +101,7 @@ def make_agents(
         coder=LlmCoder(*asking["coder"], **manner(roles["coder"])),
         repairer=LlmRepairer(*asking["repairer"], **manner(roles["repairer"])),
         critic=LlmCritic(*asking["critic"], **manner(roles["critic"])),
+        librarian=LlmLibrarian(*asking["librarian"], **manner(roles["librarian"])),
     )
     if config.at_cap == "grammar":
         team = or_grammar(team, board)

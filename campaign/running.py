@@ -18,6 +18,7 @@ from netwright.campaign.expansion import Expander
 from netwright.campaign.experience import recalled
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
+from netwright.campaign.lessons import Lessons
 from netwright.campaign.library import Library
 from netwright.campaign.opening import (
     begin_or_continue,
@@ -129,6 +130,8 @@ async def _session(
         library=library,
         recording=recorded,
     )
+    chronicle = Chronicle(row.task, config.seed, mixer_allowance(row.task), config.budget.trials)
+    librarian = agents.team.librarian
     scheduler = Scheduler(
         Parts(
             memory=memory,
@@ -137,9 +140,10 @@ async def _session(
             expander=expander,
             slots=slots,
             board=board,
-            chronicle=Chronicle(row.task, config.seed, mixer_allowance(row.task), config.budget.trials),
+            chronicle=chronicle,
             sketchbook=sketchbook,
             library=library,
+            lessons=Lessons(librarian, chronicle, memory, row.id) if librarian is not None else None,
             ordered=config.llm.url is None,
             recording=recorded,
         )

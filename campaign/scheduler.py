@@ -21,6 +21,7 @@ from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.designing import NO_REPLY
 from netwright.campaign.expansion import Expander, remembered
 from netwright.campaign.inbox import Inbox
+from netwright.campaign.lessons import Lessons
 from netwright.campaign.library import Library
 from netwright.campaign.recording import Recording
 from netwright.campaign.sketchbook import Sketchbook
@@ -54,6 +55,7 @@ class Parts:
     chronicle: Chronicle
     sketchbook: Sketchbook
     library: Library | None
+    lessons: Lessons | None
     ordered: bool
     recording: Recording | None = None
 
@@ -86,7 +88,7 @@ class Scheduler:
             self._board.phase = "training the baselines"
             await self._baselines()
             self._board.phase = "searching"
-            self._go_on()
+            await self._go_on()
             if self._parts.recording is not None:
                 self._board.phase = f"replaying {self._parts.recording.source.name}"
                 await self._follow(self._parts.recording)
@@ -100,6 +102,8 @@ class Scheduler:
     def stop(self) -> None:
         """Kill what runs; `run` then raises Interrupted."""
         self._parts.slots.stop()
+        if self._parts.lessons is not None:
+            self._parts.lessons.stop()
         for task in self._running:
             task.cancel()
 
@@ -162,13 +166,13 @@ class Scheduler:
     async def _hear(self, count: int) -> None:
         """Wait until the search was told so many results."""
         while self._inbox.told < count:
-            if self._tell_next():
+            if await self._tell_next():
                 continue
             if not self._running:
                 raise ReplayError("an action that had a result then has none now, as a cap has no room for its calls")
             await self._arrival()
 
-    def _go_on(self) -> None:
+    async def _go_on(self) -> None:
         """Put the search where the log of actions says it was, and start again what had no result."""
         memory, row = self._parts.memory, self._parts.row
         done = {record.action.index: record for record in memory.experiments(row.id) if record.action is not None}
@@ -177,8 +181,8 @@ class Scheduler:
             self._know_designs(record)
         for logged in memory.actions(row.id):
             action = logged.action
-            while self._inbox.told < action.told and (earlier := self._inbox.take()):
-                self._tell(earlier)
+            while self._inbox.told < action.told and await self._tell_next():
+                pass
             self._resume_choice(action)
             self._asked = action.index + 1
             self._expanding += action.kind == "expand"
@@ -207,17 +211,25 @@ class Scheduler:
             # knew at action n in any other run, however many results came in at once.
             while self._may_ask():
                 self._ask()
-            if self._tell_next():
+            if await self._tell_next():
                 continue
             if not self._running:
                 return
             await self._arrival()
 
-    def _tell_next(self) -> bool:
+    async def _tell_next(self) -> bool:
         record = self._inbox.take()
-        if record is not None:
-            self._tell(record)
-        return record is not None
+        if record is None:
+            return False
+        self._tell(record)
+        if self._parts.lessons is not None and record.action is not None and not record.action.closing:
+            try:
+                await self._parts.lessons.after(self._inbox.told)
+            except asyncio.CancelledError:
+                if self._parts.slots.stopped:
+                    raise Interrupted from None
+                raise
+        return True
 
     def _may_ask(self) -> bool:
         budget, board = self._config.budget, self._board
@@ -370,7 +382,7 @@ class Scheduler:
             self._promote([node for node in self._finalists() if (node < 0) is baselines], baselines)
             while self._running:
                 await self._arrival()
-                while self._tell_next():
+                while await self._tell_next():
                     pass
 
     def _promote(self, nodes: list[int], baselines: bool) -> None:

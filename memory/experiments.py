@@ -120,18 +120,31 @@ def _put_verdict(conn: sqlite3.Connection, campaign_id: int, record: ExperimentR
 
 
 def _put_lesson(conn: sqlite3.Connection, campaign_id: int, claim: str, verdict_id: int, candidate_id: str) -> None:
-    """Claims that differ in case, spacing or the final stop alone are one lesson. A replay is no further evidence."""
-    campaign = "SELECT task_id, json_extract(config, '$.replay') FROM campaigns WHERE id = ?"
-    task_id, repeated = conn.execute(campaign, (campaign_id,)).fetchone()
-    if repeated is not None:
+    """Keep a lesson and what speaks for it; a replay is no further evidence."""
+    if is_replay(conn, campaign_id):
         return
+    lesson_id = put_claim(conn, campaign_id, claim)
+    link = {"lesson_id": lesson_id, "verdict_id": verdict_id, "candidate_id": candidate_id, "supports": 1}
+    insert(conn, "evidence", {**link, "created_at": now()}, ignore=True)
+
+
+def is_replay(conn: sqlite3.Connection, campaign_id: int) -> bool:
+    """Whether the campaign repeats another one."""
+    sql = "SELECT json_extract(config, '$.replay') FROM campaigns WHERE id = ?"
+    return conn.execute(sql, (campaign_id,)).fetchone()[0] is not None
+
+
+def put_claim(conn: sqlite3.Connection, campaign_id: int, claim: str) -> int:
+    """Keep a claim about the campaign's task, once; its id.
+
+    Claims that differ in case, spacing or the final stop alone are one lesson.
+    """
+    task_id = conn.execute("SELECT task_id FROM campaigns WHERE id = ?", (campaign_id,)).fetchone()[0]
     key = " ".join(claim.casefold().split()).rstrip(".")
     values = {"task_id": task_id, "claim": claim, "claim_key": key, "created_at": now()}
     insert(conn, "lessons", values, ignore=True)
     sql = "SELECT id FROM lessons WHERE task_id = ? AND claim_key = ?"
-    lesson_id = conn.execute(sql, (task_id, key)).fetchone()[0]
-    link = {"lesson_id": lesson_id, "verdict_id": verdict_id, "candidate_id": candidate_id, "supports": 1}
-    insert(conn, "evidence", {**link, "created_at": now()}, ignore=True)
+    return int(conn.execute(sql, (task_id, key)).fetchone()[0])
 
 
 def _close(conn: sqlite3.Connection, campaign_id: int, record: ExperimentRecord, action: int) -> None:

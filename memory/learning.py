@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from netwright.memory.connection import Connection, now
+from netwright.memory.experiments import is_replay, put_claim
 from netwright.memory.records import CallHabit, Knowledge, Lesson, LlmTotals, Opening
 from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, verdict_of
 from netwright.types import LlmCall, Verdict
@@ -110,10 +111,10 @@ class Learning:
         return CallHabit.model_validate(dict(row)) if row is not None and row["calls"] else None
 
     def lessons(self, task_id: str | None = None, limit: int | None = None) -> list[Lesson]:
-        """Lessons with their evidence, those with most support first; of one task, or of all."""
+        """Lessons with their evidence, those with most support first, retired ones last; of one task, or of all."""
         where, parameters = ("WHERE l.task_id = ?", [task_id]) if task_id is not None else ("", [])
         found = self.connection.rows(
-            "SELECT l.id, l.claim, l.task_id, l.created_at, e.candidate_id, e.supports, p.name "
+            "SELECT l.id, l.claim, l.task_id, l.created_at, l.retired, e.candidate_id, e.supports, p.name "
             "FROM lessons l JOIN evidence e ON e.lesson_id = l.id JOIN verdicts v ON v.id = e.verdict_id "
             f"JOIN campaigns p ON p.id = v.campaign_id {where} ORDER BY l.id, e.id",
             parameters,
@@ -122,8 +123,30 @@ class Learning:
         for row in found:
             by_id.setdefault(row["id"], []).append(row)
         lessons = [_lesson(rows) for rows in by_id.values()]
-        lessons.sort(key=lambda lesson: len(lesson.opposing) - len(lesson.supporting))
+        lessons.sort(key=lambda lesson: (bool(lesson.retired), len(lesson.opposing) - len(lesson.supporting)))
         return lessons[:limit]
+
+    def put_lesson(
+        self, campaign_id: int, claim: str, *, supporting: Sequence[int], opposing: Sequence[int], retired: str = ""
+    ) -> None:
+        """Keep a lesson as it now stands: which nodes of the campaign speak for it and against it by their verdicts.
+
+        `retired` says why it stands no longer. What other campaigns have for it or against it stays. A replay is no
+        further evidence.
+        """
+        with self.connection.write() as conn:
+            if is_replay(conn, campaign_id):
+                return
+            lesson_id = put_claim(conn, campaign_id, claim)
+            conn.execute("UPDATE lessons SET retired = ? WHERE id = ?", (retired, lesson_id))
+            for nodes, supports in ((supporting, 1), (opposing, 0)):
+                for node in nodes:
+                    conn.execute(
+                        "INSERT INTO evidence (lesson_id, verdict_id, candidate_id, supports, created_at) "
+                        "SELECT ?, id, candidate_id, ?, ? FROM verdicts WHERE campaign_id = ? AND node = ? "
+                        "ORDER BY id DESC LIMIT 1 ON CONFLICT (lesson_id, verdict_id) DO UPDATE SET supports = ?",
+                        (lesson_id, supports, now(), campaign_id, node, supports),
+                    )
 
     def verdicts(self, campaign_id: int) -> dict[int, Verdict]:
         """The latest verdict of every node of a campaign that has one, baselines apart."""
@@ -164,4 +187,5 @@ def _lesson(rows: Sequence[sqlite3.Row]) -> Lesson:
         opposing=tuple(dict.fromkeys(row["candidate_id"] for row in rows if not row["supports"])),
         campaigns=tuple(dict.fromkeys(row["name"] for row in rows)),
         first_seen=first["created_at"],
+        retired=first["retired"],
     )

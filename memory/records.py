@@ -99,7 +99,10 @@ class ActionRecord(Frozen):
 
 
 class Lesson(Frozen):
-    """A general claim with its evidence: the candidates whose verdicts speak for it and against it."""
+    """A general claim with its evidence: the candidates whose verdicts speak for it and against it.
+
+    `retired` says why it stands no longer; empty while it does.
+    """
 
     id: int
     claim: str
@@ -108,6 +111,7 @@ class Lesson(Frozen):
     opposing: tuple[str, ...] = ()
     campaigns: tuple[str, ...] = ()
     first_seen: datetime
+    retired: str = ""
 
 
 class Opening(Frozen):

@@ -142,6 +142,11 @@ def count_prefixes(db: Database) -> None:
         db.execute(f"ALTER TABLE llm_calls ADD COLUMN {name} INTEGER")
 
 
+def retire_lessons(db: Database) -> None:
+    """Lessons say why they stand no longer; empty while they do."""
+    db.execute("ALTER TABLE lessons ADD COLUMN retired TEXT NOT NULL DEFAULT ''")
+
+
 def _table(
     db: Database,
     name: str,

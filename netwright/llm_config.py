@@ -14,7 +14,7 @@ from netwright.agents.local_model import SCHEME, is_local, model_of
 from netwright.types import SECONDS_MAX, Frozen
 
 KEY_VARIABLE = "NETWRIGHT_API_KEY"
-LlmRole = Literal["planner", "coder", "repairer", "critic"]
+LlmRole = Literal["planner", "coder", "repairer", "critic", "librarian"]
 LLM_ROLES: tuple[LlmRole, ...] = get_args(LlmRole)
 WRITERS: tuple[LlmRole, ...] = ("planner", "coder", "repairer")
 """Those who design: `temperature` and `max_tokens` of `[llm]` are theirs."""
@@ -128,6 +128,7 @@ class LlmConfig(Frozen):
     coder: RoleConfig = RoleConfig()
     repairer: RoleConfig = RoleConfig()
     critic: RoleConfig = RoleConfig()
+    librarian: RoleConfig = RoleConfig()
 
     @model_validator(mode="after")
     def _roles_over_something(self) -> Self:
