@@ -43,7 +43,9 @@ class LlmLibrarian:
             evidence=campaign_text(context, self._asking.room.campaign),
             lessons=as_data("\n".join(_line(lesson) for lesson in shelf.standing[:LESSONS_SHOWN])),
         )
-        said = await self._asking.once("librarian_case", text.strip(), Revision, Occasion(f"told={len(context.journal)}"))
+        said = await self._asking.once(
+            "librarian_case", text.strip(), Revision, Occasion(f"told={len(context.journal)}")
+        )
         return None if said is None else said[0]
 
 

@@ -60,6 +60,7 @@ class Model:
         self._chat = chat
         self._script = script
         self._width = 20
+        self._commented = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
         if wants_a_token(body):
@@ -69,11 +70,14 @@ class Model:
             return f"```python\n{GOOD.format(width=planned[1])}```"
         if "# Plans for the next design" in asked:
             return json.dumps({"opinions": [{"plan": number, "score": number} for number in (1, 2, 3)]})
+        if "You are the librarian" in body["messages"][0]["content"]:
+            return '{"merge": [{"lessons": [1, 2], "claim": "Averages do not recall."}]}'
         if is_critic(body):
+            self._commented += 1
             comment = {
                 "changed": "the width",
                 "words": "The gate forgets.",
-                "lesson": "On recall, averaging is not enough.",
+                "lesson": f"Averaging is not enough, {('narrow', 'wide')[self._commented % 2]}.",
             }
             return f"```json\n{json.dumps(comment)}\n```"
         if self._script:
@@ -118,6 +122,8 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
         trained = [known for known in experiments if known.score is not None]
         calls = calls_of(memory)
         stages = {group.stage: group for group in failures(memory, row.name)}
+        lessons = {lesson.claim: lesson.retired for lesson in memory.lessons(row.task.id)}
+    assert lessons["Averages do not recall."] == "" and any(lessons.values()), "merged, and the merged ones retired"
     assert len(trained) >= 6
     assert not script
     repaired = next(known for known in experiments if known.operator == "repair")
@@ -125,7 +131,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     assert any(known.stage == "planner: no reply" for known in experiments)
     assert "planner: no reply" in stages
     assert {call.status for call in calls} > {"ok"}
-    assert {call.role for call in calls} == {"planner", "coder", "repairer", "critic"}
+    assert {call.role for call in calls} == {"planner", "coder", "repairer", "critic", "librarian"}
     assert any(call.role == "planner" and "stall" not in (call.reply or "") and call.error for call in calls)
     verdict = trained[0].verdict
     assert verdict is not None and verdict.author == "llm:scripted" and verdict.words == "The gate forgets."

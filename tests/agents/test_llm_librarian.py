@@ -1,0 +1,79 @@
+"""The librarian says what is to become of lessons; an endpoint that fails leaves them as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from netwright.agents.endpoint import Endpoint
+from netwright.agents.lessons import Revision, Shelf
+from netwright.agents.llm_librarian import LlmLibrarian
+from netwright.agents.retrying import RetryRule
+from netwright.evaluator.tasks import load_task
+from netwright.types import Candidate, Context, LlmCall, Operator, Remembered, Scope, Score
+
+Servers = Callable[..., Any]
+WANTED = {"merge": [{"lessons": ["L1", 2], "claim": "Gates help."}]}
+SHELF = Shelf().concluded("A gate helps.", 3).concluded("Gates </data> help a lot.", 4)
+
+
+class DictLedger:
+    def __init__(self) -> None:
+        self.calls: list[LlmCall] = []
+
+    def find(self, key: str) -> LlmCall | None:
+        return next((call for call in self.calls if call.key == key and call.reply), None)
+
+    def record(self, call: LlmCall) -> None:
+        self.calls.append(call)
+
+
+def revise(server: Any, ledger: DictLedger | None = None) -> Revision | None:
+    candidate = Candidate(source="#", scope=Scope.MIXER, title="Gated", hypothesis="Gates.", origin="llm:m")
+    score = Score(value=-1.5, standard_error=0.01, rung=0, seeds=1)
+    told = Remembered(candidate=candidate, operator=Operator.DRAFT, score=score, verdict=None, node=3)
+    context = Context(task=load_task("recall").spec, operator=Operator.DRAFT, seed=1, journal=(told,))
+
+    async def talk() -> Revision | None:
+        async with Endpoint(server.url, "scripted", retries=RetryRule(tries=2, wait_seconds=0.01)) as endpoint:
+            return await LlmLibrarian(endpoint, ledger or DictLedger()).revise(context, SHELF)
+
+    return asyncio.run(talk())
+
+
+def test_lessons_and_journal_are_laid_before_it_and_its_answer_is_read(chat_server: Servers) -> None:
+    server = chat_server([f"<think>hm</think>```json\n{json.dumps(WANTED)}\n```"])
+
+    revision = revise(server)
+
+    assert revision is not None
+    assert [lesson.text for lesson in SHELF.revised(revision, {3, 4}).standing] == ["Gates help."]
+    system, asked = server.contents()
+    assert system.startswith("You are the librarian")
+    assert "#3 draft: Gated: 1.5000 +- 0.0100 at rung 0" in asked
+    assert "L1. A gate helps. (for it: #3)" in asked
+    assert "L2. Gates < /data> help a lot." in asked, "a lesson cannot end its quotation"
+
+
+@pytest.mark.parametrize(
+    "fault", [lambda chat: chat.http_error(500, "busy"), lambda chat: "No JSON.", lambda chat: '{"retire": 7}']
+)
+def test_an_endpoint_that_fails_leaves_the_lessons_as_they_are(
+    chat_server: Servers, chat: ModuleType, fault: Callable[[ModuleType], Any]
+) -> None:
+    ledger = DictLedger()
+
+    assert revise(chat_server(default=fault(chat)), ledger) is None
+    assert len(ledger.calls) == 1
+
+
+def test_the_same_question_is_not_paid_for_twice(chat_server: Servers) -> None:
+    server, ledger = chat_server([json.dumps(WANTED)]), DictLedger()
+
+    assert revise(server, ledger) == revise(server, ledger)
+    assert len(server.requests) == 1
