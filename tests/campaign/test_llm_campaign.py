@@ -111,6 +111,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     ]
     server = chat_server(default=Model(chat, script))
     monkeypatch.setenv("NETWRIGHT_API_KEY", SECRET)
+    monkeypatch.setattr("netwright.campaign.lessons.EVERY", 4)
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntotal_timeout = 1.5\ntries = 2\n'
     config = load_config(campaign_file(trials=6, more=more), {})
 
