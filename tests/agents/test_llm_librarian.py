@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from netwright.agents.endpoint import Endpoint
+from netwright.agents.journal_text import journal_line
 from netwright.agents.lessons import Revision, Shelf
 from netwright.agents.llm_librarian import LlmLibrarian
 from netwright.agents.retrying import RetryRule
 from netwright.evaluator.tasks import load_task
-from netwright.types import Candidate, Context, LlmCall, Operator, Remembered, Scope, Score
+from netwright.types import Candidate, Context, LlmCall, Operator, Remembered, Scope, Score, Told
 
 Servers = Callable[..., Any]
 WANTED = {"merge": [{"lessons": ["L1", 2], "claim": "Gates help."}]}
@@ -36,7 +37,8 @@ class DictLedger:
 def revise(server: Any, ledger: DictLedger | None = None) -> Revision | None:
     candidate = Candidate(source="#", scope=Scope.MIXER, title="Gated", hypothesis="Gates.", origin="llm:m")
     score = Score(value=-1.5, standard_error=0.01, rung=0, seeds=1)
-    told = Remembered(candidate=candidate, operator=Operator.DRAFT, score=score, verdict=None, node=3)
+    known = Remembered(candidate=candidate, operator=Operator.DRAFT, score=score, verdict=None, node=3)
+    told = Told(known=known, line=journal_line(known, again=False))
     context = Context(task=load_task("recall").spec, operator=Operator.DRAFT, seed=1, journal=(told,))
 
     async def talk() -> Revision | None:
