@@ -34,10 +34,10 @@ def ranked(plans: Sequence[Plan], outcomes: Sequence[Outcome], opinions: Sequenc
     `outcomes` are the designs so far with their first score, None where they failed; `opinions` the critic's, higher is
     better.
     """
-    described = [_structure(f"{plan.title} {plan.hypothesis} {plan.changes}") for plan in plans]
-    known = [_structure(f"{candidate.title} {candidate.hypothesis}") for candidate, _ in outcomes]
+    wanted = [described(plan.title, plan.hypothesis, plan.changes) for plan in plans]
+    known = [described(candidate.title, candidate.hypothesis) for candidate, _ in outcomes]
     scored = [(words, score) for words, (_, score) in zip(known, outcomes, strict=True) if score is not None]
-    sums = places(promised(described, scored)) + places(novelty(described, known))
+    sums = places(promised(wanted, scored)) + places(novelty(wanted, known))
     if opinions is not None:
         sums = sums + places(opinions)
     return [plans[index] for index in np.argsort(sums, kind="stable")]
@@ -73,7 +73,7 @@ def places(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float6
     return np.asarray(ahead + (level - 1) / 2)
 
 
-def _structure(text: str) -> Structure:
-    """What a text is made of, as a bag of words."""
-    words = Counter(_WORD.findall(text.lower()))
+def described(*texts: str) -> Structure:
+    """What is said of a design, as a bag of words."""
+    words = Counter(_WORD.findall(" ".join(texts).lower()))
     return Structure(counts={word: float(count) for word, count in words.items()})

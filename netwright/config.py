@@ -25,8 +25,9 @@ url = "http://127.0.0.1:8080/v1"
 model = "qwen3-coder"
 api_key_env = "NETWRIGHT_API_KEY"   # the variable with the key; values of headers come from variables too:
 headers = { "X-Team" = "TEAM_TOKEN" }
+plans = 3                 # that the planner makes in one call; the best by rank is built
 
-[llm.critic]              # roles (planner, critic) may differ from [llm], see docs/endpoints.md
+[llm.critic]              # planner, coder, repairer, critic, librarian may differ from [llm]: docs/endpoints.md
 model = "qwen3-small"
 
 [sandbox]                 # what runs the code, and what it may use
@@ -66,7 +67,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, ValidationInfo, field_v
 from netwright.errors import ConfigError
 from netwright.evaluator.devices import COMPILE_SECONDS, Compile, Execution, WantedPrecision, check_device, choose
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
-from netwright.llm_config import LlmConfig
+from netwright.llm_config import LLM_ROLES, LlmConfig
 from netwright.sandbox.isolation import Tier
 from netwright.types import SECONDS_MAX, BudgetProtocol, Frozen, SeedsAtOnce
 
@@ -330,7 +331,7 @@ class CampaignConfig(Frozen):
         budget = known.data.get("budget")
         if value.url is None or budget is None or budget.llm_cost is None:
             return value
-        for role in ("planner", "critic"):
+        for role in LLM_ROLES:
             if value.of(role).price_prompt is None:
                 raise ValueError(
                     f"the budget has a cap llm_cost and what the {role} asks has no price: give price_prompt and "
