@@ -10,11 +10,12 @@ from pydantic import BaseModel
 
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import ChatRequest, plain_schema
+from netwright.agents.context_text import system_text
 from netwright.agents.conversation import joint_sha256
 from netwright.agents.replies import Defect, read_object, split_thinking
 from netwright.agents.room import Room, answer_room, question_room
 from netwright.errors import ProviderError
-from netwright.prompts import load
+from netwright.types import Context
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,11 @@ class Occasion(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """How `role` asks: the prompt of that name is its system prompt. `temperature` None leaves it to the server."""
+    """How `role` asks; like those of all roles its questions begin with the system message.
+
+    The prompt called `role` says what that is, and belongs into its questions. `temperature` None leaves it to the
+    server.
+    """
 
     role: str
     endpoint: Correspondent
@@ -39,20 +44,21 @@ class Asking:
     max_tokens: int
     context_tokens: int
 
-    @property
-    def room(self) -> Room:
+    def room(self, context: Context) -> Room:
         """What a question may hold."""
-        return question_room(self.context_tokens, self.max_tokens, len(load(self.role).text))
+        return question_room(self.context_tokens, self.max_tokens, len(system_text(context)))
 
-    async def once(self, prompt: str, text: str, kind: type[Kind], about: Occasion) -> tuple[Kind, str] | None:
+    async def once(
+        self, prompt: str, text: str, kind: type[Kind], context: Context, about: Occasion
+    ) -> tuple[Kind, str] | None:
         """Ask `text`, which was made from the template `prompt`; the answer and its model, None if it is unusable."""
         request = ChatRequest(
             role=self.role,
             messages=(
-                {"role": "system", "content": load(self.role).text.strip()},
+                {"role": "system", "content": system_text(context)},
                 {"role": "user", "content": text},
             ),
-            prompt_sha256=joint_sha256(self.role, prompt),
+            prompt_sha256=joint_sha256("system", self.role, prompt),
             max_tokens=answer_room(self.context_tokens, self.max_tokens),
             temperature=self.temperature,
             schema=plain_schema(kind),

@@ -78,7 +78,7 @@ def _judged_by(task: TaskSpec) -> str:
 
 
 def system_text(context: Context) -> str:
-    """Render what planner, coder and repairer are told first: the same bytes for every call of a campaign."""
+    """Render what every role is told first: the same bytes for every call of a campaign."""
     return load("system").render(
         contract=load(f"contract_{context.task.scope.value}").text.strip(),
         allowance=allowance_text(context),
@@ -133,7 +133,7 @@ def evidence_text(context: Context, room: Room) -> str:
     lessons, best = _lessons(context), _best(context)
     path, siblings, nearest = _path(context), _siblings(context), _nearest(context)
     inspiration, knowledge = _inspiration(context), _knowledge(context)
-    step = [_standing(context), lessons, best, path, siblings, nearest, knowledge, inspiration, parents]
+    step = [lessons, best, path, siblings, nearest, knowledge, inspiration, parents, _standing(context)]
     before = campaign_text(context, room.campaign)
     left = room.beside(before).question
     _fit(step, [knowledge, nearest, inspiration, siblings, lessons, path, best], left)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from netwright.agents.asking import Asking, Occasion
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.context_text import case_evidence_text, task_text, verdict_text
+from netwright.agents.context_text import case_evidence_text, verdict_text
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
 from netwright.agents.replies import Comment, Opinions, Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
@@ -42,8 +42,8 @@ class LlmCritic:
 
     async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
         """See `Critic`. A plan it does not name gets what the worst one got."""
-        text = plans_text(context, plans, self._asking.room)
-        said = await self._asking.once("critic_plans", text, Opinions, _about(context))
+        text = plans_text(context, plans, self._asking.room(context))
+        said = await self._asking.once("critic_plans", text, Opinions, context, _about(context))
         if said is None:
             return None
         given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
@@ -51,8 +51,8 @@ class LlmCritic:
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
-        case = case_text(context, candidate, verdict, self._asking.room)
-        said = await self._asking.once("critic_case", case, Comment, _about(context))
+        case = case_text(context, candidate, verdict, self._asking.room(context))
+        said = await self._asking.once("critic_case", case, Comment, context, _about(context))
         return verdict if said is None else _worded(verdict, *said)
 
 
@@ -62,10 +62,10 @@ def _about(context: Context) -> Occasion:
 
 def plans_text(context: Context, plans: Sequence[Plan], room: Room) -> str:
     """Lay plans before the critic, beside what was measured so far."""
-    prompt, task = load("critic_plans"), task_text(context.task)
+    prompt, role = load("critic_plans"), load("critic").text.strip()
     told = as_data("\n".join(_plan_line(number, plan) for number, plan in enumerate(plans, 1)))
-    evidence = case_evidence_text(context, room.beside(prompt.text, task, told)) or _NOTHING
-    return prompt.render(task=task, evidence=evidence, operator=context.operator.value, plans=told).strip()
+    evidence = case_evidence_text(context, room.beside(prompt.text, role, told)) or _NOTHING
+    return prompt.render(role=role, evidence=evidence, operator=context.operator.value, plans=told).strip()
 
 
 def _plan_line(number: int, plan: Plan) -> str:
@@ -77,7 +77,7 @@ def case_text(context: Context, candidate: Candidate, verdict: Verdict, room: Ro
     """Lay the case before the critic: what changed, and the verdict in numbers."""
     prompt = load("critic_case")
     told = {
-        "task": task_text(context.task),
+        "role": load("critic").text.strip(),
         "title": one_line(candidate.title, 120),
         "operator": context.operator.value,
         "hypothesis": quoted(candidate.hypothesis),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netwright.agents.asking import Asking, Occasion
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.context_text import campaign_text, task_text
+from netwright.agents.context_text import campaign_text
 from netwright.agents.journal_text import label
 from netwright.agents.lessons import Lesson, Revision, Shelf
 from netwright.agents.quoting import as_data, one_line
@@ -39,12 +39,12 @@ class LlmLibrarian:
     async def revise(self, context: Context, shelf: Shelf) -> Revision | None:
         """See `Librarian`."""
         text = load("librarian_case").render(
-            task=task_text(context.task),
-            evidence=campaign_text(context, self._asking.room.campaign),
+            role=load("librarian").text.strip(),
+            evidence=campaign_text(context, self._asking.room(context).campaign),
             lessons=as_data("\n".join(_line(lesson) for lesson in shelf.standing[:LESSONS_SHOWN])),
         )
         said = await self._asking.once(
-            "librarian_case", text.strip(), Revision, Occasion(f"told={len(context.journal)}")
+            "librarian_case", text.strip(), Revision, context, Occasion(f"told={len(context.journal)}")
         )
         return None if said is None else said[0]
 

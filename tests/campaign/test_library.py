@@ -76,10 +76,10 @@ class Model:
         self.on_comment: Callable[[], None] | None = None
 
     def __call__(self, body: dict[str, Any]) -> Any:
-        system, last = body["messages"][0]["content"], body["messages"][-1]["content"]
+        last = body["messages"][-1]["content"]
         if last == "Say yes.":
             return "yes"
-        if "You are the critic" in system:
+        if "You are the critic" in last:
             if self.on_comment is not None:
                 self.on_comment()
                 return self._chat.stall(60.0)

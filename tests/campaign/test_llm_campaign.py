@@ -46,7 +46,7 @@ SECRET = "sk-very-secret"
 
 
 def is_critic(body: dict[str, Any]) -> bool:
-    return "You are the critic" in body["messages"][0]["content"]
+    return "You are the critic" in body["messages"][-1]["content"]
 
 
 def wants_a_token(body: dict[str, Any]) -> bool:

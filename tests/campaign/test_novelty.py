@@ -119,7 +119,7 @@ def test_a_campaign_trains_a_design_once_and_says_what_it_recognised(
     def answer(body: dict[str, Any]) -> Any:
         if body["messages"][-1]["content"] == "Say yes.":
             return "yes"
-        if "You are the critic" in body["messages"][0]["content"]:
+        if "You are the critic" in body["messages"][-1]["content"]:
             return '```json\n{"changed": "c", "words": "w", "lesson": null}\n```'
         return chat.plan_reply("A mean", script.pop(0) if script else OTHER)
 

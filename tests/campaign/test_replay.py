@@ -57,13 +57,13 @@ class Moody:
         self._asked = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
-        system, asked = body["messages"][0]["content"], body["messages"][-1]["content"]
+        asked = body["messages"][-1]["content"]
         self._asked += 1
         number = self._asked
         time.sleep(0.15 * (number % 3))
         if asked == "Say yes.":
             return "yes"
-        if "You are the critic" in system:
+        if "You are the critic" in asked:
             if "opinions" in asked:
                 return json.dumps({"opinions": [{"plan": 1, "score": number % 7}, {"plan": 2, "score": 3}]})
             return json.dumps({"words": f"Remark {number}.", "lesson": f"Lesson {number % 2}."})
