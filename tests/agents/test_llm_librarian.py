@@ -56,7 +56,7 @@ def test_lessons_and_journal_are_laid_before_it_and_its_answer_is_read(chat_serv
     assert revision is not None
     assert [lesson.text for lesson in SHELF.revised(revision, {3, 4}).standing] == ["Gates help."]
     system, asked = server.contents()
-    assert system.startswith("You are the librarian")
+    assert "`recall`:" in system and "You are the librarian." in asked
     assert "#3 draft: Gated: 1.5000 +- 0.0100 at rung 0" in asked
     assert "L1. A gate helps. (for it: #3)" in asked
     assert "L2. Gates < /data> help a lot." in asked, "a lesson cannot end its quotation"

@@ -70,7 +70,7 @@ class Model:
             return f"```python\n{GOOD.format(width=planned[1])}```"
         if "# Plans for the next design" in asked:
             return json.dumps({"opinions": [{"plan": number, "score": number} for number in (1, 2, 3)]})
-        if "You are the librarian" in body["messages"][0]["content"]:
+        if "You are the librarian" in asked:
             return '{"merge": [{"lessons": [1, 2], "claim": "Averages do not recall."}]}'
         if is_critic(body):
             self._commented += 1
