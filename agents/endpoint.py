@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -63,6 +63,7 @@ class Endpoint:
         on_progress: told how answers come along.
         purse: asked before every call that the ledger cannot answer; None: calls are not capped.
         server: what answers there, where it is ours: it is started when asked, and ended by `aclose`.
+        turn: held during every call that is sent; None: calls wait for nothing.
 
     Raises:
         ConfigError: `base_url` is no URL.
@@ -82,12 +83,14 @@ class Endpoint:
         on_progress: Callable[[Progress], None] | None = None,
         purse: Purse | None = None,
         server: ModelServer | None = None,
+        turn: Callable[[], AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self.transport = Transport(candidate_urls(base_url), api_key, headers or {}, self._timeouts)
         known_as = f"{SCHEME}{server.model}" if server else None
         self.known = Acquaintance(self.transport, model, profiles, known_as)
         self._server = server
+        self._turn = turn or nullcontext
         self._retries = retries or RetryRule()
         self._concurrency = concurrency
         self._on_progress = on_progress
@@ -143,7 +146,8 @@ class Endpoint:
             return replayed(known)
         prompt_tokens = cautious_tokens(request.characters)
         purse = self._purse
-        async with purse.held(request.role, prompt_tokens, request.max_tokens) if purse else nullcontext():
+        held = purse.held(request.role, prompt_tokens, request.max_tokens) if purse else nullcontext()
+        async with held, self._turn():
             return await self._recorded(request, model, ledger)
 
     async def _recorded(self, request: ChatRequest, model: str, ledger: Ledger) -> Reply:

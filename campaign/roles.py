@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.agents.base import Correspondent, Ledger, Purse, Team
 from netwright.agents.local_model import is_local
 from netwright.campaign.board import Board, Writing
-from netwright.campaign.serving import served
+from netwright.campaign.serving import Park, served
 from netwright.errors import ConfigError
 from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, LlmRole, RoleConfig
 
@@ -25,10 +26,14 @@ PROFILES = "endpoints"
 
 @dataclass(frozen=True)
 class Agents:
-    """Who does what; `endpoints` are whom they ask, none where nobody asks anything."""
+    """Who does what; `endpoints` are whom they ask, none where nobody asks anything.
+
+    `training_turn` is to be held by trainings where a model shares their device.
+    """
 
     team: Team
     endpoints: tuple[Endpoint, ...] = ()
+    training_turn: Callable[[], AbstractAsyncContextManager[None]] | None = None
 
 
 def header_values(headers: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -88,13 +93,14 @@ def make_agents(
     # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for all.
     asked = {role: whom(own) for role, own in roles.items()}
     endpoints: dict[str, Endpoint] = {}
+    park = Park(board) if config.park and records is None else None
     asking: dict[LlmRole, tuple[Correspondent, Ledger]] = {}
     for role, key in asked.items():
         if records is not None:
             asking[role] = RecordedEndpoint(records, roles[role].model), ledger
             continue
         if key not in endpoints:
-            endpoints[key] = open_endpoint(config, roles[role], environment, home, board, purse)
+            endpoints[key] = open_endpoint(config, roles[role], environment, home, board, purse, park)
         asking[role] = endpoints[key], ledger
     team = Team(
         planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),
@@ -105,7 +111,7 @@ def make_agents(
     )
     if config.at_cap == "grammar":
         team = or_grammar(team, board)
-    return Agents(team, tuple(endpoints.values()))
+    return Agents(team, tuple(endpoints.values()), park.turns.training if park else None)
 
 
 def whom(role: RoleConfig) -> str:
@@ -127,6 +133,7 @@ def open_endpoint(
     home: Path,
     board: Board,
     purse: Purse | None = None,
+    park: Park | None = None,
 ) -> Endpoint:
     """The endpoint that `role` asks, to be closed. Raises: ConfigError naming a variable that is not set."""
     from netwright.agents.endpoint import Endpoint
@@ -136,6 +143,8 @@ def open_endpoint(
 
     assert role.url is not None
     server = served(role, config.start_timeout, environment, home / PROFILES, board) if is_local(role.url) else None
+    if server is not None and park is not None:
+        park.add(server)
     return Endpoint(
         server.url if server else role.url,
         role.model,
@@ -153,6 +162,7 @@ def open_endpoint(
         on_progress=lambda progress: _show(board, progress),
         purse=purse,
         server=server,
+        turn=park.turns.asking if server and park else None,
     )
 
 

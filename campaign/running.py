@@ -117,7 +117,7 @@ async def _session(
     agents = make_agents(config.llm, MemoryLedger(memory, row.id, purse), os.environ, home, board, purse, records)
     sketchbook = Sketchbook(agents.team.planner, row.task, partial(trained_structure, memory))
     _warm(policy, memory, board, sketchbook)
-    slots = Slots(lab, config.workers, board, memory.artifacts.put_weights)
+    slots = Slots(lab, config.workers, board, memory.artifacts.put_weights, agents.training_turn)
     # The grammar planner reads nothing.
     library = Library(memory) if config.llm.url is not None else None
     expander = Expander(

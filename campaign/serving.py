@@ -8,10 +8,28 @@ from typing import TYPE_CHECKING
 
 from netwright.agents.local_model import model_of
 from netwright.campaign.board import Board
+from netwright.campaign.turns import Turns
 from netwright.llm_config import RoleConfig
 
 if TYPE_CHECKING:
     from netwright.agents.model_server import ModelServer
+
+
+class Park:
+    """The servers that make room while trainings run; the next question starts its own again."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._servers: list[ModelServer] = []
+        self.turns = Turns(self._make_room)
+
+    def add(self, server: ModelServer) -> None:
+        self._servers.append(server)
+
+    async def _make_room(self) -> None:
+        for server in self._servers:
+            await server.down()
+        self._board.serving = "parked while trainings run"
 
 
 def served(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 from netwright.campaign.board import Board, Slot
@@ -25,7 +26,8 @@ class Slots:
     """Runs checks and trials of one laboratory from an asyncio loop.
 
     Trials wait for one of `workers` slots; checks have one lane of their own, so that the next candidate is ready
-    when a slot falls free. `stop()` kills what runs; the waiting coroutines raise `Interrupted`.
+    when a slot falls free. Each trial holds `turn`, from before it has a slot; None waits for nothing.
+    `stop()` kills what runs; the waiting coroutines raise `Interrupted`.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Slots:
         workers: int,
         board: Board,
         store_weights: Callable[[bytes], str] | None = None,
+        turn: Callable[[], AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         self.laboratory = laboratory
         self._board = board
         self._store_weights = store_weights
+        self._turn = turn or nullcontext
         self._free: asyncio.PriorityQueue[int] = asyncio.PriorityQueue()
         for number in range(workers):
             self._free.put_nowait(number)
@@ -83,11 +87,23 @@ class Slots:
 
         Raises: Interrupted.
         """
+        async with self._turn():
+            trial = await self._in_slot(candidate, rung, seed, purpose, split, known)
+        if trial.status is TrialStatus.INTERRUPTED:
+            raise Interrupted
+        rungs = self.laboratory.task.spec.rungs
+        spent = trial.tokens if trial.status is TrialStatus.STOPPED else rungs[rung].tokens
+        self._board.work_done += spent / rungs[0].tokens
+        return trial
+
+    async def _in_slot(
+        self, candidate: Candidate, rung: int, seed: int, purpose: str, split: Split, known: Sequence[Trial]
+    ) -> Trial:
         number = await self._free.get()
         slot = Slot(candidate.title, purpose, time.monotonic())
         self._board.slots[number] = slot
         try:
-            trial = await self._in_thread(
+            return await self._in_thread(
                 lambda: self.laboratory.trial(
                     candidate,
                     rung=rung,
@@ -104,12 +120,6 @@ class Slots:
             self._board.slots.pop(number, None)
             self._board.busy_seconds += time.monotonic() - slot.since
             self._free.put_nowait(number)
-        if trial.status is TrialStatus.INTERRUPTED:
-            raise Interrupted
-        rungs = self.laboratory.task.spec.rungs
-        spent = trial.tokens if trial.status is TrialStatus.STOPPED else rungs[rung].tokens
-        self._board.work_done += spent / rungs[0].tokens
-        return trial
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         if self.stopped:

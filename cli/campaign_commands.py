@@ -71,6 +71,10 @@ def run(
     key_env: KeyVariable = None,
     header: HeaderVariables = None,
     serve_options: ServeOptions = None,
+    park: Annotated[
+        bool | None,
+        typer.Option("--park/--no-park", help="For hf: models: unload them while trainings run, on a shared GPU."),
+    ] = None,
     early_stop: Annotated[
         bool | None,
         typer.Option("--early-stop/--no-early-stop", help="End trainings that are hopeless beside the baselines'."),
@@ -115,6 +119,7 @@ def run(
         "llm.api_key_env": key_env,
         "llm.headers": named_headers(header),
         "llm.serve_options": words_of(serve_options),
+        "llm.park": park,
     }
     if replay is not None:
         flags |= {"CAMPAIGN.toml": file, "dry_run": dry_run or None}

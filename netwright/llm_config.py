@@ -100,7 +100,7 @@ class LlmConfig(Frozen):
     its answer may be together; None is what a check found, or a cautious guess, and in a memory what this came to when
     the campaign began. `prompts` is a folder with prompts of the user's own.
     A `url` of `hf:PATH_OR_NAME` is a model that netwright serves itself, with `serve_options` as further arguments of
-    `transformers serve`, within `start_timeout` seconds.
+    `transformers serve`, within `start_timeout` seconds. With `park`, no such server runs while a training does.
     """
 
     url: EndpointUrl | None = None
@@ -108,6 +108,7 @@ class LlmConfig(Frozen):
     api_key_env: Variable = KEY_VARIABLE
     headers: dict[str, Variable] = {}
     serve_options: ServeOptions | None = None
+    park: bool = False
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     temperature: Temperature | None = None
     max_tokens: AnswerTokens = 6000
@@ -139,6 +140,8 @@ class LlmConfig(Frozen):
 
     @model_validator(mode="after")
     def _served_or_asked(self) -> Self:
+        if self.park and not self.served:
+            raise ValueError(f'park is for models that netwright serves: give a url = "{SCHEME}MODEL", or leave it out')
         for role in map(self.of, LLM_ROLES):
             if not is_local(role.url) and role.serve_options:
                 raise ValueError(

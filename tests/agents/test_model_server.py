@@ -218,9 +218,10 @@ def test_a_server_that_does_not_come_up_is_told_of_with_the_end_of_its_log(
 
     assert caught.value.fault is Fault.UNREACHABLE
     assert f"`transformers serve` for /models/tiny {words}; the end of its log {server.log}:\n" in str(caught.value)
-    assert "\nLoading weights: 100%" in str(caught.value) and "50%" not in str(caught.value)
-    assert ("CUDA out of memory" in str(caught.value)) is (option == "--fail")
-    assert len(pids(server)) == 2 and alive(pids(server)) == []
+    assert "50%" not in str(caught.value)
+    if option == "--fail":
+        assert str(caught.value).endswith("\nLoading weights: 100%\nCUDA out of memory, or the like")
+    assert alive(pids(server)) == []
 
 
 def test_a_campaign_that_runs_tries_to_start_it_more_than_once(tmp_path: Path) -> None:
@@ -253,19 +254,19 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_start_is_told_of_until_it_is_over(tmp_path: Path) -> None:
     told: list[str] = []
-    server = make(tmp_path, "--hang", start_seconds=0.7, tell=told.append)
+    server = make(tmp_path, "--hang", tell=told.append)
 
     async def talk() -> None:
-        try:
-            await server.up()
-        finally:
-            await server.aclose()
+        starting = asyncio.create_task(server.up())
+        await asyncio.to_thread(wait_until, lambda: told and told[-1].endswith("Loading weights: 100%"))
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await server.aclose()
 
-    with pytest.raises(EndpointError):
-        asyncio.run(talk())
+    asyncio.run(talk())
 
-    assert told[0].startswith("loading /models/tiny, 0 s so far")
-    assert re.fullmatch(r"loading /models/tiny, \d s so far: Loading weights: 100%", told[-2])
+    assert told[0].startswith("loading /models/tiny, ")
+    assert re.fullmatch(r"loading /models/tiny, \d+ s so far: Loading weights: 100%", told[-2])
     assert told[-1] == ""
 
 

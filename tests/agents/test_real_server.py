@@ -26,6 +26,7 @@ from netwright.errors import ConfigError, MalformedReply
 from netwright.types import Context, LlmCall, Operator, Recipe, Rung, Scope, TaskSpec
 
 START_SECONDS = 100.0
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,6 @@ def served(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 server.wait()
 
 
-@pytest.mark.slow
 def test_a_real_server_is_verified_and_answers_with_counted_tokens(served: Served) -> None:
     request = ChatRequest(
         role="planner",
@@ -108,7 +108,6 @@ def test_a_real_server_is_verified_and_answers_with_counted_tokens(served: Serve
     asyncio.run(talk())
 
 
-@pytest.mark.slow
 def test_a_real_server_tells_that_the_model_is_wrong(served: Served) -> None:
     async def talk() -> None:
         async with Endpoint(served.url, "gpt-9") as endpoint:
@@ -118,7 +117,6 @@ def test_a_real_server_tells_that_the_model_is_wrong(served: Served) -> None:
         asyncio.run(talk())
 
 
-@pytest.mark.slow
 def test_a_check_of_a_real_server_finds_what_it_is_and_takes(served: Served, tmp_path: Path) -> None:
     async def talk() -> Profile:
         store = ProfileStore(tmp_path)
@@ -143,7 +141,6 @@ def test_a_check_of_a_real_server_finds_what_it_is_and_takes(served: Served, tmp
     assert profile.tokens_per_second and profile.checked_at
 
 
-@pytest.mark.slow
 def test_the_garbage_of_a_random_model_ends_in_a_malformed_reply(served: Served) -> None:
     task = TaskSpec(
         name="recall",

@@ -199,6 +199,7 @@ def test_a_variable_that_is_not_set_is_named(tmp_path: Path, board: Board, llm: 
             "hf:/m is served by netwright itself, which takes no headers",
         ),
         ('url = "http://h"\nserve_options = ["--compile"]', "serve_options are for a model that netwright serves"),
+        ('url = "http://h"\npark = true', "park is for models that netwright serves"),
         ('url = "hf:/m"\nserve_options = ["--port=80"]', "llm.serve_options: --port is chosen by netwright"),
         ('url = "hf:/m"\nserve_options = ["auto"]', "llm.serve_options: expected options of `transformers serve`"),
     ],
