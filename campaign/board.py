@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from netwright.campaign.waiting import Waiting
 from netwright.config import CampaignConfig
 from netwright.types import Score, TaskSpec
 
@@ -55,7 +56,8 @@ class Board:
     `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
     `work_done` their training budgets in units of the lowest rung's. Tokens and `llm_cost` (None: nothing has a price)
     are of all sessions. `news` waits for whoever shows it.
-    `serving` is how the start of a model server goes along, empty when there is none on its way.
+    `serving` is how the start of a model server goes along, empty when there is none on its way. What `waiting` measures is
+    not the campaign's time.
     """
 
     name: str
@@ -82,11 +84,15 @@ class Board:
     serving: str = ""
     writing: dict[tuple[str, int], Writing] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
+    waiting: Waiting = field(default_factory=Waiting)
 
     @property
     def elapsed_seconds(self) -> float:
-        """Wall clock over all sessions of the campaign."""
-        return self.elapsed_before + time.monotonic() - self.started
+        """Wall clock over all sessions of the campaign, less the time in which it only waited for a person."""
+        return self.elapsed_before + self._session_seconds()
+
+    def _session_seconds(self) -> float:
+        return time.monotonic() - self.started - self.waiting.seconds
 
     def remaining_seconds(self) -> float | None:
         """Estimated time to the last candidate, from the pace so far; None where there is nothing to go by."""
@@ -98,7 +104,7 @@ class Board:
 
     def slot_use(self) -> float:
         """The share of (slots x wall time of this session) spent inside training and scoring."""
-        wall = time.monotonic() - self.started
+        wall = self._session_seconds()
         running = sum(time.monotonic() - slot.since for slot in list(self.slots.values()))
         return (self.busy_seconds + running) / (wall * self.config.workers)
 

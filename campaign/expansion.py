@@ -4,6 +4,8 @@
      ^               ^        |       |  |
      +-------- again +--------+-------+  +-> repair -> screen
 
+Where a person reviews designs the step `review` stands before `train`; see `reviewing`.
+
 The state holds ids and counters; code, reports and curves are in the memory. Every step looks there first, so that
 what was finished is not done twice whatever killed the process in between.
 """
@@ -12,11 +14,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any
 
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from netwright.agents.base import Team
 from netwright.campaign.board import Board
@@ -24,8 +28,20 @@ from netwright.campaign.designing import Designer
 from netwright.campaign.library import Library
 from netwright.campaign.novelty import Novelty, RecordedNovelty
 from netwright.campaign.recording import Recording
+from netwright.campaign.reviewing import REJECTED, Desk, Question
 from netwright.campaign.slots import Slots
-from netwright.campaign.work import State, Work, after_gate, after_screen, begun, entry, purpose, tried, unless_failed
+from netwright.campaign.work import (
+    State,
+    Work,
+    after_gate,
+    after_review,
+    after_screen,
+    begun,
+    entry,
+    purpose,
+    tried,
+    unless_failed,
+)
 from netwright.evaluator.laboratory import Examination
 from netwright.evaluator.statistics import score_of
 from netwright.evaluator.verdict import judge
@@ -60,6 +76,7 @@ class Expander:
         repairs: int,
         library: Library | None,
         recording: Recording | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._campaign_id = campaign_id
         self._memory = memory
@@ -77,6 +94,9 @@ class Expander:
         )
         self._known: Sequence[Trial] = ()
         self._places = itertools.count()
+        self._desk = desk
+        # What was decided lasts in the memory; here an expansion is kept only while its question is open.
+        self._paused = InMemorySaver() if desk is not None else None
         self._graph = self._build()
 
     def know(self, candidate: Candidate, owner: int) -> None:
@@ -100,11 +120,29 @@ class Expander:
         good; StoreError.
         """
         try:
-            await self._graph.ainvoke(begun(), {"recursion_limit": RECURSION_LIMIT}, context=work)
+            with self._board.waiting.at_work():
+                await self._carry_out(work)
         finally:
             work.screened.set()
         assert work.record is not None
         return work.place, work.record
+
+    async def _carry_out(self, work: Work) -> None:
+        config: dict[str, Any] = {"recursion_limit": RECURSION_LIMIT}
+        if self._desk is None or self._paused is None:
+            await self._graph.ainvoke(begun(), config, context=work)
+            return
+        thread = str(work.action.index)
+        config["configurable"] = {"thread_id": thread}
+        told: State | Command[Any] = begun()
+        while True:
+            state = await self._graph.ainvoke(told, config, context=work, durability="exit")
+            if "__interrupt__" not in state:
+                break
+            (asked,) = state["__interrupt__"]
+            review = await self._desk.answer(Question.model_validate(asked.value))
+            told = Command(resume=review.model_dump(mode="json"))
+        await self._paused.adelete_thread(thread)
 
     # -- the graph -------------------------------------------------------------------------------------------
 
@@ -123,22 +161,30 @@ class Expander:
         }
         for name, step in steps.items():
             graph.add_node(name, step)  # type: ignore[call-overload]
+        again = ["plan", "code"]
+        if self._desk is not None:
+            again += ["review"]
+            graph.add_node("review", self._desk.review)
+            ways = _routes(approve="train", edit="screen", reject="judge")
+            graph.add_conditional_edges("review", after_review, ways)
         graph.add_conditional_edges(START, entry, ["plan", "train"])
         graph.add_conditional_edges("plan", unless_failed("rank"), ["rank", "judge"])
         graph.add_edge("rank", "code")
         graph.add_conditional_edges("code", unless_failed("screen"), ["screen", "judge"])
-        graph.add_conditional_edges("screen", after_screen, ["plan", "code", "gate", "judge"])
-        graph.add_conditional_edges("gate", after_gate, ["plan", "code", "repair", "train", "judge"])
+        graph.add_conditional_edges("screen", after_screen, [*again, "gate", "judge"])
+        ways = _routes(*again, "repair", "judge", passed="train" if self._desk is None else "review")
+        graph.add_conditional_edges("gate", after_gate, ways)
         graph.add_conditional_edges("repair", unless_failed("screen"), ["screen", "judge"])
         graph.add_edge("train", "judge")
         graph.add_edge("judge", "remember")
         graph.add_edge("remember", END)
-        return graph.compile()
+        return graph.compile(checkpointer=self._paused)
 
     async def _screen(self, state: State, runtime: Runtime[Work]) -> State:
         work = runtime.context
         if work.after is not None:
-            await work.after.wait()
+            with self._board.waiting.held():
+                await work.after.wait()
         owner = self._novelty.twin(self._candidate(state), work.action.index)
         return State(duplicate=False) if owner is None else tried(state, owner, work)
 
@@ -155,10 +201,11 @@ class Expander:
             if owner is not None:
                 return tried(state, owner, runtime.context)
             self._novelty.accept(candidate, action.index, Operator(state["operator"]))
-            runtime.context.screened.set()
+            if self._desk is None:
+                runtime.context.screened.set()
             return State(rejection="")
         self._board.failures[f"gate: {rejection.gate}"] += 1
-        if state["repairs"] >= self._repairs:
+        if state["repairs"] >= self._repairs and not state["passing"]:
             return State(rejection=rejection.message, stage=f"gate: {rejection.gate}", failure=rejection.message)
         return State(rejection=f"{rejection.gate}: {rejection.message}")
 
@@ -218,7 +265,8 @@ class Expander:
         if not state.get("candidate_id"):
             return State()
         candidate = self._candidate(state)
-        trials = self._trials_up_to(work.action.rung, candidate)
+        # Another campaign may have trained what a person has just rejected: that is no score of this experiment.
+        trials = [] if state["stage"] == REJECTED else self._trials_up_to(work.action.rung, candidate)
         work.score = score_of(trials, work.noise)
         rival = work.rival()
         work.verdict = judge(
@@ -266,6 +314,11 @@ class Expander:
         self._memory.remember(self._campaign_id, work.record)
         work.place = next(self._places)
         return State()
+
+
+def _routes(*names: str, **others: str) -> dict[Hashable, str]:
+    """The steps by what a route says: its name, where nothing else was said."""
+    return {said: step for said, step in (*zip(names, names, strict=True), *others.items())}
 
 
 def remembered(record: ExperimentRecord, candidate: Candidate) -> Remembered:

@@ -67,7 +67,7 @@ def replay_config(
             "under another --name"
         )
     given = {key: value for key, value in flags.items() if value is not None}
-    config = with_flags(config, {"name": f"{source.name}-replay", **given, "replay": source.name})
+    config = with_flags(config, {"name": f"{source.name}-replay", **given, "replay": source.name, "review": False})
     if config.name == source.name:
         raise ConfigError(f"--name {source.name}: that is the recorded campaign itself; give its repetition another")
     settings = {

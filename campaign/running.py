@@ -32,12 +32,13 @@ from netwright.campaign.opening import (
 from netwright.campaign.purse import CampaignPurse
 from netwright.campaign.readings import trained_structure
 from netwright.campaign.recording import MemoryRecords, Recording, recording
+from netwright.campaign.reviewing import Desk, Reviewer
 from netwright.campaign.roles import Agents, make_agents, warm_up
 from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
-from netwright.errors import NetwrightError
+from netwright.errors import ConfigError, NetwrightError
 from netwright.evaluator.protocol import prices
 from netwright.evaluator.sizing import mixer_allowance
 from netwright.evaluator.suite import AnyLaboratory
@@ -49,10 +50,13 @@ from netwright.search.policy import Policy, Warmable, make_policy
 Watcher = Callable[[Board, asyncio.Event], Any]
 
 
-def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = None) -> tuple[Campaign, Board]:
+def run_campaign(
+    home: Path, config: CampaignConfig, *, watch: Watcher | None = None, reviewer: Reviewer | None = None
+) -> tuple[Campaign, Board]:
     """Begin or continue the campaign that `config` names, to its end.
 
-    `watch(board, done)` is an async function that shows the board until `done` is set.
+    `watch(board, done)` is an async function that shows the board until `done` is set. `reviewer` is asked before a new
+    design is trained where `config.review` says so.
 
     Returns: the campaign as it ended, and the board as it stood; `status` is finished or interrupted.
     Raises: NetwrightError; whatever was finished before it is in the memory.
@@ -62,6 +66,8 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
     task = task_of(config, execution)
     check_planner(config, task.spec)
     use_own(config.llm.prompts)
+    if config.review and reviewer is None:
+        raise ConfigError("review: there is nobody to ask before a training; hand in a reviewer, or set it to false")
     policy = make_policy(config.search.policy, seed=config.seed, prices=prices(task.spec))
     limits = config.sandbox.limits_for(task.spec.rungs[0].tokens)
     with (
@@ -80,7 +86,7 @@ def run_campaign(home: Path, config: CampaignConfig, *, watch: Watcher | None = 
         status: CampaignStatus = "failed"
         note = ""
         try:
-            note = asyncio.run(_session(home, memory, row, lab, policy, board, watch, recorded))
+            note = asyncio.run(_session(home, memory, row, lab, policy, board, watch, recorded, reviewer))
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -104,6 +110,7 @@ async def _session(
     board: Board,
     watch: Watcher | None,
     recorded: Recording | None,
+    reviewer: Reviewer | None,
 ) -> str:
     """Run to the end; why it ended early, if it did."""
     # The variable in a user's shell must not send every step of a campaign to a tracing service.
@@ -129,6 +136,7 @@ async def _session(
         repairs=config.llm.repairs,
         library=library,
         recording=recorded,
+        desk=_desk(memory, row, recorded, reviewer, board),
     )
     chronicle = Chronicle(row.task, config.seed, mixer_allowance(row.task), config.budget.trials)
     librarian = agents.team.librarian
@@ -168,6 +176,15 @@ async def _settle_prompts(home: Path, memory: Memory, row: Campaign, board: Boar
     check_contexts(llm, config, row.task)
     board.config = config.model_copy(update={"llm": llm})
     memory.update_campaign(row.id, config={**row.config, "llm": llm.model_dump(mode="json")})
+
+
+def _desk(
+    memory: Memory, row: Campaign, recorded: Recording | None, reviewer: Reviewer | None, board: Board
+) -> Desk | None:
+    """Where designs are reviewed; None where nobody does, nor did before, so that there is no such step."""
+    decided = memory.reviews(row.id if recorded is None else recorded.source.id)
+    asked = reviewer if board.config.review else None
+    return Desk(memory, row, decided, asked, board) if asked is not None or decided else None
 
 
 def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) -> None:

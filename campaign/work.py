@@ -24,7 +24,8 @@ class State(TypedDict, total=False):
     """Where an expansion stands. `stage` and `failure` say why it ended without a score.
 
     `attempt` counts the designs that were made and were known already, `round` the times that plans were asked for
-    because of it.
+    because of it. `passing` is the design that stands before a person, whose edits come to be `candidate_id`; `asked`
+    are the designs about which the person was asked, in that order, and `decision` is what came of the last question.
     """
 
     attempt: int
@@ -38,6 +39,9 @@ class State(TypedDict, total=False):
     stage: str
     failure: str
     failed_attempts: list[dict[str, str]]
+    passing: str
+    asked: list[str]
+    decision: str
 
 
 @dataclass
@@ -45,8 +49,8 @@ class Work:
     """What one run of the graph works on.
 
     `plans` are those of this round that were not built yet, best first. `screened` is set once this action has its
-    design, new and accepted by the gates (or none at all); `after` is the same of the action before it, where designs
-    must be compared in order.
+    design, new and accepted by the gates and by whoever reviews it (or none at all); `after` is the same of the action
+    before it, where designs must be compared in order.
     """
 
     action: Action
@@ -83,7 +87,9 @@ class Work:
 
 def begun() -> State:
     """Where every expansion begins."""
-    return State(attempt=0, round=0, repairs=0, failed_attempts=[], changed="", stage="", failure="")
+    return State(
+        attempt=0, round=0, repairs=0, failed_attempts=[], changed="", stage="", failure="", passing="", asked=[]
+    )
 
 
 def ended(stage: str, failure: str) -> State:
@@ -92,7 +98,9 @@ def ended(stage: str, failure: str) -> State:
 
 
 def tried(state: State, owner: int, work: Work) -> State:
-    """Go on to another design, or give up: this one was a design of `owner`."""
+    """Go on to another design, or give up: this one was a design of `owner`. Whose edit it was is told."""
+    if state["passing"]:
+        return State(duplicate=True, rejection=f"novelty: this is the design of {_named(owner)}")
     attempt = state["attempt"] + 1
     if attempt < MOST_ATTEMPTS:
         return State(duplicate=True, attempt=attempt, round=state["round"] + (not work.plans))
@@ -101,8 +109,12 @@ def tried(state: State, owner: int, work: Work) -> State:
         candidate_id=None,
         stage="novelty",
         failure=f"{MOST_ATTEMPTS} proposals in a row were designs that had been tried; the last one is that of "
-        f"{'a baseline' if owner < 0 else f'experiment {owner}'}: propose something structurally different",
+        f"{_named(owner)}: propose something structurally different",
     )
+
+
+def _named(owner: int) -> str:
+    return "a baseline" if owner < 0 else f"experiment {owner}"
 
 
 def entry(state: State, runtime: Runtime[Work]) -> str:
@@ -120,7 +132,7 @@ def after_screen(state: State, runtime: Runtime[Work]) -> str:
     if state["failure"]:
         return "judge"
     if state["duplicate"]:
-        return "code" if runtime.context.plans else "plan"
+        return "review" if state["passing"] else "code" if runtime.context.plans else "plan"
     return "gate"
 
 
@@ -128,8 +140,14 @@ def after_gate(state: State, runtime: Runtime[Work]) -> str:
     if state["duplicate"]:
         return after_screen(state, runtime)
     if not state["rejection"]:
-        return "train"
+        return "passed"
+    if state["passing"]:
+        return "review"
     return "judge" if state["failure"] else "repair"
+
+
+def after_review(state: State) -> str:
+    return state["decision"]
 
 
 def purpose(action: Action, operator: Operator) -> str:

@@ -21,6 +21,7 @@ from netwright.cli.options import (
     LlmTokens,
     Minutes,
     Protocol,
+    Review,
     SandboxFlags,
     SeedsAtOnce,
     ServeOptions,
@@ -83,6 +84,7 @@ def run(
         bool | None,
         typer.Option("--warm/--no-warm", help="Start from what earlier campaigns on the same task found."),
     ] = None,
+    review: Review = None,
     replay: Annotated[
         str | None,
         typer.Option(metavar="CAMPAIGN", help="Repeat a recorded campaign word for word, without its endpoint."),
@@ -112,6 +114,7 @@ def run(
         "search.policy": _named(policy),
         "search.early_stop": early_stop,
         "search.warm": warm,
+        "review": review,
         "seed": seed,
         "name": name,
         "llm.url": _model_in_full(llm),
@@ -176,6 +179,7 @@ def resume(
     llm_calls: LlmCalls = None,
     llm_tokens: LlmTokens = None,
     llm_cost: LlmCost = None,
+    review: Review = None,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> int:
@@ -197,17 +201,20 @@ def resume(
     }
     if row.status == "finished" and not any(flags.values()):
         typer.echo(f"campaign {row.name!r} is finished; to go on, raise its budget, such as --trials", err=True)
-    config = with_flags(CampaignConfig.model_validate(row.config), flags)
+    config = with_flags(CampaignConfig.model_validate(row.config), {**flags, "review": review})
     training = as_begun(row, config.training)
     return _run(home, config.model_copy(update={"name": row.name, "training": training}), json)
 
 
 def _run(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.campaign.running import run_campaign
-    from netwright.cli.live import watcher
+    from netwright.cli.live import LiveView, watcher
     from netwright.cli.results import print_results
+    from netwright.cli.reviewing import terminal_reviewer
 
-    row, board = run_campaign(home, config, watch=watcher(quiet=json))
+    view = LiveView()
+    reviewer = terminal_reviewer(view) if config.review else None
+    row, board = run_campaign(home, config, watch=watcher(view, quiet=json), reviewer=reviewer)
     if row.status == "interrupted":
         typer.echo(f"interrupted; everything finished is saved. Go on with: netwright resume {row.name}", err=True)
         return 130

@@ -25,21 +25,53 @@ REFRESH_SECONDS = 0.5
 LINE_SECONDS = 10.0
 
 
-def watcher(*, quiet: bool) -> Watcher | None:
+def watcher(view: LiveView, *, quiet: bool) -> Watcher | None:
     """How a campaign is shown: nothing where only JSON is wanted, live in a terminal, else a line now and then."""
     if quiet:
         return None
-    return _watch_live if err.is_terminal else _watch_lines
+    return view.watch if err.is_terminal else _watch_lines
 
 
-async def _watch_live(board: Board, done: asyncio.Event) -> None:
-    with Live(console=err, auto_refresh=False, transient=True) as live:
-        while not done.is_set():
-            while board.news:
-                live.console.print(Text(board.news.popleft(), style="green"))
-            live.update(draw(board), refresh=True)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), REFRESH_SECONDS)
+class LiveView:
+    """The table of a campaign in a terminal, put aside while somebody is asked something there."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._aside = False
+
+    async def watch(self, board: Board, done: asyncio.Event) -> None:
+        """Show `board` until `done` is set."""
+        try:
+            while not done.is_set():
+                if not self._aside:
+                    self._show(board)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(done.wait(), REFRESH_SECONDS)
+        finally:
+            self._take_away()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the terminal to whoever enters."""
+        self._aside = True
+        self._take_away()
+        try:
+            yield
+        finally:
+            self._aside = False
+
+    def _show(self, board: Board) -> None:
+        if self._live is None:
+            self._live = Live(console=err, auto_refresh=False, transient=True)
+            self._live.start()
+        while board.news:
+            self._live.console.print(Text(board.news.popleft(), style="green"))
+        self._live.update(draw(board), refresh=True)
+
+    def _take_away(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 async def _watch_lines(board: Board, done: asyncio.Event) -> None:

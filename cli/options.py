@@ -51,6 +51,13 @@ LlmCost = Annotated[
     float | None,
     typer.Option("--llm-cost", help="Spend at most so much on models, by the campaign file's prices. Default: no cap."),
 ]
+Review = Annotated[
+    bool | None,
+    typer.Option(
+        "--review/--no-review",
+        help="Have each new design approved, edited or rejected at this terminal before it is trained.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Training slots. Default: one per core.")]
 Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds to train with.")]
 SeedsAtOnce = Annotated[
@@ -104,6 +111,7 @@ _FLAGS = {
     "budget.minutes": ("minutes", "--minutes"),
     "budget.llm_cost": ("llm_cost", "--llm-cost"),
     "name": ("name", "--name"),
+    "review": ("review", "--review"),
     "protocol": ("protocol", "--protocol"),
     "llm.url": ("llm", "--llm"),
     "llm.api_key_env": ("key_env", "--key-env"),

@@ -42,6 +42,7 @@ def plan_of(home: Path, config: CampaignConfig, spec: TaskSpec) -> JsonDict:
         "sandbox": config.sandbox.kind
         if config.sandbox.kind == "process"
         else f"{config.sandbox.kind}, {config.sandbox.image}",
+        **({"review": "a person decides before each new design is trained"} if config.review else {}),
         "isolation": config.sandbox.tier or "the best that can be had",
     }
 

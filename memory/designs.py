@@ -1,4 +1,4 @@
-"""What designs are made of, what their processes showed of them, and proposals that had been tried."""
+"""What designs are made of, what their processes showed of them, who had them before, and what persons decided."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from netwright.memory.connection import Connection, now
+from netwright.memory.records import Review
 from netwright.memory.rows import NOT_ISOLATED, insert, name_task
 from netwright.portrait import Portrait, TracedGraph
 from netwright.types import Structure
@@ -129,3 +130,14 @@ class Designs:
         where, parameters = ("WHERE campaign_id = ?", (campaign_id,)) if campaign_id is not None else ("", ())
         rows = self.connection.rows(f"SELECT kind, count(*) AS n FROM duplicates {where} GROUP BY kind", parameters)
         return Counter({row["kind"]: row["n"] for row in rows})
+
+    def put_review(self, campaign_id: int, review: Review) -> None:
+        """Keep what a person decided; the first answer to a question stays."""
+        with self.connection.write() as conn:
+            values = {"campaign_id": campaign_id, **review.model_dump(), "created_at": now()}
+            insert(conn, "reviews", values, ignore=True)
+
+    def reviews(self, campaign_id: int) -> list[Review]:
+        """All that persons decided in a campaign, in that order."""
+        rows = self.connection.rows("SELECT * FROM reviews WHERE campaign_id = ? ORDER BY id", (campaign_id,))
+        return [Review(**{name: row[name] for name in Review.model_fields}) for row in rows]

@@ -98,6 +98,21 @@ class ActionRecord(Frozen):
     failure: str = ""
 
 
+class Review(Frozen):
+    """What a person decided about a design before it was trained.
+
+    `position` is 0 for the first question about it in that action. `note` is the reason of a rejection, `edited_id` the
+    design that an edit made of it.
+    """
+
+    action: int
+    candidate_id: str
+    position: int = 0
+    decision: Literal["approve", "reject", "edit"]
+    note: str = ""
+    edited_id: str | None = None
+
+
 class Lesson(Frozen):
     """A general claim with its evidence: the candidates whose verdicts speak for it and against it.
 

@@ -52,6 +52,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.create_call_occasions,
     tables.count_prefixes,
     tables.retire_lessons,
+    tables.create_reviews,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

@@ -147,6 +147,18 @@ def retire_lessons(db: Database) -> None:
     db.execute("ALTER TABLE lessons ADD COLUMN retired TEXT NOT NULL DEFAULT ''")
 
 
+def create_reviews(db: Database) -> None:
+    """Add what persons decided about designs before these were trained."""
+    _table(
+        db,
+        "reviews",
+        "id int, campaign_id int, action int, candidate_id str, position int, decision str, note str, "
+        "edited_id str?, created_at str",
+        references={**TO_CAMPAIGN, ACTION: ("actions", ACTION), **TO_CANDIDATE, "edited_id": ("candidates", "id")},
+        unique=("campaign_id", "action", "candidate_id", "position"),
+    )
+
+
 def _table(
     db: Database,
     name: str,

@@ -10,6 +10,7 @@ seed = 0
 workers = 2               # training slots; default: one per core
 baselines = "core"        # the rivals: core, all, or a list of names (`netwright baselines` trains all)
 in_flight = 4             # actions of the search under way at once; default: workers + 2
+review = false            # whether a person approves, edits or rejects each new design before it is trained
 
 [budget]
 trials = 28               # trained candidates, baselines not counted
@@ -297,6 +298,7 @@ class CampaignConfig(Frozen):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: available_cores())
     in_flight: Annotated[int, Field(ge=1, le=1024)] | None = None
     baselines: Literal["core", "all"] | tuple[str, ...] = "core"
+    review: bool = False
     budget: Budget = Budget()
     search: SearchConfig = SearchConfig()
     llm: LlmConfig = LlmConfig()

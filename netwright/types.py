@@ -175,7 +175,7 @@ class Candidate(Frozen):
     """One architecture: source, the idea behind it, and where it comes from.
 
     `genotype` is the grammar's own JSON description where the grammar made it, else None. `origin` names the
-    maker: `baseline`, `grammar`, `llm:MODEL` or `file`.
+    maker: `baseline`, `grammar`, `llm:MODEL` or `file`; or `person, after ...`, where a person edited it.
     """
 
     source: str
