@@ -28,7 +28,7 @@ from netwright.memory.query import source_diff
 from netwright.memory.rows import SHORT
 from netwright.printable import printable
 
-LINES_SHOWN = 60
+LINES_LEAST, LINES_AROUND = 12, 16
 KEYS = "[a] train it  [e] edit it  [r] reject it  [s] show the whole file  [q] stop the campaign"
 
 
@@ -175,10 +175,11 @@ def _show_code(question: Question) -> None:
         styles = {"+": "green", "-": "red", "@": "cyan"}
         changes = source_diff(question.parent, question.candidate).splitlines()
         lines = [(line, styles.get(line[:1], "")) for line in changes]
-    for line, style in lines[:LINES_SHOWN]:
+    shown = max(LINES_LEAST, err.height - LINES_AROUND)
+    for line, style in lines[:shown]:
         _tell(line, style=style)
-    if len(lines) > LINES_SHOWN:
-        _tell(f"... and {len(lines) - LINES_SHOWN} more lines; [s] shows the whole file", style="dim")
+    if len(lines) > shown:
+        _tell(f"... and {len(lines) - shown} more lines; [s] shows the whole file", style="dim")
 
 
 def _parameters(question: Question) -> str:
