@@ -55,9 +55,8 @@ class Board:
 
     `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
     `work_done` their training budgets in units of the lowest rung's. Tokens and `llm_cost` (None: nothing has a price)
-    are of all sessions. `news` waits for whoever shows it.
-    `serving` is how the start of a model server goes along, empty when there is none on its way. What `waiting` measures is
-    not the campaign's time.
+    are of all sessions. `news` waits for whoever shows it. `serving` is how the start of a model server goes along,
+    empty when there is none on its way. What `waiting` measures is not the campaign's time.
     """
 
     name: str

@@ -26,7 +26,7 @@ from netwright.evaluator.tasks import load_task
 from netwright.memory.records import Campaign, ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.portrait import Portrait
-from netwright.types import Action, Candidate, Context, GateReport, Operator, Proposal, Scope, Trial, TrialStatus
+from netwright.types import Action, Candidate, Context, GateReport, Operator, Proposal, Trial, TrialStatus
 
 TASK = load_task("recall").spec
 PLAN = "gate = 'sigmoid'\n"
