@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Generic, Self
 
 from netwright.agents.replies import (
     CodeBlock,
     Defect,
+    Model,
     Plan,
     check_source,
     join_continuation,
@@ -89,6 +90,30 @@ class FileAnswer:
         partial = source.body if isinstance(source, CodeBlock) else None
         problem = _silence(cut_off) if not split.answer else _problem(source, cut_off)
         return replace(so_far, partial=partial, problem=problem, wanted=_wanted(partial, cut_off or not split.answer))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectAnswer(Generic[Model]):
+    """One JSON object of a `kind`; see `conversation.Answer`."""
+
+    kind: type[Model]
+    value: Model | None = None
+    problem: str = ""
+    wanted: str = ""
+    cut_off: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.value is not None
+
+    def absorb(self, raw: str, *, cut_off: bool) -> Self:
+        """Take in the object; where all of a reply is in the reasoning field, it is read from there."""
+        split = split_thinking(raw)
+        found = read_object(split.answer or split.thinking, self.kind)
+        if not isinstance(found, Defect):
+            return replace(self, value=found, problem="", wanted="", cut_off=cut_off)
+        problem = found.problem if split.answer else _silence(cut_off)
+        return replace(self, problem=problem, wanted=load("wanted_object").text.strip(), cut_off=cut_off)
 
 
 def _read_source(text: str, class_name: str, partial: str | None, cut_off: bool) -> str | CodeBlock | Defect:

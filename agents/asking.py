@@ -3,76 +3,67 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from pydantic import BaseModel
 
+from netwright.agents.answers import ObjectAnswer
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.chat import ChatRequest, plain_schema
-from netwright.agents.context_text import system_text
-from netwright.agents.conversation import joint_sha256
-from netwright.agents.replies import Defect, read_object, split_thinking
-from netwright.agents.room import Room, answer_room, question_room
+from netwright.agents.chat import plain_schema
+from netwright.agents.conversation import Conversation, Occasion, Question
+from netwright.agents.room import Room
 from netwright.errors import ProviderError
 from netwright.types import Context
 
 logger = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", bound=BaseModel)
+_REPAIRS = 1
 
 
-class Occasion(NamedTuple):
-    """What a question is asked for: a tag that tells it from equal ones, and the action it belongs to, if it does."""
-
-    tag: str
-    action: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Asking:
-    """How `role` asks; like those of all roles its questions begin with the system message.
+    """How `role` asks; like those of all roles its questions begin with the system message. See `Conversation`.
 
-    The prompt called `role` says what that is, and belongs into its questions. `temperature` None leaves it to the
-    server.
+    The prompt called `role` says what that is, and belongs into its questions.
     """
 
-    role: str
-    endpoint: Correspondent
-    ledger: Ledger
-    temperature: float | None
-    max_tokens: int
-    context_tokens: int
+    def __init__(
+        self,
+        role: str,
+        endpoint: Correspondent,
+        ledger: Ledger,
+        *,
+        temperature: float | None,
+        max_tokens: int,
+        context_tokens: int,
+    ) -> None:
+        self._role = role
+        self._conversation = Conversation(
+            endpoint,
+            ledger,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            context_tokens=context_tokens,
+            repairs=_REPAIRS,
+        )
 
-    def room(self, context: Context) -> Room:
-        """What a question may hold."""
-        return question_room(self.context_tokens, self.max_tokens, len(system_text(context)))
-
-    async def once(
-        self, prompt: str, text: str, kind: type[Kind], context: Context, about: Occasion
+    async def answer(
+        self, prompt: str, text: Callable[[Room], str], kind: type[Kind], context: Context, about: Occasion
     ) -> tuple[Kind, str] | None:
-        """Ask `text`, which was made from the template `prompt`; the answer and its model, None if it is unusable."""
-        request = ChatRequest(
-            role=self.role,
-            messages=(
-                {"role": "system", "content": system_text(context)},
-                {"role": "user", "content": text},
-            ),
-            prompt_sha256=joint_sha256("system", self.role, prompt),
-            max_tokens=answer_room(self.context_tokens, self.max_tokens),
-            temperature=self.temperature,
+        """Ask what `text` writes from the template `prompt`; the answer and its model, None if there is none of use."""
+        question = Question(
+            role=self._role,
+            prompts=(self._role, prompt),
+            context=context,
+            text=text,
             schema=plain_schema(kind),
-            action=about.action,
-            tag=about.tag,
+            about=about,
         )
         try:
-            reply = await self.endpoint.chat(request, self.ledger)
+            answer, model = await self._conversation.answer(question, ObjectAnswer(kind=kind))
         except ProviderError as error:
-            logger.warning("the %s has nothing to say (%s): %s", self.role, about.tag, error)
+            logger.warning("the %s has nothing to say (%s): %s", self._role, about.tag, error)
             return None
-        split = split_thinking(reply.text)
-        answer = read_object(split.answer or split.thinking, kind)
-        if isinstance(answer, Defect):
-            logger.warning("the %s's reply was unusable (%s): %s", self.role, about.tag, answer.problem)
-            return None
-        return answer, reply.model
+        assert answer.value is not None
+        return answer.value, model

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import ChatRequest, Reply, cautious_tokens
@@ -21,6 +21,8 @@ from netwright.types import Context, JsonDict
 logger = logging.getLogger(__name__)
 
 _ECHO_CHARACTERS = 24_000
+_TOO_LONG = frozenset({Fault.OVERFLOW, Fault.HOLLOW})
+"""Faults that a shorter question may mend: some servers say nothing at all when a prompt is too long."""
 
 Message = dict[str, str]
 
@@ -52,11 +54,18 @@ class Answer(Protocol):
 Kind = TypeVar("Kind", bound=Answer)
 
 
+class Occasion(NamedTuple):
+    """What a question is asked for: a tag that tells it from equal ones, and the action it belongs to, if it does."""
+
+    tag: str
+    action: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What a role asks. `text` writes the user's message so that it fits its room.
 
-    `prompts` names the templates it is made of.
+    `prompts` names the templates it is made of. `about` is what it is asked for; None: for a step of the search.
     """
 
     role: str
@@ -64,6 +73,7 @@ class Question:
     context: Context
     text: Callable[[Room], str]
     schema: JsonDict | None = None
+    about: Occasion | None = None
 
 
 class Conversation:
@@ -74,7 +84,8 @@ class Conversation:
         ledger: where every call is looked up and recorded.
         temperature: None leaves it to the server.
         max_tokens: of one answer, as far as the context has room for it; doubled after an answer was cut off.
-        context_tokens: of the model, for prompt and answer; what is told is halved once if it proves to be less.
+        context_tokens: of the model, for prompt and answer; what is told is halved once if it proves to be less, be it
+            that the server says so or that it falls silent.
         repairs: how often a malformed answer is sent back.
     """
 
@@ -102,7 +113,7 @@ class Conversation:
             MalformedReply: nothing usable after all repairs; the message says what was wrong.
             ProviderError: the endpoint gave no answer.
         """
-        request, reply = await self._ask_fitting(question)
+        request, reply = await self._ask_or_halve(question, self._request(question))
         for turn in range(self._repairs + 1):
             answer = answer.absorb(reply.text, cut_off=reply.cut_off)
             if answer.complete:
@@ -110,40 +121,41 @@ class Conversation:
             logger.info("reply not usable role=%s turn=%d: %s", request.role, turn, answer.problem)
             if turn < self._repairs:
                 request = self._asking_again(request, reply, answer, turn + 1)
-                reply = await self._endpoint.chat(request, self._ledger)
+                request, reply = await self._ask_or_halve(question, request)
         raise MalformedReply(
             f"model {reply.model!r} gave no usable {request.role} answer in {self._repairs + 1} tries; "
             f"at last {answer.problem} A larger model may do better, or more tokens if it was cut off."
         )
 
-    async def _ask_fitting(self, question: Question) -> tuple[ChatRequest, Reply]:
-        """Ask; if the model's context is too small, once more with half the evidence and half the answer."""
-        system = system_text(question.context)
-        room = question_room(self._context_tokens, self._max_tokens, len(system))
-        request = self._request(question, system, room, self._max_tokens)
+    async def _ask_or_halve(self, question: Question, request: ChatRequest) -> tuple[ChatRequest, Reply]:
+        """Ask; if it is too long for the model, once more from the start with half the evidence and half the answer."""
         try:
             return request, await self._endpoint.chat(request, self._ledger)
         except EndpointError as error:
-            if error.fault is not Fault.OVERFLOW:
+            if error.fault not in _TOO_LONG:
                 raise
             logger.info("the prompt of %d characters is too long: halving the evidence", request.characters)
-        request = self._request(question, system, room.half(), self._max_tokens // 2)
-        return request, await self._endpoint.chat(request, self._ledger)
+        shorter = replace(self._request(question, halved=True), tag=request.tag)
+        return shorter, await self._endpoint.chat(shorter, self._ledger)
 
-    def _request(self, question: Question, system: str, room: Room, max_tokens: int) -> ChatRequest:
+    def _request(self, question: Question, *, halved: bool = False) -> ChatRequest:
         context = question.context
+        step = Occasion(f"action={context.action} attempt={context.attempt} seed={context.seed}", context.action)
+        about = question.about or step
+        system = system_text(context)
+        room = question_room(self._context_tokens, self._max_tokens, len(system))
         return ChatRequest(
             role=question.role,
             messages=(
                 {"role": "system", "content": system},
-                {"role": "user", "content": question.text(room).strip()},
+                {"role": "user", "content": question.text(room.half() if halved else room).strip()},
             ),
             prompt_sha256=joint_sha256("system", *question.prompts),
-            max_tokens=max_tokens,
+            max_tokens=self._max_tokens // 2 if halved else self._max_tokens,
             temperature=self._temperature,
             schema=question.schema,
-            action=context.action,
-            tag=f"action={context.action} attempt={context.attempt} seed={context.seed}",
+            action=about.action,
+            tag=about.tag,
         )
 
     def _asking_again(self, request: ChatRequest, reply: Reply, answer: Answer, turn: int) -> ChatRequest:

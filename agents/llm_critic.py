@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from netwright.agents.asking import Asking, Occasion
+from netwright.agents.asking import Asking
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import case_evidence_text, verdict_text
+from netwright.agents.conversation import Occasion
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
 from netwright.agents.replies import Comment, Opinions, Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
@@ -32,9 +33,9 @@ class LlmCritic:
         context_tokens: int = WANTED_CONTEXT,
     ) -> None:
         self._asking = Asking(
-            role="critic",
-            endpoint=endpoint,
-            ledger=ledger,
+            "critic",
+            endpoint,
+            ledger,
             temperature=temperature,
             max_tokens=max_tokens,
             context_tokens=context_tokens,
@@ -42,8 +43,9 @@ class LlmCritic:
 
     async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
         """See `Critic`. A plan it does not name gets what the worst one got."""
-        text = plans_text(context, plans, self._asking.room(context))
-        said = await self._asking.once("critic_plans", text, Opinions, context, _about(context))
+        said = await self._asking.answer(
+            "critic_plans", lambda room: plans_text(context, plans, room), Opinions, context, _about(context)
+        )
         if said is None:
             return None
         given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
@@ -51,8 +53,9 @@ class LlmCritic:
 
     async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
-        case = case_text(context, candidate, verdict, self._asking.room(context))
-        said = await self._asking.once("critic_case", case, Comment, context, _about(context))
+        said = await self._asking.answer(
+            "critic_case", lambda room: case_text(context, candidate, verdict, room), Comment, context, _about(context)
+        )
         return verdict if said is None else _worded(verdict, *said)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from netwright.agents.asking import Asking, Occasion
+from netwright.agents.asking import Asking
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import campaign_text
+from netwright.agents.conversation import Occasion
 from netwright.agents.journal_text import label
 from netwright.agents.lessons import Lesson, Revision, Shelf
 from netwright.agents.quoting import as_data, one_line
-from netwright.agents.room import WANTED_CONTEXT
+from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.prompts import load
 from netwright.types import Context
 
@@ -28,9 +29,9 @@ class LlmLibrarian:
         context_tokens: int = WANTED_CONTEXT,
     ) -> None:
         self._asking = Asking(
-            role="librarian",
-            endpoint=endpoint,
-            ledger=ledger,
+            "librarian",
+            endpoint,
+            ledger,
             temperature=temperature,
             max_tokens=max_tokens,
             context_tokens=context_tokens,
@@ -38,15 +39,22 @@ class LlmLibrarian:
 
     async def revise(self, context: Context, shelf: Shelf) -> Revision | None:
         """See `Librarian`."""
-        text = load("librarian_case").render(
-            role=load("librarian").text.strip(),
-            evidence=campaign_text(context, self._asking.room(context).campaign),
-            lessons=as_data("\n".join(_line(lesson) for lesson in shelf.standing[:LESSONS_SHOWN])),
-        )
-        said = await self._asking.once(
-            "librarian_case", text.strip(), Revision, context, Occasion(f"told={len(context.journal)}")
+        said = await self._asking.answer(
+            "librarian_case",
+            lambda room: _shelf_text(context, shelf, room),
+            Revision,
+            context,
+            Occasion(f"told={len(context.journal)}"),
         )
         return None if said is None else said[0]
+
+
+def _shelf_text(context: Context, shelf: Shelf, room: Room) -> str:
+    return load("librarian_case").render(
+        role=load("librarian").text.strip(),
+        evidence=campaign_text(context, room.campaign),
+        lessons=as_data("\n".join(_line(lesson) for lesson in shelf.standing[:LESSONS_SHOWN])),
+    )
 
 
 def _line(lesson: Lesson) -> str:

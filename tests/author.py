@@ -53,8 +53,10 @@ def looking_ahead(source: str) -> str:
 
 
 def role_of(body: JsonDict) -> str:
-    """Who asks: planner, coder, repairer, or the critic (for an opinion or for a comment)."""
+    """Who asks: planner, coder, repairer, librarian, or the critic (for an opinion or for a comment)."""
     text = said(body)
+    if "You are the librarian" in text:
+        return "librarian"
     if "You are the critic" in text:
         return "opinion" if "# Plans for the next design" in text else "comment"
     if "# Your step now: mend" in text:
@@ -89,6 +91,8 @@ class Author:
 
     def __call__(self, body: JsonDict) -> str:
         role = role_of(body)
+        if role == "librarian":
+            return '```json\n{"evidence": [], "new": [], "merge": [], "retire": []}\n```'
         if role == "comment":
             words = {"changed": "the width", "words": "The gate forgets.", "lesson": "Averaging is not enough."}
             return f"```json\n{json.dumps(words)}\n```"

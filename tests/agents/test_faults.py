@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from author import Author
-from chat_server import ChatServer
-from faulty_server import FAULTS, STALL_SECONDS, Fault, Faulty
+from chat_server import ChatServer, Step, completion, http_error
+from faulty_server import FAULTS, STALL_SECONDS, Fault, Faulty, count
 from small_designs import VERDICT, source_of, step_of
 
 from netwright.agents.endpoint import Endpoint
@@ -76,6 +77,7 @@ def test_no_proposal_is_lost_to_a_fault(chat_server: Servers, fault: Fault) -> N
 
     assert model.given, "the fault happened"
     assert [proposal.source for proposal in had.proposals] == [source_of(number) for number in range(STEPS)]
+    assert {verdict.author for verdict in had.verdicts} == {"llm:scripted"}
     assert model.asked <= 3 * STEPS + fault.costs * len(model.given)
 
 
@@ -89,3 +91,40 @@ def test_a_server_that_is_always_so_is_worked_with(chat_server: Servers, fault: 
     assert [proposal.source for proposal in had.proposals] == [source_of(number) for number in range(2)]
     assert {verdict.author for verdict in had.verdicts} == {"llm:scripted"}
     assert model.asked == 3 * 2 + (fault.lasts or 0)
+
+
+def small(context_tokens: int, refusal: Step, script: Sequence[Step] = ()) -> Callable[[dict[str, Any]], Step]:
+    """A model whose context holds the question and the answer, or else `refusal` comes; first it says `script`."""
+    author, replies = Author(source_of), iter(script)
+
+    def answer(body: dict[str, Any]) -> Step:
+        if body["messages"][-1]["content"] == "Say yes.":
+            return completion("yes")
+        if count(body) + body["max_tokens"] > context_tokens:
+            return refusal
+        return next(replies, None) or completion(author(body), prompt_tokens=count(body))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "refusal", [completion(""), http_error(400, "Requested token count exceeds the model's maximum context length")]
+)
+def test_a_model_that_holds_less_than_it_is_said_to_is_asked_for_less(chat_server: Servers, refusal: Step) -> None:
+    server = chat_server(default=small(7000, refusal))
+
+    had = talk(server, steps=1)
+
+    assert [proposal.source for proposal in had.proposals] == [source_of(0)]
+    assert had.verdicts[0].author == "llm:scripted"
+
+
+def test_an_answer_that_was_cut_off_and_has_no_room_to_go_on_is_asked_for_anew(chat_server: Servers) -> None:
+    cut = completion("<think>Perhaps, or perhaps not, or", finish_reason="length")
+    refusal = http_error(400, "This model's maximum context length is 10000 tokens.")
+    server = chat_server(default=small(10_000, refusal, [cut]))
+
+    had = talk(server, steps=1)
+
+    assert [proposal.source for proposal in had.proposals] == [source_of(0)]
+    assert [body["max_tokens"] for body in server.requests][1:4] == [6000, 12_000, 3000]

@@ -104,24 +104,31 @@ def test_a_reply_cannot_rewrite_the_outcome(chat_server: Servers) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "calls"),
     [
-        lambda chat: chat.http_error(500, "busy"),
-        lambda chat: chat.http_error(401, "no key"),
-        lambda chat: chat.drop(),
-        lambda chat: chat.completion("no JSON here"),
-        lambda chat: chat.completion('{"words": ""}'),
+        (lambda chat: chat.http_error(500, "busy"), 1),
+        (lambda chat: chat.http_error(401, "no key"), 1),
+        (lambda chat: chat.drop(), 1),
+        (lambda chat: chat.completion("no JSON here"), 2),
+        (lambda chat: chat.completion('{"words": ""}'), 2),
     ],
     ids=["500", "401", "dropped", "prose", "empty"],
 )
 def test_without_usable_words_the_verdict_stays_as_it_was(
-    chat_server: Servers, chat: ModuleType, fault: Callable[[ModuleType], Any]
+    chat_server: Servers, chat: ModuleType, fault: Callable[[ModuleType], Any], calls: int
 ) -> None:
     server = chat_server(default=fault(chat))
     ledger = DictLedger()
 
     assert comment(server, ledger) == VERDICT
-    assert len(ledger.calls) == 1
+    assert len(ledger.calls) == calls
+
+
+def test_unusable_words_are_asked_for_again(chat_server: Servers) -> None:
+    server = chat_server(["no JSON here", WORDS])
+
+    assert comment(server).words == "No difference."
+    assert "Send only the JSON object that was asked for" in server.contents()[-1]
 
 
 def test_the_critic_sees_the_difference_and_the_interval(chat_server: Servers) -> None:
