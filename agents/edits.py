@@ -112,7 +112,7 @@ def _found(lines: Sequence[str], edit: Edit) -> tuple[int, int, Lines] | str:
 
 
 def _edit(parts: Sequence[Sequence[str]]) -> Edit:
-    search, replace = map(_unfenced, parts)
+    search, replace = map(unfenced, parts)
     return Edit(search, replace)
 
 
@@ -154,8 +154,8 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").split("\n")
 
 
-def _unfenced(lines: Sequence[str]) -> Lines:
-    """Drop a fence that was put around the part of a block."""
+def unfenced(lines: Sequence[str]) -> Lines:
+    """Return the lines without a fence around them, or the half of one that is there."""
     kept = list(lines)
     if kept and _FENCE.fullmatch(kept[0]):
         kept.pop(0)

@@ -1,4 +1,4 @@
-"""A coder that asks an LLM to write the file of a plan: the whole of it, in one fenced block."""
+"""A coder that asks an LLM to write the file of a plan: the whole of it, or how it differs from the parent's."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from netwright.agents.conversation import Conversation, Question
 from netwright.agents.quoting import one_line
 from netwright.agents.replies import Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
-from netwright.agents.writing import class_name, written
+from netwright.agents.writing import class_name, form_of, written
 from netwright.prompts import load
-from netwright.types import Context, Proposal
+from netwright.types import Context, Operator, Proposal
 
 _PLAN_CHARACTERS = 2000
 
 
 class LlmCoder:
-    """Implements `Coder` with one endpoint; see `Conversation` for what it takes."""
+    """Implements `Coder` with one endpoint; see `Conversation` for what it takes.
+
+    With `edits`, a design that changes a part of its only parent may come as search/replace blocks.
+    """
 
     def __init__(
         self,
@@ -28,7 +31,9 @@ class LlmCoder:
         max_tokens: int = 6000,
         context_tokens: int = WANTED_CONTEXT,
         repairs: int = 2,
+        edits: bool = False,
     ) -> None:
+        self._edits = edits
         self._conversation = Conversation(
             endpoint,
             ledger,
@@ -45,25 +50,34 @@ class LlmCoder:
             MalformedReply: no usable file after all repairs of the answer's form.
             ProviderError: the endpoint gave no answer.
         """
+        base = _base(context) if self._edits else None
+        form, prompts = form_of("the parent's" if base is not None else None)
         question = Question(
             role="coder",
-            prompts=("coder",),
+            prompts=("coder", *prompts),
             context=context,
-            text=lambda room: _coder_text(context, plan, room),
+            text=lambda room: _coder_text(context, plan, form, room),
         )
-        wanted = FileAnswer(class_name=class_name(context), plan=plan)
+        wanted = FileAnswer(class_name=class_name(context), plan=plan, base=base)
         answer, model = await self._conversation.answer(question, wanted)
         assert answer.source is not None
         return written(plan, answer.source, model)
 
 
-def _coder_text(context: Context, plan: Plan, room: Room) -> str:
+def _base(context: Context) -> str | None:
+    """The file of which the design changes a part, where there is one."""
+    changes = context.operator not in (Operator.DRAFT, Operator.COMBINE) and len(context.parents) == 1
+    return context.parents[0].candidate.source if changes else None
+
+
+def _coder_text(context: Context, plan: Plan, form: str, room: Room) -> str:
     prompt = load("coder")
     told = {
         "title": one_line(plan.title, 120),
         "hypothesis": one_line(plan.hypothesis, _PLAN_CHARACTERS),
         "changes": one_line(plan.changes, _PLAN_CHARACTERS),
         "expected_effect": one_line(plan.expected_effect, _PLAN_CHARACTERS),
+        "form": form,
     }
     files = files_text(context, room.beside(prompt.text, *told.values()))
     return prompt.render(files=files, operator=context.operator.value, **told)

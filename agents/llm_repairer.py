@@ -11,7 +11,7 @@ from netwright.agents.conversation import Conversation, Question
 from netwright.agents.quoting import fenced, one_line, quoted
 from netwright.agents.replies import Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
-from netwright.agents.writing import class_name, written
+from netwright.agents.writing import class_name, form_of, written
 from netwright.prompts import load
 from netwright.types import Context, Proposal
 
@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class LlmRepairer:
-    """Implements `Repairer` with one endpoint; see `Conversation` for what it takes."""
+    """Implements `Repairer` with one endpoint; see `Conversation` for what it takes.
+
+    With `edits`, the mended file may come as search/replace blocks.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,9 @@ class LlmRepairer:
         max_tokens: int = 6000,
         context_tokens: int = WANTED_CONTEXT,
         repairs: int = 2,
+        edits: bool = False,
     ) -> None:
+        self._edits = edits
         self._conversation = Conversation(
             endpoint,
             ledger,
@@ -47,14 +52,15 @@ class LlmRepairer:
             MalformedReply: no usable file after all repairs of the answer's form.
             ProviderError: the endpoint gave no answer.
         """
+        form, prompts = form_of("the one that was stopped" if self._edits else None)
         question = Question(
             role="repairer",
-            prompts=("repairer",),
+            prompts=("repairer", *prompts),
             context=context,
-            text=lambda room: _repair_text(context, failed, failure, room),
+            text=lambda room: _repair_text(context, failed, failure, form, room),
         )
         known = Plan(title=failed.title[:200] or "untitled", hypothesis=failed.hypothesis or "none given")
-        wanted = FileAnswer(class_name=class_name(context), plan=known)
+        wanted = FileAnswer(class_name=class_name(context), plan=known, base=failed.source if self._edits else None)
         answer, model = await self._conversation.answer(question, wanted)
         assert answer.source is not None
         if answer.source.strip() == failed.source.strip():
@@ -63,12 +69,13 @@ class LlmRepairer:
         return written(answer.plan, answer.source, model)
 
 
-def _repair_text(context: Context, failed: Proposal, failure: str, room: Room) -> str:
+def _repair_text(context: Context, failed: Proposal, failure: str, form: str, room: Room) -> str:
     prompt = load("repairer")
     told = {
         "title": one_line(failed.title, 120),
         "hypothesis": one_line(failed.hypothesis),
         "source": fenced(failed.source[:CODE_CHARACTERS], "python"),
         "failure": quoted(failure),
+        "form": form,
     }
     return prompt.render(evidence=repair_evidence_text(context, room.beside(prompt.text, *told.values())), **told)

@@ -125,11 +125,16 @@ def split_thinking(raw: str) -> SplitReply:
         closing = _THINK_CLOSE.search(rest, opening.end())
         if closing is None:
             thinking.append(rest[opening.end() :])
-            return SplitReply("".join(answer).strip(), "\n".join(thinking).strip(), unfinished_thinking=True)
+            return SplitReply(_trimmed("".join(answer)), "\n".join(thinking).strip(), unfinished_thinking=True)
         thinking.append(rest[opening.end() : closing.start()])
         rest = rest[closing.end() :]
     answer.append(rest)
-    return SplitReply("".join(answer).strip(), "\n".join(thinking).strip())
+    return SplitReply(_trimmed("".join(answer)), "\n".join(thinking).strip())
+
+
+def _trimmed(text: str) -> str:
+    """Without blank lines at its ends; the first line keeps its indentation, as it may be one of a file."""
+    return re.sub(r"\A(?:[^\S\n]*\n)+", "", text.rstrip())
 
 
 def code_blocks(text: str) -> list[CodeBlock]:

@@ -1,4 +1,4 @@
-"""How long the contexts of a campaign's models are; prompts are written to fit them.
+"""How long the contexts of a campaign's models are, for prompts to fit them, and in what form they write files.
 
 This is settled when a campaign begins and stays: whoever goes on later is asked the same questions, whatever a check
 found meanwhile.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwright.agents.context_text import least_tokens
+from netwright.agents.edit_tasks import ABLE
 from netwright.agents.room import LEAST_ANSWER, WANTED_CONTEXT
 from netwright.campaign.board import Board
 from netwright.campaign.rehearsal import rehearsed_context
 from netwright.campaign.roles import open_endpoint, whom
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError
-from netwright.llm_config import LLM_ROLES, LlmConfig, RoleConfig
+from netwright.llm_config import FILE_WRITERS, LLM_ROLES, LlmConfig, LlmRole
 from netwright.types import TaskSpec
 
 if TYPE_CHECKING:
@@ -27,19 +28,26 @@ if TYPE_CHECKING:
 async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], home: Path, board: Board) -> LlmConfig:
     """The settings with a context for every role: as given, else as a check found it, else WANTED_CONTEXT.
 
+    Where it was left open how changed files are asked for, it is by edits if a check found all who write files able to.
+
     Raises: ConfigError, ProviderError where no model is named and the endpoint does not offer exactly one.
     """
     profiles: dict[str, Profile] = {}
-    settled: dict[str, RoleConfig] = {}
-    for role in LLM_ROLES:
+
+    async def profile(role: LlmRole) -> Profile:
         asked = config.of(role)
-        known = asked.context_tokens
-        if known is None:
-            if whom(asked) not in profiles:
-                async with open_endpoint(config, asked, environment, home, board) as endpoint:
-                    profiles[whom(asked)] = await endpoint.profile()
-            known = profiles[whom(asked)].context_tokens or WANTED_CONTEXT
+        if whom(asked) not in profiles:
+            async with open_endpoint(config, asked, environment, home, board) as endpoint:
+                profiles[whom(asked)] = await endpoint.profile()
+        return profiles[whom(asked)]
+
+    settled: dict[str, Any] = {}
+    for role in LLM_ROLES:
+        known = config.of(role).context_tokens or (await profile(role)).context_tokens or WANTED_CONTEXT
         settled[role] = getattr(config, role).model_copy(update={"context_tokens": known})
+    if config.answers == "auto":
+        able = [((await profile(role)).edits or 0.0) >= ABLE for role in FILE_WRITERS]
+        settled["answers"] = "edits" if all(able) else "whole"
     return config.model_copy(update=settled)
 
 

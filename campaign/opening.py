@@ -149,9 +149,9 @@ def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
-    Its `config` says how many actions are in flight, from which earlier campaigns the search starts, and how long
-    prompts may be: all stay as they began, so that another number of slots, or what others found meanwhile, does not
-    change the experiments.
+    Its `config` says how many actions are in flight, from which earlier campaigns the search starts, how long prompts
+    may be and how files are asked for: all stay as they began, so that another number of slots, or what others found or
+    a check measured meanwhile, does not change the experiments.
 
     Raises: ConfigError naming the setting in which the two differ, or a campaign to start from that does not exist.
     """
@@ -180,8 +180,9 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
     stored["in_flight"] = known.config["in_flight"]
     before = LlmConfig.model_validate(known.config["llm"])
     stored["llm"] = config.llm.as_begun(before).model_dump(mode="json")
-    # A campaign that an older netwright began started from nothing.
+    # A campaign that an older netwright began started from nothing, and asked for whole files.
     stored["search"]["warm"] = known.config["search"].get("warm", {})
+    stored["llm"]["answers"] = known.config["llm"].get("answers", "whole")
     return memory.update_campaign(known.id, status="running", note="", config=stored)
 
 

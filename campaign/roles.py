@@ -102,10 +102,11 @@ def make_agents(
         if key not in endpoints:
             endpoints[key] = open_endpoint(config, roles[role], environment, home, board, purse, park)
         asking[role] = endpoints[key], ledger
+    edits = config.answers == "edits"
     team = Team(
         planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),
-        coder=LlmCoder(*asking["coder"], **manner(roles["coder"])),
-        repairer=LlmRepairer(*asking["repairer"], **manner(roles["repairer"])),
+        coder=LlmCoder(*asking["coder"], edits=edits, **manner(roles["coder"])),
+        repairer=LlmRepairer(*asking["repairer"], edits=edits, **manner(roles["repairer"])),
         critic=LlmCritic(*asking["critic"], **manner(roles["critic"])),
         librarian=LlmLibrarian(*asking["librarian"], **manner(roles["librarian"])),
     )

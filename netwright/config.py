@@ -27,6 +27,7 @@ model = "qwen3-coder"
 api_key_env = "NETWRIGHT_API_KEY"   # the variable with the key; values of headers come from variables too:
 headers = { "X-Team" = "TEAM_TOKEN" }
 plans = 3                 # that the planner makes in one call; the best by rank is built
+answers = "auto"          # how changed files are asked for: whole, edits, or edits where a check found models able to
 
 [llm.critic]              # planner, coder, repairer, critic, librarian may differ from [llm]: docs/endpoints.md
 model = "qwen3-small"

@@ -15,9 +15,12 @@ from netwright.types import SECONDS_MAX, Frozen
 
 KEY_VARIABLE = "NETWRIGHT_API_KEY"
 LlmRole = Literal["planner", "coder", "repairer", "critic", "librarian"]
+Answers = Literal["auto", "whole", "edits"]
 LLM_ROLES: tuple[LlmRole, ...] = get_args(LlmRole)
 WRITERS: tuple[LlmRole, ...] = ("planner", "coder", "repairer")
 """Those who design: `temperature` and `max_tokens` of `[llm]` are theirs."""
+FILE_WRITERS: tuple[LlmRole, ...] = ("coder", "repairer")
+"""Those who write files, whole or by edits."""
 
 
 def _variable(value: str) -> str:
@@ -94,6 +97,8 @@ class LlmConfig(Frozen):
     planner, coder and repairer. `plans` is how many the planner makes in one call. Time-outs are in
     seconds: to connect, to the first token (and from one to the next), and of one whole request. `concurrency` bounds
     the requests at once; None is what a check found to pay, or 1.
+    `answers` is how a file is asked for that changes a part of another: whole, by search/replace blocks (edits), or by
+    these where a check found the models able to (auto; what it comes to is settled when a campaign begins).
     `tries` bounds the requests for one answer, `repairs` how often a rejected candidate is sent back. `at_cap` is what
     a campaign does once a cap of its budget has no room for a call: close, or go on with the grammar. Prices are of a
     million tokens, in the user's own currency, and None where nobody said. `context_tokens` is how long a prompt and
@@ -119,6 +124,7 @@ class LlmConfig(Frozen):
     start_timeout: Annotated[FiniteFloat, Field(gt=0, le=SECONDS_MAX)] = 1800.0
     tries: Annotated[int, Field(ge=1, le=20)] = 4
     repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    answers: Answers = "auto"
     context_tokens: ContextTokens | None = None
     prompts: Path | None = None
     price_prompt: Price | None = None

@@ -112,3 +112,40 @@ def test_a_prompt_of_ones_own_with_an_unknown_placeholder_ends_a_campaign_before
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "coder.md has the placeholder {{mood}}, which nothing fills; it may use" in done.stderr
     assert not (tmp_path / "home" / "memory.db").exists()
+
+
+# --- how files are asked for -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("llm", "share", "answers"),
+    [
+        ({}, 0.75, "edits"),
+        ({}, 0.5, "whole"),
+        ({}, None, "whole"),
+        ({"coder": {"model": "small"}}, 1.0, "whole"),
+        ({"critic": {"model": "small"}}, 1.0, "edits"),
+        ({"answers": "whole"}, 1.0, "whole"),
+        ({"answers": "edits"}, None, "edits"),
+    ],
+)
+def test_edits_are_asked_of_models_that_a_check_found_able_to(
+    tmp_path: Path, llm: dict[str, Any], share: float | None, answers: str
+) -> None:
+    ProfileStore(tmp_path / PROFILES).keep(Profile(url=URL, model="m", edits=share))
+    config = configured(**llm)
+    board = Board(name="small", task=RECALL.spec, config=config)
+
+    assert asyncio.run(settled_contexts(config.llm, {}, tmp_path, board)).answers == answers
+
+
+def test_how_files_are_asked_for_stays_as_a_campaign_began(tmp_path: Path) -> None:
+    with Memory.open(tmp_path) as memory:
+        begin_or_continue(memory, configured(answers="whole"), RECALL)
+
+        again = begin_or_continue(memory, configured(answers="edits"), RECALL)
+        config = {**again.config, "llm": {key: again.config["llm"][key] for key in ("url", "model")}}
+        memory.update_campaign(again.id, config=config)
+        of_an_older_one = begin_or_continue(memory, configured(), RECALL)
+
+    assert [row.config["llm"]["answers"] for row in (again, of_an_older_one)] == ["whole", "whole"]

@@ -114,6 +114,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, chat: ModuleType) -> Path
             'name = "first"\ntask = "recall"\nrung_tokens = [8192, 16384]\nin_flight = 4\nworkers = 2\n'
             "[budget]\ntrials = 6\nminutes = 30\n"
             f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\nconcurrency = 3\ntries = 1\nplans = 2\n'
+            'answers = "edits"\n'
         )
         row, _ = run_campaign(folder / "home", load_config(folder / "first.toml", {}))
     assert row.status == "finished"
@@ -156,6 +157,7 @@ def test_a_replay_has_the_same_designs_verdicts_and_words_and_opens_no_connectio
         first = memory.campaign("first")
         then, now = memory.experiments(first.id), memory.experiments(row.id)
         assert story(now) == story(then)
+        assert any("<<<<<<< SEARCH" in call.messages[-1]["content"] for call in memory.llm_calls(first.id))
         assert {known.stage for known in then} >= {"", "planner: no reply"}, "the recording has failures too"
         assert memory.duplicates(row.id) == {
             kind: count for kind, count in memory.duplicates(first.id).items() if kind != "remembered"
