@@ -5,8 +5,6 @@ better) - 1)`. The rival is the better of its parents (for a repair, of the pare
 there is none, as for a draft, it is the best of all results at that rung: the other operators mostly start
 from the best, so this is the same currency. The rival of a promotion is the best at the higher rung; the first of a
 rung earns 1/2. A failure earns 0. A promotion costs more than a new design, so its draw is divided by its price.
-Source: Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling, NeurIPS; fractional rewards as in
-Agrawal & Goyal (2012), COLT, without the final coin toss.
 """
 
 from __future__ import annotations
@@ -16,7 +14,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from netwright.search.policy import Observation
-from netwright.search.standings import RungTable, probability_better
+from netwright.search.standings import RungTable, beyond_chance
+from netwright.search.thompson import Evidence, draw
 from netwright.search.tree_state import TreeState
 from netwright.types import Action, Operator
 
@@ -44,10 +43,7 @@ def improvement(state: TreeState, observation: Observation) -> float:
     rival = _rival(table, _origins(state, observation.action))
     if rival is None:
         return 0.5
-    better = probability_better(
-        observation.value, observation.standard_error, np.array([rival[0]]), np.array([rival[1]])
-    )
-    return max(0.0, 2.0 * float(better[0]) - 1.0)
+    return beyond_chance(observation.value, observation.standard_error, *rival)
 
 
 def _origins(state: TreeState, action: Action) -> tuple[int, ...]:
@@ -76,15 +72,12 @@ class OperatorBandit:
         self._strength = strength
         self._memory = memory
         self._floor = floor
-        self._won: dict[str, float] = dict.fromkeys(_ARMS, 0.0)
-        self._lost: dict[str, float] = dict.fromkeys(_ARMS, 0.0)
+        self._evidence = {arm: Evidence() for arm in _ARMS}
 
     def update(self, arm: str, reward: float) -> None:
         """Take in one reward in [0, 1]."""
-        if arm not in _ARMS:
-            return
-        self._won[arm] = self._memory * self._won[arm] + reward
-        self._lost[arm] = self._memory * self._lost[arm] + 1.0 - reward
+        if arm in _ARMS:
+            self._evidence[arm].add(reward, self._memory)
 
     def choose(self, rng: np.random.Generator, available: Collection[Operator], novelty: float) -> Operator:
         """Return one of `available`, mostly the best of one draw from each posterior.
@@ -112,9 +105,6 @@ class OperatorBandit:
         return up / price > max(self._draw(rng, operator, novelty) for operator in ordered)
 
     def _draw(self, rng: np.random.Generator, arm: str, novelty: float, in_flight: int = 0) -> float:
-        prior = _ARMS[arm]
-        draw = rng.beta(
-            self._strength * prior + self._won[arm],
-            self._strength * (1.0 - prior) + self._lost[arm] + in_flight,
-        )
-        return float(draw) * (novelty if arm in _WAYS_OUT else 1.0)
+        known = self._evidence[arm]
+        chance = draw(rng, _ARMS[arm], self._strength, known.won, known.lost + in_flight)
+        return chance * (novelty if arm in _WAYS_OUT else 1.0)

@@ -29,6 +29,12 @@ def probability_better(value: float, error: float, values: Floats, errors: Float
     return np.asarray(0.5 * (1.0 + np.tanh(_LOGISTIC * np.where(difference == 0.0, 0.0, z))))
 
 
+def beyond_chance(value: float, error: float, rival: float, rival_error: float) -> float:
+    """How surely `value` is better than that of a rival, in [0, 1]: max(0, 2 P(better) - 1)."""
+    better = probability_better(value, error, np.array([rival]), np.array([rival_error]))
+    return max(0.0, 2.0 * float(better[0]) - 1.0)
+
+
 class RungTable:
     """All results at one rung with their expected ranks, kept up to date in O(n) per result."""
 
