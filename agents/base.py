@@ -115,7 +115,7 @@ class Team:
 
 
 class Correspondent(Protocol):
-    """Whom a role asks: an endpoint, or what stands in its place."""
+    """Whom a role asks: an endpoint, one of several that was drawn, or what stands in its place."""
 
     async def chat(self, request: ChatRequest, ledger: Ledger) -> Reply:
         """Answer `request`, from the ledger where that has it.
@@ -141,8 +141,10 @@ class Ledger(Protocol):
 class Purse(Protocol):
     """What calls may still cost; the campaign passes one in that keeps the caps of its budget."""
 
-    def held(self, role: str, prompt_tokens: int, answer_tokens: int) -> AbstractAsyncContextManager[None]:
-        """Hold the worst case of a call by `role` while it is made; wait for calls in flight if that decides.
+    def held(self, role: str, model: str, prompt_tokens: int, answer_tokens: int) -> AbstractAsyncContextManager[None]:
+        """Hold the worst case of a call by `role` to `model` while it is made.
+
+        Wait for calls in flight where they decide whether it fits.
 
         Raises:
             CapReached: on entry, when there is no room for the call.

@@ -34,7 +34,8 @@ class ChatRequest:
     """What is asked. `role` names the asker; `tag` the occasion, so that equal requests may be asked anew.
 
     `action` is the action of the search that it is for, if any; it is told to the memory and not to the model.
-    `temperature` None leaves it to the server. `schema` asks for JSON of that form where the server has a way.
+    `temperature` None leaves it to the server. `schema` asks for JSON of that form where the server has a way. `model`
+    is the one drawn to answer, where there are several; an endpoint of one model takes no notice.
     """
 
     role: str
@@ -45,6 +46,7 @@ class ChatRequest:
     schema: JsonDict | None = None
     tag: str = ""
     action: int | None = None
+    model: str = ""
 
     def key(self, model: str) -> str:
         """Return the SHA-256 in hex of what was asked; of a schema only that there is one, as the prompt tells it."""

@@ -156,6 +156,7 @@ class Conversation:
             schema=question.schema,
             action=about.action,
             tag=about.tag,
+            model=context.model,
         )
 
     def _asking_again(self, request: ChatRequest, reply: Reply, answer: Answer, turn: int) -> ChatRequest:

@@ -146,7 +146,7 @@ class Endpoint:
             return replayed(known)
         prompt_tokens = cautious_tokens(request.characters)
         purse = self._purse
-        held = purse.held(request.role, prompt_tokens, request.max_tokens) if purse else nullcontext()
+        held = purse.held(request.role, model, prompt_tokens, request.max_tokens) if purse else nullcontext()
         async with held, self._turn():
             return await self._recorded(request, model, ledger)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from netwright.campaign.waiting import Waiting
 from netwright.config import CampaignConfig
+from netwright.memory.model_use import ModelUse
 from netwright.types import Score, TaskSpec
 
 
@@ -55,8 +56,9 @@ class Board:
 
     `elapsed_before` is the time of earlier sessions, in seconds. `busy_seconds` is what this session's trials took,
     `work_done` their training budgets in units of the lowest rung's. Tokens and `llm_cost` (None: nothing has a price)
-    are of all sessions. `news` waits for whoever shows it. `serving` is how the start of a model server goes along,
-    empty when there is none on its way. What `waiting` measures is not the campaign's time.
+    are of all sessions. `models` are those to draw from, where there are several. `news` waits for whoever shows it.
+    `serving` is how the start of a model server goes along, empty when there is none on its way. What `waiting`
+    measures is not the campaign's time.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Board:
     completion_tokens: int = 0
     llm_cost: float | None = None
     serving: str = ""
+    models: list[ModelUse] = field(default_factory=list)
     writing: dict[tuple[str, int], Writing] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
     waiting: Waiting = field(default_factory=Waiting)

@@ -118,6 +118,7 @@ class Chronicle:
             action=action.index,
             mixer_parameters=self._mixer_parameters,
             preferences=self.preferences,
+            model=action.model,
         )
 
     def _path(self, action: Action) -> tuple[Remembered, ...]:

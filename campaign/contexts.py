@@ -18,7 +18,7 @@ from netwright.campaign.rehearsal import rehearsed_context
 from netwright.campaign.roles import open_endpoint, whom
 from netwright.config import CampaignConfig
 from netwright.errors import ConfigError
-from netwright.llm_config import FILE_WRITERS, LLM_ROLES, LlmConfig, LlmRole
+from netwright.llm_config import FILE_WRITERS, LLM_ROLES, LlmConfig, RoleConfig
 from netwright.types import TaskSpec
 
 if TYPE_CHECKING:
@@ -28,25 +28,30 @@ if TYPE_CHECKING:
 async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], home: Path, board: Board) -> LlmConfig:
     """The settings with a context for every role: as given, else as a check found it, else WANTED_CONTEXT.
 
+    Where one of several models is drawn, questions fit the shortest: they are the same whoever is asked.
     Where it was left open how changed files are asked for, it is by edits if a check found all who write files able to.
 
     Raises: ConfigError, ProviderError where no model is named and the endpoint does not offer exactly one.
     """
     profiles: dict[str, Profile] = {}
 
-    async def profile(role: LlmRole) -> Profile:
-        asked = config.of(role)
+    async def profile(asked: RoleConfig) -> Profile:
         if whom(asked) not in profiles:
             async with open_endpoint(config, asked, environment, home, board) as endpoint:
                 profiles[whom(asked)] = await endpoint.profile()
         return profiles[whom(asked)]
 
+    async def length(asked: RoleConfig) -> int:
+        return asked.context_tokens or (await profile(asked)).context_tokens or WANTED_CONTEXT
+
     settled: dict[str, Any] = {}
     for role in LLM_ROLES:
-        known = config.of(role).context_tokens or (await profile(role)).context_tokens or WANTED_CONTEXT
-        settled[role] = getattr(config, role).model_copy(update={"context_tokens": known})
+        own: RoleConfig = getattr(config, role)
+        known = own.context_tokens or min([await length(asked) for asked in config.asked(role)])
+        settled[role] = own.model_copy(update={"context_tokens": known})
     if config.answers == "auto":
-        able = [((await profile(role)).edits or 0.0) >= ABLE for role in FILE_WRITERS]
+        writers = [asked for role in FILE_WRITERS for asked in config.asked(role)]
+        able = [((await profile(asked)).edits or 0.0) >= ABLE for asked in writers]
         settled["answers"] = "edits" if all(able) else "whole"
     return config.model_copy(update=settled)
 
@@ -56,9 +61,10 @@ def check_contexts(llm: LlmConfig, config: CampaignConfig, spec: TaskSpec) -> No
     needed = least_tokens(rehearsed_context(config, spec))
     for role in LLM_ROLES:
         asked = llm.of(role)
+        names = " or ".join(each.model or "(the only one)" for each in llm.asked(role))
         if asked.context_tokens is not None and asked.context_tokens < needed:
             raise ConfigError(
-                f"the {role}'s model {asked.model or '(the only one)'} at {asked.url} has a context of "
+                f"the {role}'s model {names} at {asked.url} has a context of "
                 f"{asked.context_tokens:,} tokens, and task {spec.name!r} needs {needed:,} ({needed - LEAST_ANSWER:,} "
                 f"to tell the task, the baselines and a parent's file, {LEAST_ANSWER:,} for an answer): load the model "
                 f"with a larger one ({WANTED_CONTEXT:,} is enough; docs/endpoints.md says how), then "

@@ -1,7 +1,8 @@
 """What a campaign with models may be expected to cost, and which of its bounds ends it first. Pure.
 
 A role's calls are taken to be like those that it made in earlier campaigns, on average. A role that made none is taken
-to be asked once for each candidate, by a prompt as long as one for this task is, and to answer at full length.
+to ask what one candidate takes that is mended once, by prompts as long as those for this task are, and to be answered
+at full length.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _expected(config: CampaignConfig, calls: Calls) -> Expected:
     number = calls.per_candidate * config.budget.trials
     read, written = round(number * calls.prompt_tokens), round(number * calls.completion_tokens)
     seconds = None if calls.seconds is None else number * calls.seconds
-    cost = config.llm.asked_by(calls.role).cost(read, written)
+    cost = config.llm.asked_by(calls.role, calls.model).cost(read, written)
     return Expected(calls, round(number), read, written, seconds, cost)
 
 

@@ -48,16 +48,16 @@ class CampaignPurse:
         self._caps = board.config.budget.caps
         board.prompt_tokens, board.completion_tokens = earlier.prompt_tokens, earlier.completion_tokens
         board.prefix_tokens = earlier.prefix_tokens
-        board.llm_cost = self._llm.cost_of(earlier.tokens_by_role)
+        board.llm_cost = self._llm.cost_of(earlier.asked)
         tokens = earlier.prompt_tokens + earlier.completion_tokens
         self._spent = Expense(earlier.calls, tokens, board.llm_cost or 0.0)
         self._held: list[Expense] = []
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def held(self, role: str, prompt_tokens: int, answer_tokens: int) -> AsyncIterator[None]:
+    async def held(self, role: str, model: str, prompt_tokens: int, answer_tokens: int) -> AsyncIterator[None]:
         """See `Purse`."""
-        worst = self._expense(role, prompt_tokens, answer_tokens)
+        worst = self._expense(role, model, prompt_tokens, answer_tokens)
         while self._lacking(worst) is None and self._lacking(worst, *self._held) is not None:
             self._changed.clear()
             await self._changed.wait()
@@ -73,7 +73,7 @@ class CampaignPurse:
     def pay(self, call: LlmCall) -> None:
         """Take in what a call that was made cost: one that got no answer is a call without tokens."""
         read, written = call.prompt_tokens or 0, call.completion_tokens or 0
-        expense = self._expense(call.role, read, written)
+        expense = self._expense(call.role, call.model, read, written)
         self._spent = self._spent.plus(expense)
         self._board.prompt_tokens += read
         self._board.prefix_tokens += call.prefix_tokens or 0
@@ -81,8 +81,8 @@ class CampaignPurse:
         if self._board.llm_cost is not None:
             self._board.llm_cost += expense.llm_cost
 
-    def _expense(self, role: str, read: int, written: int) -> Expense:
-        return Expense(1, read + written, self._llm.asked_by(role).cost(read, written) or 0.0)
+    def _expense(self, role: str, model: str, read: int, written: int) -> Expense:
+        return Expense(1, read + written, self._llm.asked_by(role, model).cost(read, written) or 0.0)
 
     def _lacking(self, *wanted: Expense) -> str | None:
         """The first cap that has no room for all that is wanted beside what is spent."""

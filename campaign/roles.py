@@ -13,7 +13,7 @@ from netwright.agents.local_model import is_local
 from netwright.campaign.board import Board, Writing
 from netwright.campaign.serving import Park, served
 from netwright.errors import ConfigError
-from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, LlmRole, RoleConfig
+from netwright.llm_config import KEY_VARIABLE, LLM_ROLES, LlmConfig, RoleConfig
 
 if TYPE_CHECKING:
     from netwright.agents.chat import Progress
@@ -87,21 +87,25 @@ def make_agents(
     from netwright.agents.llm_planner import LlmPlanner
     from netwright.agents.llm_repairer import LlmRepairer
     from netwright.agents.replaying import RecordedEndpoint
+    from netwright.campaign.ensemble import Drawn
     from netwright.campaign.purse import or_grammar
 
-    roles = {role: config.of(role) for role in LLM_ROLES}
     # Roles that ask the same share an endpoint: what one learns of it, and how much it bears, holds for all.
-    asked = {role: whom(own) for role, own in roles.items()}
     endpoints: dict[str, Endpoint] = {}
     park = Park(board) if config.park and records is None else None
-    asking: dict[LlmRole, tuple[Correspondent, Ledger]] = {}
-    for role, key in asked.items():
+
+    def endpoint(asked: RoleConfig) -> Correspondent:
         if records is not None:
-            asking[role] = RecordedEndpoint(records, roles[role].model), ledger
-            continue
+            return RecordedEndpoint(records, asked.model)
+        key = whom(asked)
         if key not in endpoints:
-            endpoints[key] = open_endpoint(config, roles[role], environment, home, board, purse, park)
-        asking[role] = endpoints[key], ledger
+            endpoints[key] = open_endpoint(config, asked, environment, home, board, purse, park)
+        return endpoints[key]
+
+    models = config.drawn()
+    drawn = Drawn({name: endpoint(asked) for name, asked in models.items()}, models)
+    roles = {role: config.of(role) for role in LLM_ROLES}
+    asking = {role: (drawn if config.draws(role) else endpoint(asked), ledger) for role, asked in roles.items()}
     edits = config.answers == "edits"
     team = Team(
         planner=LlmPlanner(*asking["planner"], plans=config.plans, **manner(roles["planner"])),

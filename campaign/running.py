@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
+from netwright.campaign.ensemble import Ensemble
 from netwright.campaign.expansion import Expander
 from netwright.campaign.experience import recalled
 from netwright.campaign.laboratories import open_laboratory
@@ -152,6 +153,7 @@ async def _session(
             sketchbook=sketchbook,
             library=library,
             lessons=Lessons(librarian, chronicle, memory, row.id) if librarian is not None else None,
+            ensemble=Ensemble(config.llm, config.seed, memory, row.id, board) if config.llm.models else None,
             ordered=config.llm.url is None,
             recording=recorded,
         )

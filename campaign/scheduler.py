@@ -19,6 +19,7 @@ from typing import Any
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.designing import NO_REPLY
+from netwright.campaign.ensemble import Ensemble
 from netwright.campaign.expansion import Expander, remembered
 from netwright.campaign.inbox import Inbox
 from netwright.campaign.lessons import Lessons
@@ -56,6 +57,7 @@ class Parts:
     sketchbook: Sketchbook
     library: Library | None
     lessons: Lessons | None
+    ensemble: Ensemble | None
     ordered: bool
     recording: Recording | None = None
 
@@ -291,6 +293,8 @@ class Scheduler:
         parts.sketchbook.claim(parts.chronicle, chosen)
         cards = parts.library.latest if parts.library is not None else 0
         action = chosen.model_copy(update={"told": self._inbox.told, "cards": cards})
+        if parts.ensemble is not None and action.kind == "expand":
+            action = parts.ensemble.drawn(action)
         self._expanding += action.kind == "expand"
         self._round = None
         self._log_and_start(action)
@@ -343,6 +347,8 @@ class Scheduler:
             self._board.promoted += 1
         candidate = self._parts.memory.candidate(record.candidate_id) if record.candidate_id else None
         self._learn(record, candidate, action)
+        if self._parts.ensemble is not None:
+            self._parts.ensemble.learn(record)
         self._parts.memory.put_node_statistics(self._parts.row.id, self._parts.policy.node_statistics())
         self._parts.memory.update_campaign(self._parts.row.id, elapsed_seconds=self._board.elapsed_seconds)
 
@@ -368,7 +374,8 @@ class Scheduler:
     def _watch_endpoint(self, record: ExperimentRecord) -> None:
         if record.action is not None and record.action.kind == "expand":
             self._silent = self._silent + 1 if record.stage in NO_REPLY else 0
-        if self._silent >= SILENT_ENDPOINT_LIMIT and self._parts.recording is None:
+        patience = SILENT_ENDPOINT_LIMIT * max(1, len(self._config.llm.models))
+        if self._silent >= patience and self._parts.recording is None:
             raise ProviderError(
                 f"the endpoint gave no answer {self._silent} times in a row (last: {record.failure}); everything is "
                 f"saved: mend the endpoint, then `netwright resume {self._parts.row.name}`"

@@ -16,6 +16,7 @@ from rich.text import Text
 from netwright.campaign.board import Board, Leader
 from netwright.campaign.running import Watcher
 from netwright.campaign.single import Progress as ProgressCall
+from netwright.cli.models import MODEL_COLUMNS, model_cells
 from netwright.cli.output import duration, err
 from netwright.llm_config import money
 from netwright.memory.designs import recognised
@@ -144,11 +145,22 @@ def draw(board: Board) -> Group:
         again = prompt_reuse(board.prefix_tokens / max(board.prompt_tokens, 1))
         read, written = f"{board.prompt_tokens:,} read{again}", f"{board.completion_tokens:,} written"
         lines.append(Text(f"tokens        {read}, {written}{_cost(board)}"))
+    if board.models:
+        lines.append(_models(board))
     if board.serving:
         lines.append(Text(f"model         {board.serving}"))
     if writing := writing_now(board):
         lines.append(Text(f"writing       {writing}"))
     return Group(*lines)
+
+
+def _models(board: Board) -> Table:
+    models = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
+    for column in MODEL_COLUMNS:
+        models.add_column(column.rstrip(">~"), no_wrap=True)
+    for each in board.models:
+        models.add_row(*model_cells(each, board.config.llm))
+    return models
 
 
 def _slot_cells(board: Board, number: int) -> list[str]:

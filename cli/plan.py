@@ -19,6 +19,8 @@ COLUMNS = ("role", "model", "calls>", "read>", "written>", "cost>", "as in~")
 def _planner(llm: LlmConfig) -> str:
     if llm.url is None:
         return "grammar"
+    if llm.models:
+        return f"one of {', '.join(llm.drawn())}, drawn for each design"
     return f"{llm.url}, served for it" if llm.url in llm.served else f"{llm.model or 'the only model'} at {llm.url}"
 
 
@@ -79,7 +81,7 @@ def _as_json(expected: Estimate) -> JsonDict:
 def _basis(each: Expected) -> str:
     known = each.calls_like
     if not known.like:
-        return "one call for each candidate, as long as prompt and answer may be"
+        return "a rehearsal: one repair for each candidate, prompts and answers as long as they may be"
     return f"{known.like:,} calls of earlier campaigns on {'this task' if known.same_task else 'other tasks'}"
 
 

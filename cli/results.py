@@ -14,6 +14,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.confirming import Confirmation, Confirmed, Duel
 from netwright.campaign.opening import is_running
 from netwright.cli.leaderboard import NOT_ISOLATED, marks, print_leaderboard
+from netwright.cli.models import drawn_models, model_json, print_models
 from netwright.cli.output import (
     count,
     duration,
@@ -50,6 +51,7 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
         path = memory.artifacts.put_candidate(name, candidate) if candidate else None
         sums = _priced(stats(memory, name), row)
         claims = claims_over(memory.verdicts(row.id))
+        used = drawn_models(memory, row, claims)
     if json:
         print_json(
             {
@@ -62,12 +64,14 @@ def print_results(home: Path, name: str, board: Board, *, json: bool) -> None:
                 "leaderboard": rows,
                 "best": {"id": best.candidate_id, "path": str(path)} if best else None,
                 "stats": sums,
+                "models": [model_json(each, used.llm) for each in used.models],
                 "claims": _claims(claims),
             }
         )
         return
     print_leaderboard(rows, SHOWN)
     _print_sums(row, sums, board)
+    print_models(used)
     say(claims.sentence)
     if best and candidate:
         _print_best(rows, best, candidate, path)
@@ -154,6 +158,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         sums = _priced(stats(memory, row.name), row)
         rows = top(memory, campaign=row.name, limit=None)
         claims = claims_over(memory.verdicts(row.id))
+        used = drawn_models(memory, row, claims)
     if row.status == "running" and not is_running(home, row.name):
         row = row.model_copy(update={"status": "interrupted"})  # it was killed before it could say so
     if json:
@@ -162,6 +167,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
                 **row.model_dump(mode="json", exclude={"config", "task"}),
                 "task": row.task.id,
                 "stats": sums,
+                "models": [model_json(each, used.llm) for each in used.models],
                 "leaderboard": rows[:SHOWN],
                 "claims": _claims(claims),
             }
@@ -181,6 +187,7 @@ def print_status(home: Path, name: str | None, *, json: bool) -> None:
         say(f"known designs: {known}")
     if sums.llm["calls"]:
         say(_llm(sums))
+    print_models(used)
     say(claims.sentence)
     say(f"isolation: {_tiers(sums)}")
     print_leaderboard(rows, 5)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 
 from netwright.memory.connection import Connection, now
 from netwright.memory.experiments import is_replay, put_claim
-from netwright.memory.records import CallHabit, Knowledge, Lesson, LlmTotals, Opening
+from netwright.memory.records import Asked, CallHabit, Knowledge, Lesson, LlmTotals, Opening
 from netwright.memory.rows import insert, llm_of, llm_row, storable, to_json, verdict_of
 from netwright.types import LlmCall, Verdict
 
@@ -67,10 +68,15 @@ class Learning:
                 values = {"campaign_id": campaign_id, "replayed": 1, **llm_row(free), "created_at": now()}
                 insert(conn, "llm_calls", values)
 
-    def llm_totals(self, campaign_id: int | None = None) -> LlmTotals:
-        """Calls, tokens and seconds spent on endpoints, by one campaign or by all; what was replayed is not counted."""
-        where, parameters = "WHERE replayed = 0", [] if campaign_id is None else [campaign_id]
-        where += " AND campaign_id = ?" if parameters else ""
+    def llm_totals(self, campaign_id: int | None = None, action: int | None = None) -> LlmTotals:
+        """Calls, tokens and seconds spent on endpoints, by one campaign (and for one action of it) or by all.
+
+        What was replayed is not counted.
+        """
+        given = {"campaign_id": campaign_id, "action": action}
+        chosen = {column: value for column, value in given.items() if value is not None}
+        where = " AND ".join(["WHERE replayed = 0", *(f"{column} = ?" for column in chosen)])
+        parameters = list(chosen.values())
         row = self.connection.row(
             "SELECT count(*) AS calls, coalesce(sum(reply IS NULL), 0) AS failed, "
             "coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
@@ -82,14 +88,16 @@ class Learning:
             f"FROM llm_calls {where}",
             parameters,
         )
-        roles = self.connection.rows(
-            "SELECT role, count(*) AS calls, coalesce(sum(prompt_tokens), 0) AS read, "
-            f"coalesce(sum(completion_tokens), 0) AS written FROM llm_calls {where} GROUP BY role",
+        found = self.connection.rows(
+            "SELECT role, model, count(*) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens, "
+            f"coalesce(sum(completion_tokens), 0) AS completion_tokens FROM llm_calls {where} GROUP BY role, model",
             parameters,
         )
-        by_role = {role["role"]: role["calls"] for role in roles}
-        tokens = {role["role"]: (role["read"], role["written"]) for role in roles}
-        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role, "tokens_by_role": tokens})
+        asked = [Asked.model_validate(dict(each)) for each in found]
+        by_role = Counter[str]()
+        for each in asked:
+            by_role[each.role] += each.calls
+        return LlmTotals.model_validate({**dict(row or {}), "by_role": by_role, "asked": asked})
 
     def call_habit(self, role: str, model: str | None = None, task_id: str | None = None) -> CallHabit | None:
         """What calls of `role` were like in campaigns that trained anything; of one model and on one task, if given."""
@@ -97,11 +105,11 @@ class Learning:
         given = {column: value for column, value in named.items() if value is not None}
         row = self.connection.row(
             "WITH asked AS (SELECT l.* FROM llm_calls l JOIN campaigns p ON p.id = l.campaign_id "
-            f"WHERE l.reply IS NOT NULL AND {' AND '.join(f'{column} = ?' for column in given)}), "
+            f"WHERE l.reply IS NOT NULL AND l.replayed = 0 AND {' AND '.join(f'{column} = ?' for column in given)}), "
             "trained AS (SELECT DISTINCT campaign_id, node FROM scores "
             "WHERE node >= 0 AND campaign_id IN (SELECT campaign_id FROM asked)), "
             "whole AS (SELECT count(*) AS calls FROM llm_calls "
-            "WHERE role = ? AND campaign_id IN (SELECT campaign_id FROM trained)) "
+            "WHERE role = ? AND replayed = 0 AND campaign_id IN (SELECT campaign_id FROM trained)) "
             "SELECT count(*) AS calls, coalesce(avg(prompt_tokens), 0) AS prompt_tokens, "
             "coalesce(avg(completion_tokens), 0) AS completion_tokens, avg(seconds) AS seconds, "
             "(SELECT calls FROM whole) * 1.0 / (SELECT count(*) FROM trained) AS per_candidate "

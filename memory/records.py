@@ -171,13 +171,23 @@ class CallHabit(Frozen):
     seconds: float
 
 
+class Asked(Frozen):
+    """The calls of one role to one model, and the tokens that it read and wrote."""
+
+    role: str
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
 class LlmTotals(Frozen):
     """What endpoint calls cost; `tokens_estimated` says that some counts were not the server's.
 
     `prefix_tokens` of the prompts had been said to the same model before, which is the `prefix_share` of those that
     were measured; `cached_share` is what servers say that they had kept, of the prompts of which they say it.
 
-    `by_role` counts calls by who asked, `tokens_by_role` tokens read and written.
+    `by_role` counts calls by who asked, `asked` has calls and tokens by who asked whom.
     """
 
     calls: int = 0
@@ -190,4 +200,4 @@ class LlmTotals(Frozen):
     prefix_share: float | None = None
     cached_share: float | None = None
     by_role: dict[str, int] = Field(default_factory=dict)
-    tokens_by_role: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    asked: tuple[Asked, ...] = ()

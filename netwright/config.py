@@ -29,6 +29,9 @@ headers = { "X-Team" = "TEAM_TOKEN" }
 plans = 3                 # that the planner makes in one call; the best by rank is built
 answers = "auto"          # how changed files are asked for: whole, edits, or edits where a check found models able to
 
+[[llm.models]]            # one of several to draw from for each design, see docs/endpoints.md
+model = "qwen3-coder"
+
 [llm.critic]              # planner, coder, repairer, critic, librarian may differ from [llm]: docs/endpoints.md
 model = "qwen3-small"
 
@@ -69,7 +72,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, ValidationInfo, field_v
 from netwright.errors import ConfigError
 from netwright.evaluator.devices import COMPILE_SECONDS, Compile, Execution, WantedPrecision, check_device, choose
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
-from netwright.llm_config import LLM_ROLES, LlmConfig
+from netwright.llm_config import LlmConfig
 from netwright.sandbox.isolation import Tier
 from netwright.types import SECONDS_MAX, BudgetProtocol, Frozen, SeedsAtOnce
 
@@ -334,10 +337,10 @@ class CampaignConfig(Frozen):
         budget = known.data.get("budget")
         if value.url is None or budget is None or budget.llm_cost is None:
             return value
-        for role in LLM_ROLES:
-            if value.of(role).price_prompt is None:
+        for whom, asked in value.whom.items():
+            if asked.price_prompt is None:
                 raise ValueError(
-                    f"the budget has a cap llm_cost and what the {role} asks has no price: give price_prompt and "
+                    f"the budget has a cap llm_cost and {whom} has no price: give price_prompt and "
                     "price_completion (per million tokens; 0 for a model that costs nothing)"
                 )
         return value

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -172,6 +173,8 @@ def _explain(
 def _in_plain_words(error: ErrorDetails) -> str:
     """What was expected and given; of a validator of our own, its sentence."""
     kind = error["type"]
+    if kind == "missing":
+        return "expected a value, and there is none"
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
     expected = _EXPECTED.get(kind) or _EXPECTED.get(kind.split("_")[0], error["msg"])
@@ -184,18 +187,23 @@ def _in_plain_words(error: ErrorDetails) -> str:
 def _known_keys(table: list[str]) -> list[str]:
     model: Any = CampaignConfig
     for key in table:
-        model = model.model_fields[key].annotation
+        # A number counts the tables of a list, which are all of one kind.
+        model = get_args(model)[0] if key.isdigit() else model.model_fields[key].annotation
     return list(model.model_fields)
 
 
 def line_of_key(text: str, keys: list[str]) -> int | None:
     """The 1-based line on which the TOML `text` sets `keys`, or opens its table; None when it does neither."""
     table: list[str] = []
+    lists = Counter[str]()
     found = None
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
-        if header := re.fullmatch(r"\[([^\[\]]+)\]\s*(#.*)?", stripped):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+        if header := re.fullmatch(r"\[(\[?)([^\[\]]+)\]\]?\s*(#.*)?", stripped):
+            table = [part.strip().strip("\"'") for part in header[2].split(".")]
+            if header[1]:
+                table.append(str(lists[header[2]]))
+                lists[header[2]] += 1
             if table == keys:
                 return number
         elif setting := re.match(r"([A-Za-z0-9_.\"'-]+)\s*=", stripped):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from netwright.agents.local_model import SCHEME, is_local, model_of
+from netwright.memory.records import Asked
 from netwright.types import SECONDS_MAX, Frozen
 
 KEY_VARIABLE = "NETWRIGHT_API_KEY"
@@ -89,6 +91,23 @@ class RoleConfig(Frozen):
         return (prompt_tokens * self.price_prompt + completion_tokens * self.price_completion) / TOKENS_PRICED
 
 
+class ModelConfig(RoleConfig):
+    """One of several models for the roles that design, laid over `[llm]` as a role is.
+
+    `max_tokens` bounds what a role asks it for; a `temperature` takes the place of the role's.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_url(cls, values: Any) -> Any:
+        """A model that is served is named by its url."""
+        if isinstance(values, dict) and isinstance(url := values.get("url"), str) and is_local(url):
+            return {"model": model_of(url), **values}
+        return values
+
+
 class LlmConfig(Frozen):
     """An OpenAI-compatible endpoint, and what the roles have of their own.
 
@@ -106,6 +125,9 @@ class LlmConfig(Frozen):
     the campaign began. `prompts` is a folder with prompts of the user's own.
     A `url` of `hf:PATH_OR_NAME` is a model that netwright serves itself, with `serve_options` as further arguments of
     `transformers serve`, within `start_timeout` seconds. With `park`, no such server runs while a training does.
+
+    Of `models`, where there are any, one is drawn for each design; it plans, writes and mends it, but for roles that
+    have a url or model of their own.
     """
 
     url: EndpointUrl | None = None
@@ -131,6 +153,7 @@ class LlmConfig(Frozen):
     price_completion: Price | None = None
     at_cap: Literal["close", "grammar"] = "close"
 
+    models: tuple[ModelConfig, ...] = ()
     planner: RoleConfig = RoleConfig()
     coder: RoleConfig = RoleConfig()
     repairer: RoleConfig = RoleConfig()
@@ -142,13 +165,15 @@ class LlmConfig(Frozen):
         _both_prices(self.price_prompt, self.price_completion)
         if self.url is None and any(getattr(self, role).url for role in LLM_ROLES):
             raise ValueError("a role has a url and [llm] has none: give [llm] one, roles are laid over it")
+        if self.url is None and self.models:
+            raise ValueError("there are models and [llm] has no url: give [llm] one, models are laid over it")
         return self
 
     @model_validator(mode="after")
     def _served_or_asked(self) -> Self:
         if self.park and not self.served:
             raise ValueError(f'park is for models that netwright serves: give a url = "{SCHEME}MODEL", or leave it out')
-        for role in map(self.of, LLM_ROLES):
+        for role in self.whom.values():
             if not is_local(role.url) and role.serve_options:
                 raise ValueError(
                     f'serve_options are for a model that netwright serves (url = "{SCHEME}..."): leave them out'
@@ -162,10 +187,18 @@ class LlmConfig(Frozen):
                 raise ValueError(f"{role.url} is served by netwright itself, which takes no headers: leave them out")
         return self
 
+    @field_validator("models")
+    @classmethod
+    def _each_once(cls, value: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
+        names = Counter(each.model for each in value)
+        for name in names - Counter(set(names)):
+            raise ValueError(f"expected each model once, got {name!r} twice: what came of it is kept by its name")
+        return value
+
     @property
     def served(self) -> list[str]:
         """The models that netwright serves itself, each once, by their urls."""
-        urls = {self.of(role).url for role in LLM_ROLES}
+        urls = {each.url for each in self.whom.values()}
         return sorted(url for url in urls if is_local(url))
 
     def of(self, role: LlmRole) -> RoleConfig:
@@ -174,15 +207,30 @@ class LlmConfig(Frozen):
         That belongs to another server. A model that is served is named by its url. Where `temperature` and `max_tokens`
         are None the role has defaults.
         """
-        asked = self._laid_over(role)
+        return self._laid_over(getattr(self, role), designs=role in WRITERS)
+
+    def draws(self, role: str) -> bool:
+        """Whether one of `models` is drawn to be asked by `role`."""
+        if role not in WRITERS or not self.models:
+            return False
+        own: RoleConfig = getattr(self, role)
+        return own.url is None and own.model is None
+
+    def asked(self, role: LlmRole) -> tuple[RoleConfig, ...]:
+        """Whom `role` may ask: one, or the models to draw from."""
+        return tuple(self.drawn().values()) if self.draws(role) else (self.of(role),)
+
+    def drawn(self) -> dict[str, RoleConfig]:
+        """What each of `models` is, by its name."""
+        return {each.model: self._laid_over(each, designs=False) for each in self.models}
+
+    def _laid_over(self, own: RoleConfig, *, designs: bool) -> RoleConfig:
+        asked = self._over_shared(own, designs=designs) if own.url in (None, self.url) else own
         if asked.model is None and is_local(asked.url):
             return asked.model_copy(update={"model": model_of(asked.url)})
         return asked
 
-    def _laid_over(self, role: LlmRole) -> RoleConfig:
-        own: RoleConfig = getattr(self, role)
-        if own.url not in (None, self.url):
-            return own
+    def _over_shared(self, own: RoleConfig, *, designs: bool) -> RoleConfig:
         same_model = own.model in (None, self.model)
         shared: dict[str, Any] = {
             "url": self.url,
@@ -194,7 +242,7 @@ class LlmConfig(Frozen):
             "serve_options": self.serve_options,
             **({"context_tokens": self.context_tokens} if same_model else {}),
         }
-        if role in WRITERS:
+        if designs:
             shared |= {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return own.model_copy(update={name: value for name, value in shared.items() if getattr(own, name) is None})
 
@@ -207,24 +255,35 @@ class LlmConfig(Frozen):
                 kept[role] = getattr(self, role).model_copy(update={"context_tokens": was.context_tokens})
         return self.model_copy(update=kept)
 
-    def asked_by(self, asker: str) -> RoleConfig:
-        """What `asker` asks, by its name in the ledger of calls; of one that is no role, what a planner asks."""
-        return self.of(next((role for role in LLM_ROLES if role == asker), "planner"))
+    def asked_by(self, asker: str, model: str) -> RoleConfig:
+        """What `asker` asks, by its name in the ledger of calls, where it asks `model`.
 
-    def cost_of(self, tokens: Mapping[str, tuple[int, int]]) -> float | None:
-        """What all calls cost whose tokens, read and written, are given by asker; None where nothing has a price.
-
-        A role without prices costs nothing.
+        Of one that is no role, what a planner asks.
         """
-        costs = [self.asked_by(asker).cost(*counts) for asker, counts in tokens.items()]
-        if all(self.of(role).price_prompt is None for role in LLM_ROLES):
+        role: LlmRole = next((role for role in LLM_ROLES if role == asker), "planner")
+        drawn = self.drawn().get(model) if self.draws(role) else None
+        return drawn if drawn is not None else self.of(role)
+
+    @property
+    def whom(self) -> dict[str, RoleConfig]:
+        """Whoever may be asked, in words: the roles that ask one model, and the models to draw from."""
+        models = {f"model {name!r}": each for name, each in self.drawn().items()}
+        return {f"what the {role} asks": self.of(role) for role in LLM_ROLES if not self.draws(role)} | models
+
+    def cost_of(self, asked: Iterable[Asked]) -> float | None:
+        """What calls cost; None where nothing has a price. What has no price, where others have, costs nothing."""
+        costs = [
+            self.asked_by(each.role, each.model).cost(each.prompt_tokens, each.completion_tokens) for each in asked
+        ]
+        if all(each.price_prompt is None for each in self.whom.values()):
             return None
         return sum(cost for cost in costs if cost is not None)
 
 
 def priced(totals: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """The totals of a campaign's calls, with their `cost` where the campaign's `config` has prices."""
-    cost = LlmConfig.model_validate(config.get("llm") or {}).cost_of(totals["tokens_by_role"])
+    asked = [Asked.model_validate(each) for each in totals["asked"]]
+    cost = LlmConfig.model_validate(config.get("llm") or {}).cost_of(asked)
     return {**totals, "cost": cost} if cost is not None else dict(totals)
 
 

@@ -407,8 +407,8 @@ class Action(Frozen):
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
     -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
     that the choice can be replayed; `draw` is which of the planner's sketches for this action was chosen; `cards`
-    is the last of the user's cards that was there then, so that a planner asked again is shown the same; `closing`
-    marks the promotions that end a campaign.
+    is the last of the user's cards that was there then, so that a planner asked again is shown the same; `model` is the
+    model drawn to make it, empty where there is no choice; `closing` marks the promotions that end a campaign.
     """
 
     index: int
@@ -419,6 +419,7 @@ class Action(Frozen):
     told: int = 0
     draw: int = 0
     cards: int = 0
+    model: str = ""
     closing: bool = False
 
 
@@ -469,6 +470,7 @@ class Context(Frozen):
     proposal for the same action was a duplicate; `draw` tells apart the sketches made for one action. `preferences` are
     factors on how probable each option of a decision is, by place (`rule.kind`: {`delta`: 1.4}); what is not named
     keeps the planner's own probability. `knowledge` are texts of the knowledge base that fit this step, best first.
+    `model` is the model drawn for this step, empty where there is no choice.
 
     `journal` is every experiment in the order in which the search was told, a promoted one again. `path` are the
     ancestors of the first parent, root first; `siblings` other children of the parents, in the order told; `nearest`
@@ -496,6 +498,7 @@ class Context(Frozen):
     action: int = 0
     mixer_parameters: int | None = None
     preferences: dict[str, dict[str, float]] = {}
+    model: str = ""
 
 
 class Proposal(Frozen):

@@ -14,10 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.comparisons import Comparison
 from netwright.evaluator.selection import Claims, claims_over
-from netwright.llm_config import money, priced
+from netwright.llm_config import LlmConfig, money, priced
 from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.designs import recognised
 from netwright.memory.learning import prompt_reuse
+from netwright.memory.model_use import ModelUse, model_use
 from netwright.memory.overview import FailureGroup, Stats, TreeRow, failures, stats, tree
 from netwright.memory.query import TopRow, top
 from netwright.report import charts, lineage, measures, words
@@ -47,6 +48,7 @@ class Story:
     stats: Stats
     lessons: list[str]
     verdicts: Mapping[int, Verdict]
+    models: list[ModelUse]
     measurements: Measurements
     baselines: tuple[str, ...]
     candidates: Mapping[str, Candidate]
@@ -99,6 +101,7 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
     candidates = _matched(tried, baselines, remembered) | tried
     trials = [trial for trial in remembered if trial.candidate_id in candidates]
     leaders = top(memory, campaign=campaign.name, limit=None)
+    verdicts = memory.verdicts(campaign.id)
     lessons = [lesson.claim for lesson in memory.lessons(campaign.task.id) if campaign.name in lesson.campaigns]
     return Story(
         campaign=campaign,
@@ -112,7 +115,8 @@ def _read(memory: Memory, campaign: Campaign) -> Story:
         failures=failures(memory, campaign.name),
         stats=stats(memory, campaign.name),
         lessons=lessons,
-        verdicts=memory.verdicts(campaign.id),
+        verdicts=verdicts,
+        models=model_use(memory, campaign.id, claims_over(verdicts).better) if _draws(campaign) else [],
         measurements=measures.measure(trials),
         baselines=baselines,
         candidates=candidates,
@@ -165,6 +169,7 @@ def _page(story: Story) -> dict[str, Any]:
         "lessons": story.lessons,
         "best": _best(story, claims),
         "operators": _operators(story, claims),
+        "models": _models(story),
         "claims": claims.sentence,
         "commands": words.commands(story.campaign, best, bool(confirmed)),
     }
@@ -174,7 +179,8 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     campaign, known = story.campaign, story.stats
     config = campaign.config
     llm = config.get("llm") or {}
-    planner = f"{llm.get('model') or 'endpoint'} ({llm['url']})" if llm.get("url") else "grammar, no LLM"
+    names = ", ".join(each["model"] for each in llm.get("models") or ()) or llm.get("model") or "endpoint"
+    planner = f"{names} ({llm['url']})" if llm.get("url") else "grammar, no LLM"
     budget = config.get("budget") or {}
     limits = [f"{budget['trials']} designs" if "trials" in budget else ""]
     limits.append(f"{budget['minutes']:g} min" if "minutes" in budget else "")
@@ -376,6 +382,25 @@ def _operators(story: Story, claims: Claims) -> list[dict[str, Any]]:
     """What each operator made, and how much of it is better than its rival among all comparisons of the campaign."""
     better = Counter(row.operator for row in story.tree if row.node in claims.better)
     return [{**row, "better": better[row["operator"]]} for row in story.stats.operators]
+
+
+def _draws(campaign: Campaign) -> bool:
+    """Whether one of several models was drawn for each design."""
+    return bool((campaign.config.get("llm") or {}).get("models"))
+
+
+def _models(story: Story) -> list[dict[str, Any]]:
+    """What each model was asked and took, and what came of its designs."""
+    llm = LlmConfig.model_validate(story.campaign.config.get("llm") or {})
+    costs = [llm.cost_of(each.asked) for each in story.models]
+    return [
+        {
+            "use": each,
+            "tokens": words.count(each.prompt_tokens + each.completion_tokens),
+            "cost": "" if cost is None else money(cost),
+        }
+        for each, cost in zip(story.models, costs, strict=True)
+    ]
 
 
 def _best(story: Story, claims: Claims) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ For model `m` and operator `o` a chance of improvement is drawn from
 
 where `w`, `l` are the rewards of the pair and what they lacked of 1, `W`, `L` their sums over all operators, `p_o` is
 what is believed of the operator before any result, worth `s` of them. Results by other operators count `k` times: a
-power prior (Ibrahim & Chen 2000, Power Prior Distributions for Regression Models, Statistical Science 15:1). The draw is
-divided by what a design of the model costs on average, plus a share of what one costs on average over models: a
+power prior (Ibrahim & Chen 2000, Power Prior Distributions for Regression Models, Statistical Science 15:1). The draw
+is divided by what a design of the model costs on average, plus a share of what one costs on average over models: a
 training slot and its time are taken whatever the tokens cost. The best quotient is chosen (Xia, Li, Qin, Yu, Liu 2015,
 Thompson Sampling for Budgeted Multi-Armed Bandits, IJCAI).
 """
@@ -32,7 +32,7 @@ _SIGMAS = 1.96
 def reward(verdict: Verdict | None) -> float:
     """How surely a design improved on its rival, its parent or the best baseline, in [0, 1]; see `beyond_chance`.
 
-    What has no verdict or failed earns 0, what had no rival 1/2. Where the noise is not known, a smaller loss earns 1/2.
+    What has no verdict or failed earns 0, what had no rival 1/2. Where the noise is unknown, a smaller loss earns 1/2.
     """
     if verdict is None or verdict.outcome is Outcome.FAILED:
         return 0.0

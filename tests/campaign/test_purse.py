@@ -48,7 +48,7 @@ def answered(prompt_tokens: int | None, completion_tokens: int | None, role: str
 
 
 async def called(held: CampaignPurse, read: int = 1000, most: int = 500, *, written: int = 100) -> None:
-    async with held.held("planner", read, most):
+    async with held.held("planner", "m", read, most):
         await asyncio.sleep(0)
         held.pay(answered(read, written))
 
@@ -68,7 +68,7 @@ def test_money_is_counted_at_the_price_of_the_role() -> None:
     held = purse(llm=llm, llm_cost=0.0149)
 
     async def spend() -> None:
-        async with held.held("critic", 10**9, 10**9):
+        async with held.held("critic", "m", 10**9, 10**9):
             held.pay(answered(10**9, 10**9, "critic"))
         await called(held, 1000, 1000, written=200)  # 0.003 of at most 0.011
 
@@ -101,7 +101,7 @@ def test_what_failed_calls_held_is_free_again() -> None:
 
     async def fail_then_ask() -> None:
         with pytest.raises(OSError):
-            async with held.held("planner", 1000, 500):
+            async with held.held("planner", "m", 1000, 500):
                 raise OSError
         await called(held)
 
@@ -146,7 +146,13 @@ def test_a_role_on_another_server_has_prices_of_its_own() -> None:
 
 
 def test_a_cost_is_told_only_where_something_has_a_price() -> None:
-    totals = {"tokens_by_role": {"planner": (1_000_000, 0), "repairer": (0, 100_000), "critic": (500_000, 0)}}
+    tokens = {"planner": (1_000_000, 0), "repairer": (0, 100_000), "critic": (500_000, 0)}
+    totals = {
+        "asked": [
+            {"role": role, "model": "m", "calls": 1, "prompt_tokens": read, "completion_tokens": written}
+            for role, (read, written) in tokens.items()
+        ]
+    }
 
     assert "cost" not in priced(totals, {"llm": {"url": "http://h"}})
     assert priced(totals, {"llm": {"url": "http://h", **PRICED}})["cost"] == pytest.approx(2.5)
@@ -174,21 +180,21 @@ def test_a_campaign_closes_at_its_cap_and_goes_on_when_that_is_raised(
     tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any]
 ) -> None:
     server = chat_server(default=Model(chat, []))
-    more = f'llm_calls = 3\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\nprice_prompt = 1\nprice_completion = 2\n'
-    config = load_config(campaign_file(trials=5, more=more), {})
+    more = f'llm_calls = 8\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\nprice_prompt = 1\nprice_completion = 2\n'
+    config = load_config(campaign_file(trials=5, top="in_flight = 2", more=more), {})
 
     row, board = run_campaign(tmp_path / "home", config)
 
     asked = [body for body in server.requests if not wants_a_token(body)]
-    assert (row.status, len(asked)) == ("finished", 3)
-    assert f"ended with {board.trained} of 5 candidates trained: the cap llm_calls = 3 has no room" in row.note
+    assert (row.status, len(asked)) == ("finished", 8)
+    assert f"ended with {board.trained} of 5 candidates trained: the cap llm_calls = 8 has no room" in row.note
     assert "netwright resume small --llm-calls MORE" in row.note
     assert 1 <= board.trained < 5 and board.promoted
-    assert board.llm_cost == pytest.approx(3 * (100 * 1 + 50 * 2) / 1e6)
+    assert board.llm_cost == pytest.approx(8 * (100 * 1 + 50 * 2) / 1e6)
 
     begun = actions_of(tmp_path / "home")
     again, board = run_campaign(tmp_path / "home", config)  # the same cap: nothing is asked, paid, or begun
-    assert sum(not wants_a_token(body) for body in server.requests) == 3 and again.note == row.note
+    assert sum(not wants_a_token(body) for body in server.requests) == 8 and again.note == row.note
     assert actions_of(tmp_path / "home") == begun
 
     row, board = run_campaign(tmp_path / "home", with_flags(config, {"budget.llm_calls": 100}))
@@ -208,13 +214,13 @@ def test_the_grammar_goes_on_where_that_was_asked_for(
     tmp_path: Path, campaign_file: Callable[..., Path], chat: ModuleType, chat_server: Callable[..., Any]
 ) -> None:
     server = chat_server(default=Model(chat, []))
-    more = f'llm_calls = 1\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\nat_cap = "grammar"\n'
+    more = f'llm_calls = 3\n[llm]\nurl = "{server.url}"\nmodel = "scripted"\nat_cap = "grammar"\n'
 
-    row, _ = run_campaign(tmp_path / "home", load_config(campaign_file(trials=3, more=more), {}))
+    row, _ = run_campaign(tmp_path / "home", load_config(campaign_file(trials=3, top="in_flight = 1", more=more), {}))
 
     with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
         made = [known.candidate_id for known in memory.experiments(row.id) if known.node >= 0 and known.score]
         origins = {memory.candidate(each).origin for each in made if each}
     assert (row.status, row.note) == ("finished", "")
     assert origins == {"grammar", "llm:scripted"}
-    assert sum(not wants_a_token(body) for body in server.requests) == 1
+    assert sum(not wants_a_token(body) for body in server.requests) == 3  # plans, their ranking, and the file of one
