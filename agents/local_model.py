@@ -128,6 +128,26 @@ def _check_name(url: str, name: str, revision: str) -> None:
         raise ConfigError(f"{absent}; the hub ({constants.ENDPOINT}) does not give it either: {said}") from None
 
 
+def stated_context(url: str) -> int | None:
+    """How many tokens a model was made for, by its configuration; None where that does not say, or is not here."""
+    from huggingface_hub import try_to_load_from_cache
+
+    model = model_of(url)
+    name, _, revision = model.partition("@")
+    is_folder = Path(model).is_absolute()
+    path = (
+        Path(model) / "config.json"
+        if is_folder
+        else try_to_load_from_cache(name, "config.json", revision=revision or "main")
+    )
+    try:
+        config = json.loads(Path(path).read_bytes()) if isinstance(path, str | Path) else {}
+        tokens = (config.get("text_config") or config).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return tokens if isinstance(tokens, int) and tokens > 0 else None
+
+
 def hub_silence() -> str:
     """Why the hub does not answer; empty where it does. The packages that ask it wait and repeat for minutes."""
     import httpx2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.agents.context_text import least_tokens
 from netwright.agents.edit_tasks import ABLE
+from netwright.agents.local_model import is_local, stated_context
 from netwright.agents.room import LEAST_ANSWER, WANTED_CONTEXT
 from netwright.campaign.board import Board
 from netwright.campaign.rehearsal import rehearsed_context
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], home: Path, board: Board) -> LlmConfig:
-    """The settings with a context for every role: as given, else as a check found it, else WANTED_CONTEXT.
+    """The settings with a context for every role: as given, else as a check found it, else what is enough.
 
     Where one of several models is drawn, questions fit the shortest: they are the same whoever is asked.
     Where it was left open how changed files are asked for, it is by edits if a check found all who write files able to.
@@ -42,7 +43,7 @@ async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], ho
         return profiles[whom(asked)]
 
     async def length(asked: RoleConfig) -> int:
-        return asked.context_tokens or (await profile(asked)).context_tokens or WANTED_CONTEXT
+        return asked.context_tokens or (await profile(asked)).context_tokens or _unchecked(asked)
 
     settled: dict[str, Any] = {}
     for role in LLM_ROLES:
@@ -54,6 +55,12 @@ async def settled_contexts(config: LlmConfig, environment: Mapping[str, str], ho
         able = [((await profile(asked)).edits or 0.0) >= ABLE for asked in writers]
         settled["answers"] = "edits" if all(able) else "whole"
     return config.model_copy(update=settled)
+
+
+def _unchecked(asked: RoleConfig) -> int:
+    """WANTED_CONTEXT, or less where a model of our own says that it was made for less."""
+    stated = stated_context(asked.url) if is_local(asked.url) else None
+    return min(stated or WANTED_CONTEXT, WANTED_CONTEXT)
 
 
 def check_contexts(llm: LlmConfig, config: CampaignConfig, spec: TaskSpec) -> None:

@@ -152,4 +152,5 @@ def test_a_name_in_the_cache_needs_no_hub(tmp_path: Path, revision: str) -> None
     (repository / "refs" / (revision.removeprefix("@") or "main")).write_text(commit)
 
     assert wrong_with(f"hf:some/model{revision}", tmp_path, HF_HUB_OFFLINE="1") == ""
+    assert wrong_with(f"hf:some/model{revision}", tmp_path, HF_ENDPOINT="http://127.0.0.1:9") == ""
     assert "lacks it" in wrong_with("hf:some/model@other", tmp_path, HF_HUB_OFFLINE="1")

@@ -296,3 +296,28 @@ def test_the_server_sees_no_secret_but_that_for_the_hub_where_it_asks_the_hub(
     seen = set(said(server)[0]["environment"])
     assert seen & {*SECRETS, "https_proxy", "HF_HUB_OFFLINE"} == passes
     assert {"PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"} <= seen
+
+
+NAMED = """
+import asyncio, os, sys
+from pathlib import Path
+from netwright.agents.model_server import ModelServer
+
+async def main():
+    server = ModelServer("some/model", device="cpu", log=Path(sys.argv[1]), environment=os.environ, serve=sys.argv[2:])
+    await server.up()
+    await server.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_where_the_hub_is_silent_the_server_is_told_to_make_do_with_the_cache(tmp_path: Path) -> None:
+    log = tmp_path / "model.log"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+
+    command = [sys.executable, "-c", NAMED, str(log), *STUB]
+    subprocess.run(command, env={**kept, "HF_ENDPOINT": "http://127.0.0.1:9"}, check=True, timeout=60)
+
+    (line,) = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
+    assert line["environment"]["HF_HUB_OFFLINE"] == "1"

@@ -50,6 +50,26 @@ def test_a_context_is_what_was_given_else_what_was_measured_else_a_cautious_gues
     assert set(settle(tmp_path, configured(context_tokens=20_000)).values()) == {20_000}
 
 
+@pytest.mark.parametrize(
+    ("says", "context"),
+    [
+        ('{"max_position_embeddings": 2048}', 2048),
+        ('{"text_config": {"max_position_embeddings": 4096}}', 4096),
+        # What nobody tried is not relied upon beyond what is enough.
+        ('{"max_position_embeddings": 262144}', WANTED_CONTEXT),
+        ('{"max_position_embeddings": "long"}', WANTED_CONTEXT),
+        ("[]", WANTED_CONTEXT),
+    ],
+)
+def test_a_model_that_is_served_has_no_more_context_than_it_was_made_for(
+    tmp_path: Path, says: str, context: int
+) -> None:
+    (tmp_path / "config.json").write_text(says)
+    config = CampaignConfig.model_validate({"task": "recall", "llm": {"url": f"hf:{tmp_path}"}})
+
+    assert set(settle(tmp_path, config).values()) == {context}
+
+
 def test_a_campaign_that_goes_on_keeps_the_contexts_that_it_began_with(tmp_path: Path) -> None:
     begun = configured(planner={"context_tokens": 16_384}, critic={"context_tokens": 8_192})
     with Memory.open(tmp_path) as memory:
