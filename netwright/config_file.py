@@ -85,10 +85,11 @@ def with_flags(config: CampaignConfig, flags: Mapping[str, Any]) -> CampaignConf
 
 
 def _settle_models(llm: Any, folder: Path) -> None:
-    """Put in full the paths of models in `[llm]` and the tables of its roles."""
+    """Put in full the paths of models in `[llm]`, the tables of its roles and those of models to draw from."""
     if not isinstance(llm, dict):
         return
-    for table in (llm, *llm.values()):
+    models = llm.get("models")
+    for table in (llm, *llm.values(), *(models if isinstance(models, list) else ())):
         if isinstance(table, dict) and isinstance(url := table.get("url"), str):
             table["url"] = settled(url, folder)
 

@@ -152,9 +152,9 @@ def test_a_model_that_is_served_is_named_by_its_url_and_each_role_may_have_its_o
 def test_the_path_of_a_model_is_sought_beside_the_campaign_file(tmp_path: Path) -> None:
     (tmp_path / "big").mkdir()
     path = tmp_path / "campaign.toml"
-    path.write_text('[llm]\nurl = "hf:big"\n[llm.critic]\nurl = "hf:./small"\n')
+    path.write_text('[llm]\nurl = "hf:big"\n[llm.critic]\nurl = "hf:./small"\n[[llm.models]]\nurl = "hf:./drawn"\n')
 
-    assert load_config(path, {}).llm.served == [f"hf:{tmp_path}/big", f"hf:{tmp_path}/small"]
+    assert load_config(path, {}).llm.served == [f"hf:{tmp_path}/{name}" for name in ("big", "drawn", "small")]
 
 
 def test_roles_that_ask_the_same_share_an_endpoint_and_others_ask_their_own(
