@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from netwright.agents.chat import ChatRequest, Reply
 from netwright.agents.lessons import Revision, Shelf
 from netwright.agents.replies import Plan
-from netwright.types import Candidate, Context, LlmCall, Proposal, Verdict
+from netwright.types import Candidate, Context, LlmCall, Proposal, Score, Verdict
 
 
 class Planner(Protocol):
@@ -86,7 +86,7 @@ class Critic(Protocol):
         """Return what it expects of each plan, higher is better, on a scale of its own; None: it has no opinion."""
         ...
 
-    async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
+    async def comment(self, context: Context, candidate: Candidate, score: Score | None, verdict: Verdict) -> Verdict:
         """Return `verdict` with words, perhaps a lesson, added; its numbers and outcome are never changed."""
         ...
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from netwright.agents.asking import Asking
 from netwright.agents.base import Correspondent, Ledger
-from netwright.agents.context_text import case_evidence_text, verdict_text
+from netwright.agents.context_text import case_evidence_text, score_text, verdict_text
 from netwright.agents.conversation import Occasion
 from netwright.agents.quoting import as_data, fenced, one_line, quoted
 from netwright.agents.replies import Comment, Opinions, Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.prompts import load
-from netwright.types import Candidate, Context, Verdict
+from netwright.types import Candidate, Context, Score, Verdict
 
 _CHANGE_CHARACTERS = 12_000
 _PLAN_CHARACTERS = 1200
@@ -51,11 +51,13 @@ class LlmCritic:
         given = {each.plan: each.score for each in said[0].opinions if 1 <= each.plan <= len(plans)}
         return [given.get(number, min(given.values())) for number in range(1, len(plans) + 1)] if given else None
 
-    async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
+    async def comment(self, context: Context, candidate: Candidate, score: Score | None, verdict: Verdict) -> Verdict:
         """See `Critic`. Without usable words the verdict comes back as it was."""
-        said = await self._asking.answer(
-            "critic_case", lambda room: case_text(context, candidate, verdict, room), Comment, context, _about(context)
-        )
+
+        def text(room: Room) -> str:
+            return case_text(context, candidate, score, verdict, room)
+
+        said = await self._asking.answer("critic_case", text, Comment, context, _about(context))
         return verdict if said is None else _worded(verdict, *said)
 
 
@@ -76,7 +78,7 @@ def _plan_line(number: int, plan: Plan) -> str:
     return f"{number}. {one_line(plan.title, 120)}: {idea}"
 
 
-def case_text(context: Context, candidate: Candidate, verdict: Verdict, room: Room) -> str:
+def case_text(context: Context, candidate: Candidate, score: Score | None, verdict: Verdict, room: Room) -> str:
     """Lay the case before the critic: what changed, and the verdict in numbers."""
     prompt = load("critic_case")
     told = {
@@ -85,6 +87,7 @@ def case_text(context: Context, candidate: Candidate, verdict: Verdict, room: Ro
         "operator": context.operator.value,
         "hypothesis": quoted(candidate.hypothesis),
         "change": _change_text(context, candidate),
+        "score": score_text(score, context.task),
         "verdict": as_data(verdict_text(verdict, context.task.unit)),
     }
     evidence = case_evidence_text(context, room.beside(prompt.text, *told.values())) or _NOTHING

@@ -88,7 +88,7 @@ class Designer:
             return verdict
         context = work.context(state)
         context = context if self._library is None else self._library.compared(context, candidate)
-        return await self._team.critic.comment(context, candidate, verdict)
+        return await self._team.critic.comment(context, candidate, work.score, verdict)
 
     def _informed(self, work: Work, state: State) -> Context:
         context = work.context(state)

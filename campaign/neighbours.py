@@ -22,7 +22,7 @@ _WEIGHTS = {"title": 3.0, "hypothesis": 1.0, "changed": 1.0}
 
 
 class Neighbours:
-    """Finds neighbours among baselines and the designs of the journal."""
+    """Finds neighbours among the designs of the journal; baselines are told to everybody anyway."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -35,9 +35,8 @@ class Neighbours:
         ancestor, sibling or parent is left out, and so is the subject itself.
         """
         shown = {known.node for known in (*context.parents, *context.path, *context.siblings)}
-        told = (*context.baselines, *(told.known for told in context.journal))
-        latest = {known.node: known for known in told}
-        pool = [known for node, known in latest.items() if node not in shown][-AMONG:]
+        latest = {told.known.node: told.known for told in context.journal}
+        pool = [known for node, known in latest.items() if (node or 0) >= 0 and node not in shown][-AMONG:]
         subject = subject or next((parent.candidate for parent in context.parents), None)
         if subject is None:
             return tuple(_by_words(" ".join(starting_points(context)), pool)[: BY_STRUCTURE + BY_WORDS])

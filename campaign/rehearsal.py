@@ -108,7 +108,7 @@ async def _speak(chat: Correspondent, ledger: Ledger, config: CampaignConfig, sp
     with suppress(_Heard):
         await repairer.repair(context, _proposal(design), "causality: output 3 changed with input 7")
     with suppress(_Heard):
-        await critic.comment(context, design, Verdict(outcome=Outcome.NO_DIFFERENCE))
+        await critic.comment(context, design, None, Verdict(outcome=Outcome.NO_DIFFERENCE))
     with suppress(_Heard):
         await librarian.revise(context, Shelf())
 

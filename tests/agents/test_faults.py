@@ -61,7 +61,7 @@ def talk(server: ChatServer, steps: int = STEPS) -> Talk:
                 assert isinstance(plan, Plan)
                 proposal = await coder.write(context, plan)
                 had.proposals.append(proposal)
-                had.verdicts.append(await critic.comment(context, proposal.candidate(Scope.MIXER), VERDICT))
+                had.verdicts.append(await critic.comment(context, proposal.candidate(Scope.MIXER), None, VERDICT))
             had.profile = await endpoint.profile()
 
     asyncio.run(work())

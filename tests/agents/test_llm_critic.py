@@ -23,6 +23,7 @@ from netwright.types import (
     Remembered,
     Rung,
     Scope,
+    Score,
     TaskSpec,
     Verdict,
 )
@@ -45,6 +46,7 @@ TASK = TaskSpec(
     validation_rows=8,
     test_rows=8,
 )
+SCORE = Score(value=-1.25, standard_error=0.02, rung=0, seeds=1)
 VERDICT = Verdict(
     outcome=Outcome.NO_DIFFERENCE,
     rival_id="0" * 64,
@@ -77,7 +79,7 @@ def comment(server: Any, ledger: DictLedger | None = None) -> Verdict:
     async def talk() -> Verdict:
         async with Endpoint(server.url, "scripted", retries=RetryRule(tries=2, wait_seconds=0.01)) as endpoint:
             critic = LlmCritic(endpoint, ledger or DictLedger())
-            return await critic.comment(context, candidate(body.replace("line 20", "gate 20")), VERDICT)
+            return await critic.comment(context, candidate(body.replace("line 20", "gate 20")), SCORE, VERDICT)
 
     return asyncio.run(talk())
 
@@ -137,6 +139,7 @@ def test_the_critic_sees_the_difference_and_the_interval(chat_server: Servers) -
     comment(server)
 
     case = server.contents()[-1]
+    assert "Its score: loss 1.2500 +- 0.0200 nats, rung 0, 1 seed." in case
     assert "-line 20\n+gate 20" in case
     assert "line 5\n" not in case
     assert "no difference, delta -0.0100 nats against its rival, 95% interval [-0.0500, +0.0300]" in case

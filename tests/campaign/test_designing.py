@@ -17,7 +17,7 @@ from netwright.campaign.work import MOST_ATTEMPTS, State, Work, after_screen, be
 from netwright.errors import MalformedReply, ProviderError
 from netwright.evaluator.tasks import load_task
 from netwright.memory.store import Memory
-from netwright.types import Action, Candidate, Context, Operator, Proposal, Scope, Verdict
+from netwright.types import Action, Candidate, Context, Operator, Proposal, Scope, Score, Verdict
 
 TASK = load_task("recall").spec
 TITLES = ("gate", "delta", "copy")
@@ -53,7 +53,7 @@ class Critic:
     async def weigh(self, context: Context, plans: Sequence[Plan]) -> Sequence[float] | None:
         return [float(number) for number, _ in enumerate(plans)]
 
-    async def comment(self, context: Context, candidate: Candidate, verdict: Verdict) -> Verdict:
+    async def comment(self, context: Context, candidate: Candidate, score: Score | None, verdict: Verdict) -> Verdict:
         return verdict
 
 
