@@ -22,7 +22,7 @@ import csv
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -105,8 +105,9 @@ def by_rate(options: argparse.Namespace) -> list[JsonDict]:
     rows = []
     for rate in options.rates:
         found = [through_faults(options, rate, seed) for seed in range(options.seeds)]
-        rows.append({"faulty": rate, "campaigns": options.seeds, **row_of(found)})
-        print(f"{rate:.0%} faulty: {', '.join(each.status for each in found)}", file=sys.stderr)
+        statuses = " ".join(sorted({each.status for each in found}))
+        rows.append({"faulty": rate, "campaigns": options.seeds, "ended": statuses, **row_of(found)})
+        keep(rows, options.out)
     return rows
 
 
@@ -137,8 +138,10 @@ def show(rows: list[JsonDict]) -> None:
         print(f"{name:<24}" + "".join(f"{row.get(name, '')!s:>12}" for row in rows))
 
 
-def keep(rows: Iterable[JsonDict], path: Path) -> None:
-    rows = list(rows)
+def keep(rows: list[JsonDict], path: Path | None) -> None:
+    """Write the table down, as far as it is."""
+    if path is None:
+        return
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, names, lineterminator="\n")
@@ -164,8 +167,7 @@ def main() -> None:
     rows = model_against_grammar(options) if options.llm else by_rate(options)
     print(f"load average {os.getloadavg()[0]:.1f}")
     show(rows)
-    if options.out:
-        keep(rows, options.out)
+    keep(rows, options.out)
 
 
 if __name__ == "__main__":

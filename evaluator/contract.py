@@ -13,6 +13,7 @@ import reprlib
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +73,7 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
 
 
 def parsed(source: str) -> ast.Module | None:
-    """Return the syntax tree of the source, None where it does not parse."""
+    """Return the syntax tree of the source, None where it does not parse. It is others' too: not to be changed."""
     return _parse(source)[0]
 
 
@@ -143,8 +144,12 @@ def _check_characters(source: str) -> str:
     )
 
 
+@lru_cache(maxsize=4)
 def _parse(source: str) -> tuple[ast.Module | None, str]:
-    """Parse without compiling: compilation folds constants, and is left to the sandbox's child."""
+    """Parse without compiling: compilation folds constants, and is left to the sandbox's child.
+
+    A design is read several times in a row; nobody changes the tree.
+    """
     try:
         with _PARSER_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 
+from netwright.evaluator.contract import parsed
+
 KEPT = {"Mixer", "Block", "Model", "RECIPE", "__init__", "forward", "self", "super"}
 _NAMED = {
     ast.Name: "id",
@@ -30,14 +32,16 @@ def fingerprint(source: str) -> str:
     Names that the file binds itself (arguments, variables, functions, classes, attributes of self) are numbered in
     order of appearance; everything that it takes from elsewhere keeps its name.
 
-    Raises: SyntaxError when `source` does not parse, ValueError when it is no text.
+    Raises: SyntaxError when `source` does not parse, or is nested too deeply.
     """
+    tree = parsed(source)
+    if tree is None:
+        raise SyntaxError("the source does not parse")
     try:
-        tree = ast.parse(source)
         writer = _Writer(_bound_names(tree))
         writer.write(tree)
         return hashlib.sha256("\n".join(writer.words).encode()).hexdigest()
-    except (RecursionError, MemoryError) as error:  # what the parser says of too deep a nesting
+    except RecursionError as error:
         raise SyntaxError("nested too deeply") from error
 
 

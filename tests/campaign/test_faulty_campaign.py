@@ -12,6 +12,7 @@ from faulty_server import FAULTS, STALL_SECONDS, Faulty
 
 from netwright.agents.replies import python_block
 from netwright.campaign.running import run_campaign
+from netwright.config import CampaignConfig
 from netwright.config_file import load_config
 from netwright.memory.store import Memory
 
@@ -49,3 +50,24 @@ def test_no_campaign_stops_and_no_candidate_is_lost(
     known = fates(tmp_path / "home", row.name)
     assert {block.body for block in blocks if block is not None} <= set(known)
     assert all(known.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_faults_cost_a_tenth_of_the_time_at_most(tmp_path: Path, chat_server: Servers) -> None:
+    """Time lost is time in which a slot has nothing to train, beyond that of a campaign without faults."""
+
+    def idle_share(rate: float) -> float:
+        server = chat_server(default=Faulty(Author(average), FAULTS, rate=rate, seed=3))
+        settings = {
+            "name": f"at {rate:.0%}",
+            "task": "recall",
+            "rung_tokens": [30_000, 60_000],
+            "workers": 2,
+            "budget": {"trials": 12, "minutes": 30},
+            "llm": {"url": server.url, "model": "scripted", "first_timeout": 0.75 * STALL_SECONDS},
+        }
+        _, board = run_campaign(tmp_path / "home", CampaignConfig.model_validate(settings))
+        return 1 - board.busy_seconds / (2 * board.elapsed_seconds)
+
+    assert idle_share(0.2) - idle_share(0.0) <= 0.1
