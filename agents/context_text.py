@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from netwright.agents.chat import cautious_tokens
 from netwright.agents.journal_text import journal_text, label
-from netwright.agents.quoting import as_data, cut_middle, fenced, one_line, plain, quoted
+from netwright.agents.quoting import as_data, cut_middle, one_line, plain, quoted, quoted_code
 from netwright.agents.room import LEAST_ANSWER, Room
 from netwright.prompts import load
 from netwright.types import BudgetProtocol, Claim, Context, DeviceKind, Remembered, Score, TaskSpec, Verdict
@@ -239,7 +239,7 @@ def _knowledge(context: Context) -> _Section:
 def _inspiration(context: Context) -> _Section:
     """Show a draft, which has no parent to look at, how the best design is written."""
     known = _ranked([*context.best, *context.baselines])
-    entries = [fenced(known[0].candidate.source, "python")] if known and not context.parents else []
+    entries = [quoted_code(known[0].candidate.source)] if known and not context.parents else []
     return _Section("The best design's file", entries, is_data=False)
 
 
@@ -297,7 +297,7 @@ def parent_text(item: Remembered, task: TaskSpec, code_characters: int) -> str:
     told = [as_data("\n".join(lines))]
     if item.failure:
         told += ["", "Failure:", quoted(item.failure)]
-    return "\n".join([*told, "", fenced(cut_middle(candidate.source, code_characters), "python"), ""])
+    return "\n".join([*told, "", quoted_code(cut_middle(candidate.source, code_characters)), ""])
 
 
 def score_text(score: Score | None, task: TaskSpec) -> str:

@@ -30,7 +30,7 @@ from netwright.agents.chat import (
     failed_call,
     replayed,
 )
-from netwright.agents.faults import EndpointError, Fault, raw_reply, reasoning_place
+from netwright.agents.faults import EndpointError, Fault, context_limit, raw_reply, reasoning_place
 from netwright.agents.local_model import SCHEME
 from netwright.agents.pacing import Pace
 from netwright.agents.profile import Profile, ProfileStore
@@ -229,6 +229,9 @@ class Endpoint:
             except EndpointError as error:
                 if error.fault in _TOO_MUCH:
                     pace.overloaded()
+                if error.fault is Fault.OVERFLOW and (limit := context_limit(error.detail or str(error))):
+                    # Prompts of this campaign stay as they are; the next one begins with what is known then.
+                    self.known.learn(context_tokens=limit)
                 if not self.known.adapt(error, fields, url_index, course):
                     raise
                 continue

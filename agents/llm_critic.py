@@ -9,7 +9,7 @@ from netwright.agents.asking import Asking
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import case_evidence_text, score_text, verdict_text
 from netwright.agents.conversation import Occasion
-from netwright.agents.quoting import as_data, fenced, one_line, quoted
+from netwright.agents.quoting import as_data, one_line, quoted, quoted_code
 from netwright.agents.replies import Comment, Opinions, Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.prompts import load
@@ -110,8 +110,8 @@ def _change_text(context: Context, candidate: Candidate) -> str:
         )
         diff = "\n".join(lines)
         if len(diff) < len(candidate.source):
-            return fenced(diff[:_CHANGE_CHARACTERS], "diff")
-    return fenced(candidate.source[:_CHANGE_CHARACTERS], "python")
+            return quoted_code(diff[:_CHANGE_CHARACTERS], "diff")
+    return quoted_code(candidate.source[:_CHANGE_CHARACTERS])
 
 
 def _worded(verdict: Verdict, comment: Comment, model: str) -> Verdict:

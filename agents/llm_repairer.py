@@ -8,7 +8,7 @@ from netwright.agents.answers import FileAnswer
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import CODE_CHARACTERS, repair_evidence_text
 from netwright.agents.conversation import Conversation, Question
-from netwright.agents.quoting import fenced, one_line, quoted
+from netwright.agents.quoting import one_line, quoted, quoted_code
 from netwright.agents.replies import Plan
 from netwright.agents.room import WANTED_CONTEXT, Room
 from netwright.agents.writing import class_name, form_of, written
@@ -57,7 +57,7 @@ class LlmRepairer:
             role="repairer",
             prompts=("repairer", *prompts),
             context=context,
-            text=lambda room: _repair_text(context, failed, failure, form, room),
+            text=lambda room: repair_text(context, failed, failure, form, room),
         )
         known = Plan(title=failed.title[:200] or "untitled", hypothesis=failed.hypothesis or "none given")
         wanted = FileAnswer(class_name=class_name(context), plan=known, base=failed.source if self._edits else None)
@@ -69,12 +69,13 @@ class LlmRepairer:
         return written(answer.plan, answer.source, model)
 
 
-def _repair_text(context: Context, failed: Proposal, failure: str, form: str, room: Room) -> str:
+def repair_text(context: Context, failed: Proposal, failure: str, form: str, room: Room) -> str:
+    """Lay a rejected file before the repairer, with what was said of it, and in which `form` to answer."""
     prompt = load("repairer")
     told = {
         "title": one_line(failed.title, 120),
         "hypothesis": one_line(failed.hypothesis),
-        "source": fenced(failed.source[:CODE_CHARACTERS], "python"),
+        "source": quoted_code(failed.source[:CODE_CHARACTERS]),
         "failure": quoted(failure),
         "form": form,
     }

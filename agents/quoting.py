@@ -12,19 +12,21 @@ import unicodedata
 
 FAILURE_CHARACTERS = 3000
 LINE_CHARACTERS = 400
-_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co"))
+_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
 _MARKS = re.compile(
-    r"<(?=\s*/?\s*data\b|[|\uff5c]|/?\s*(?:s|think|thinking|start_of_turn|end_of_turn)\s*>)|\[(?=/?INST\])",
+    r"<(?=(?:/\s*)?data\b|[|\uff5c]|/?(?:s|think|thinking|start_of_turn|end_of_turn)\s*>)|\[(?=/?INST\])",
     re.IGNORECASE,
 )
 """Where our own tag begins, or a mark of a chat template: `<|im_start|>`, `<think>`, `[INST]` and their like."""
 
 
 def plain(text: str) -> str:
-    """Drop what does not show: controls, directions of reading, halves of characters; lines and tabs stay."""
+    """Drop what does not show: controls, directions of reading, halves of characters; line ends and tabs stay."""
     if text.replace("\n", " ").replace("\t", " ").isprintable():
         return text
+    text = _LINE_ENDS.sub("\n", text)
     return _UNUSUAL.sub(lambda match: "" if unicodedata.category(match[0]) in _UNSEEN else match[0], text)
 
 
@@ -35,7 +37,7 @@ def harmless(text: str) -> str:
 
 def one_line(text: str, characters: int = LINE_CHARACTERS) -> str:
     """Return harmless text on one line, cut at its end."""
-    line = harmless(" ".join(plain(text.replace("\u2028", "\n").replace("\u2029", "\n")).split()))
+    line = " ".join(harmless(text).split())
     return line if len(line) <= characters else line[: characters - 3] + "..."
 
 
@@ -55,6 +57,14 @@ def fenced(code: str, language: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{code.rstrip()}\n{fence}"
+
+
+def quoted_code(code: str, language: str = "python") -> str:
+    """Quote code as `fenced`, its strings and comments harmless.
+
+    What is changed by that has no meaning in code, or the same: `x <s> y` becomes `x < s> y`.
+    """
+    return fenced(harmless(code), language)
 
 
 def cut_middle(text: str, characters: int) -> str:

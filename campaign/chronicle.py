@@ -96,16 +96,20 @@ class Chronicle:
         return [(known.candidate, self._first_scores.get(node)) for node, known in self._nodes.items()]
 
     def context(self, action: Action, attempt: int = 0) -> Context:
-        """What the planner is told for `action`."""
+        """What is told of `action`: of a promotion, what was told of the design that is promoted."""
+        operator, parents = action.operator or Operator.DRAFT, action.parents
+        if action.kind == "promote":
+            known = self._nodes[action.parents[0]]
+            operator, parents = known.operator, known.parents
         scored = [known for node, known in self._nodes.items() if node >= 0 and known.score]
         failed = [known for node, known in self._nodes.items() if node >= 0 and known.failure]
         return Context(
             task=self.task,
-            operator=action.operator or Operator.DRAFT,
-            parents=tuple(self._nodes[parent] for parent in action.parents),
+            operator=operator,
+            parents=tuple(self._nodes[parent] for parent in parents),
             journal=self._journal,
-            path=self._path(action),
-            siblings=self._siblings(action),
+            path=self._path(parents),
+            siblings=self._siblings(parents, action),
             trained=len(scored),
             designs=self._designs,
             best=tuple(sorted(scored, key=_standing, reverse=True)[:BEST_SHOWN]),
@@ -121,21 +125,22 @@ class Chronicle:
             model=action.model,
         )
 
-    def _path(self, action: Action) -> tuple[Remembered, ...]:
+    def _path(self, parents: tuple[int, ...]) -> tuple[Remembered, ...]:
         """The nearest ancestors of the first parent, root first."""
         path: list[Remembered] = []
-        parents = self._nodes[action.parents[0]].parents if action.parents else ()
+        parents = self._nodes[parents[0]].parents if parents else ()
         while parents and len(path) < ANCESTORS_SHOWN:
             path.append(self._nodes[parents[0]])
             parents = path[-1].parents
         return tuple(reversed(path))
 
-    def _siblings(self, action: Action) -> tuple[Remembered, ...]:
-        """The latest children of the parents, in the order told; an experiment is no sibling of itself."""
+    def _siblings(self, parents: tuple[int, ...], action: Action) -> tuple[Remembered, ...]:
+        """The latest children of the parents, in the order told; a promoted design is no sibling of itself."""
+        itself = action.parents[:1] if action.kind == "promote" else ()
         found = [
             known
             for node, known in self._nodes.items()
-            if node != action.index and not set(known.parents).isdisjoint(action.parents)
+            if node not in itself and not set(known.parents).isdisjoint(parents)
         ]
         return tuple(found[-SIBLINGS_SHOWN:])
 

@@ -192,6 +192,8 @@ def test_a_planner_is_told_where_its_parent_comes_from_and_what_else_was_made_of
     assert [told.known.node for told in context.journal] == [0, 1, 2, 3, 4, 5, 2]
     assert context.parents[0].parents == (1,)
     assert (context.trained, context.designs) == (5, 20)
+    promoted = chronicle.context(Action(index=9, kind="promote", parents=(2,), rung=1))
+    assert [known.node for known in promoted.parents] == [1] and [known.node for known in promoted.siblings] == [3]
     other = chronicle.context(Action(index=9, kind="expand", operator=Operator.REFINE, parents=(1,)))
     assert [known.node for known in other.siblings] == [2, 3] and other.siblings[1].failure
 
