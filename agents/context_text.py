@@ -26,7 +26,7 @@ _BASELINES_SHARE = 0.35
 """How much of the room that baselines and journal have is for the former."""
 _INSTRUCTIONS = 2200
 """Characters of a question beside what it tells."""
-_LEAST_BASELINES = 3
+_LEAST_BASELINES = 2
 _LEAST_CODE = 500
 _RELATIVE = 240
 
