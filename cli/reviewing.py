@@ -28,6 +28,7 @@ from netwright.memory.query import source_diff
 from netwright.memory.rows import SHORT
 from netwright.printable import printable
 
+STDERR = 2
 LINES_LEAST, LINES_AROUND = 12, 16
 KEYS = "[a] train it  [e] edit it  [r] reject it  [s] show the whole file  [q] stop the campaign"
 
@@ -37,7 +38,7 @@ def terminal_reviewer(view: LiveView) -> TerminalReviewer:
 
     Raises: ConfigError where there is none.
     """
-    if not (sys.stdin.isatty() and err.is_terminal):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError(
             "review: a person is asked at the terminal, and stdin or stderr is none here: run it in a terminal, or "
             "leave the review out (--no-review, review = false)"
@@ -79,7 +80,7 @@ class TerminalReviewer:
 
     async def _key(self) -> str:
         with _single_keys(self._keyboard):
-            err.print(Text(KEYS, style="bold"))
+            _tell(KEYS, style="bold")
             while True:
                 typed = await self._typed()
                 if not typed:
@@ -138,8 +139,8 @@ async def _edited(question: Question) -> str | None:
 
 
 async def _to_its_end(command: list[str]) -> int:
-    # The results of the campaign may be on their way to a file.
-    process = await asyncio.create_subprocess_exec(*command, stdout=sys.stderr)
+    # Not to stdout, as the results of the campaign may be on their way to a file.
+    process = await asyncio.create_subprocess_exec(*command, stdout=STDERR)
     try:
         return await process.wait()
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from netwright.campaign.slots import Interrupted
 from netwright.campaign.waiting import Waiting
 from netwright.campaign.work import Work
 from netwright.config import CampaignConfig
+from netwright.config_file import load_config
 from netwright.errors import ConfigError
 from netwright.evaluator.laboratory import Examination
 from netwright.evaluator.tasks import load_task
@@ -300,6 +301,56 @@ def test_a_campaign_with_a_review_and_nobody_to_ask_does_not_begin(tmp_path: Pat
         run_campaign(tmp_path / "home", CampaignConfig(task="recall", review=True))
 
     assert not (tmp_path / "home").exists()
+
+
+class Mood:
+    """A person who decides by the number of the action alone, and leaves after so many answers."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    async def decide(self, question: Question) -> Decision:
+        if not self.patience:
+            raise Interrupted
+        self.patience -= 1
+        if question.action % 3 == 0:
+            return Decision(decision="reject", note="not now")
+        if question.action % 3 == 1 and not question.position and "tuned by hand" not in question.candidate.source:
+            source = question.candidate.source.replace("RECIPE", "# ") + "\n\nRECIPE = {'lr': 0.004}  # tuned by hand\n"
+            return edit(source)
+        return APPROVE
+
+
+def facts(home: Path) -> list[tuple[Any, ...]]:
+    """What a campaign came to, without anything that a clock decides."""
+    with Memory.open(home, create=False, read_only=True) as memory:
+        row = memory.campaign("small")
+        assert row.status == "finished"
+        known = [
+            (each.action and each.action.model_dump(), each.candidate_id, each.score, each.failure, each.attempts)
+            for each in memory.experiments(row.id)
+        ]
+        decided = [(each.action, each.candidate_id, each.decision) for each in memory.reviews(row.id)]
+        return [*sorted(known, key=str), *sorted(decided)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_same_decisions_make_the_same_campaign_however_often_it_was_left(
+    tmp_path: Path, campaign_file: Callable[..., Path]
+) -> None:
+    config = load_config(campaign_file(trials=4, top="review = true"), {})
+    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
+    for home in (calm, stormy):
+        Memory.open(home, evaluation_key=bytes(32)).close()
+
+    run_campaign(calm, config, reviewer=Mood(1000))
+    sessions = 1
+    while run_campaign(stormy, config, reviewer=Mood(2))[0].status == "interrupted":
+        sessions += 1
+
+    assert sessions > 2
+    assert facts(stormy) == facts(calm)
 
 
 def test_only_time_in_which_everybody_waits_for_a_person_is_not_counted() -> None:
