@@ -111,7 +111,7 @@ class Chronicle:
             path=self._path(parents),
             siblings=self._siblings(parents, action),
             trained=len(scored),
-            designs=self._designs,
+            designs=action.designs or self._designs,
             best=tuple(sorted(scored, key=_standing, reverse=True)[:BEST_SHOWN]),
             baselines=tuple(self._nodes[node] for node in sorted(self._nodes, reverse=True) if node < 0),
             failures=tuple(failed[-FAILURES_SHOWN:]),

@@ -300,6 +300,8 @@ class Scheduler:
         self._log_and_start(action)
 
     def _log_and_start(self, action: Action) -> None:
+        if action.designs is None:
+            action = action.model_copy(update={"designs": self._config.budget.trials})
         self._parts.memory.put_action(self._parts.row.id, action)
         self._asked = action.index + 1
         self._start(action)

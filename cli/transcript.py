@@ -10,6 +10,7 @@ import typer
 from netwright.agents.quoting import fenced
 from netwright.cli.output import print_json, say
 from netwright.errors import StoreError
+from netwright.memory.records import Review
 from netwright.memory.store import Memory
 from netwright.memory.transcripts import Checked, Transcript, transcript
 from netwright.printable import printable
@@ -52,6 +53,7 @@ def markdown(story: Transcript) -> str:
         f"Node {story.node} of campaign `{story.campaign.name}` on task `{task.name}` ({task.summary}): {came}.",
         *_conversation(story.calls),
         *_files(story.files),
+        *_reviews(story.reviews),
         *_trainings(story.trials),
         *_judgements(story),
     ]
@@ -100,6 +102,13 @@ def _files(files: Sequence[Checked]) -> Iterable[str]:
                 for report in file.gates
             ]
             yield _table(("gate", "verdict", "message"), rows)
+
+
+def _reviews(reviews: Sequence[Review]) -> Iterable[str]:
+    if reviews:
+        yield "## Reviewed by a person"
+        rows = [(review.candidate_id[:10], review.decision, review.note) for review in reviews]
+        yield _table(("file", "decision", "why"), rows)
 
 
 def _trainings(trials: Sequence[Trial]) -> Iterable[str]:

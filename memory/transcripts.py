@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netwright.errors import NotFound
 from netwright.memory.query import top
-from netwright.memory.records import Campaign, Experiment
+from netwright.memory.records import Campaign, Experiment, Review
 from netwright.memory.store import Memory
 from netwright.types import Candidate, GateReport, LlmCall, Split, Trial
 
@@ -25,8 +25,8 @@ class Checked:
 class Transcript:
     """The story of node `node`: its calls in order, every file that was checked, trainings, and its records.
 
-    `records` are the first of the node and one for each promotion, each with score and verdict. `parents` are
-    candidates.
+    `reviews` are what a person decided before it was trained. `records` are the first of the node and one for each
+    promotion, each with score and verdict. `parents` are candidates.
     """
 
     campaign: Campaign
@@ -34,6 +34,7 @@ class Transcript:
     parents: tuple[Candidate, ...]
     calls: tuple[LlmCall, ...]
     files: tuple[Checked, ...]
+    reviews: tuple[Review, ...]
     trials: tuple[Trial, ...]
     records: tuple[Experiment, ...]
 
@@ -57,6 +58,7 @@ def transcript(memory: Memory, which: str | None = None, campaign: str | None = 
         parents=tuple(memory.candidate(each) for each in records[0].parent_ids if each is not None),
         calls=tuple(calls),
         files=_files(memory, row, records[0]),
+        reviews=tuple(review for review in memory.reviews(row.id) if review.action == node),
         trials=tuple(memory.trials(row.task.id, final.id, Split.VALIDATION)) if final is not None else (),
         records=records,
     )

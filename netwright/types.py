@@ -407,8 +407,9 @@ class Action(Frozen):
     `parents[0]` at `rung`. Node ids are the indices of the actions that made them; baselines are negative:
     -1, -2, ... in the order they are listed. `told` is how many results the search knew when it chose this, so
     that the choice can be replayed; `draw` is which of the planner's sketches for this action was chosen; `cards`
-    is the last of the user's cards that was there then, so that a planner asked again is shown the same; `model` is the
-    model drawn to make it, empty where there is no choice; `closing` marks the promotions that end a campaign.
+    is the last of the user's cards that was there then, and `designs` how many the budget had, so that a planner asked
+    again is told the same; `model` is the model drawn to make it, empty where there is no choice; `closing` marks the
+    promotions that end a campaign.
     """
 
     index: int
@@ -419,6 +420,7 @@ class Action(Frozen):
     told: int = 0
     draw: int = 0
     cards: int = 0
+    designs: int | None = None
     model: str = ""
     closing: bool = False
 

@@ -107,16 +107,17 @@ def connections() -> Iterator[_Connections]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, chat: ModuleType) -> Path:
-    """A home with the campaign `first`, whose endpoint is gone."""
+    """A home with the campaign `first`, which went on with a larger budget, and whose endpoint is gone."""
     folder = tmp_path_factory.mktemp("recorded")
     with chat.ChatServer(default=Moody(chat)) as server:
         (folder / "first.toml").write_text(
             'name = "first"\ntask = "recall"\nrung_tokens = [8192, 16384]\nin_flight = 4\nworkers = 2\n'
-            "[budget]\ntrials = 6\nminutes = 30\n"
+            "[budget]\ntrials = 3\nminutes = 30\n"
             f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\nconcurrency = 3\ntries = 1\nplans = 2\n'
             'answers = "edits"\n'
         )
-        row, _ = run_campaign(folder / "home", load_config(folder / "first.toml", {}))
+        run_campaign(folder / "home", load_config(folder / "first.toml", {}))
+        row, _ = run_campaign(folder / "home", load_config(folder / "first.toml", {"budget.trials": 6}))
     assert row.status == "finished"
     return folder / "home"
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from netwright.cli.app import app
 from netwright.cli.transcript import LONG, markdown
 from netwright.evaluator.tasks import load_task
-from netwright.memory.records import Campaign, Experiment
+from netwright.memory.records import Campaign, Experiment, Review
 from netwright.memory.transcripts import Checked, Transcript
 from netwright.types import Action, Candidate, GateReport, LlmCall, Operator, Scope, Score, Verdict
 
@@ -58,8 +58,9 @@ def told(*calls: LlmCall) -> str:
         status="finished",
         started_at=datetime.now(UTC),
     )
+    review = Review(action=0, candidate_id=DESIGN.id, decision="approve", note="a fair test")
     files = (Checked(DESIGN, (report,), "gate: causality", "it looks ahead"),)
-    return markdown(Transcript(campaign, 0, (DESIGN,), calls, files, (), (record,)))
+    return markdown(Transcript(campaign, 0, (DESIGN,), calls, files, (review,), (), (record,)))
 
 
 def test_a_call_is_told_with_its_price_its_prompt_and_its_raw_reply() -> None:
@@ -85,6 +86,7 @@ def test_gates_and_verdict_follow() -> None:
     assert "No model was asked for it" in page
     assert "Stopped at gate: causality: it looks ahead" in page
     assert "| causality | FAIL | position 3 \\| 4 reads ahead |" in page
+    assert f"| {DESIGN.id[:10]} | approve | a fair test |" in page
     assert "**better**, delta -0.1000 (by llm:m)." in page and "Lesson: Forget." in page
     assert "Loss 1.2500 +- 0.0200" in page
 
