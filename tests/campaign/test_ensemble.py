@@ -191,7 +191,9 @@ def call(role: str, model: str, action: int, tokens: int) -> LlmCall:
     )
 
 
-def test_who_improves_is_drawn_more_and_each_model_is_shown_with_what_it_did(tmp_path: Path) -> None:
+def test_who_improves_is_drawn_more_and_each_model_is_shown_with_what_it_did(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     history = History(tmp_path, llm({"model": "good"}, {"model": "never"}))
     for _ in range(8):
         history.design("good", BETTER, 1000)
@@ -201,6 +203,17 @@ def test_who_improves_is_drawn_more_and_each_model_is_shown_with_what_it_did(tmp
     good, never = history.board.models
     assert (good.model, good.designs, good.trained, good.better) == ("good", 8, 8, 8)
     assert (never.calls, never.prompt_tokens, never.designs, never.trained, never.better) == (16, 16_000, 8, 0, 0)
+    assert run(["status", "by hand", "--home", str(tmp_path)]) == 0
+    rows = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert ["good", "16", "16,000", "0", "8", "8", "8"] in rows and [
+        "never",
+        "16",
+        "16,000",
+        "0",
+        "8",
+        "0",
+        "0",
+    ] in rows
 
 
 def test_of_two_that_improve_alike_the_one_is_drawn_that_costs_less_in_money_where_there_are_prices(
