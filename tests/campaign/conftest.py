@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,22 @@ Netwright = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def campaign_file(tmp_path: Path) -> Callable[..., Path]:
-    """Write a campaign of trainings of a few steps; `more` is TOML laid below the top-level keys."""
+    """Write a campaign of trainings of a few steps; `top` are further top-level keys, `more` is TOML laid below."""
 
-    def write(*, trials: int = 4, task: str = "recall", top: str = "", more: str = "") -> Path:
+    def write(
+        *,
+        trials: int = 4,
+        task: str = "recall",
+        rung_tokens: Sequence[int] = (8192, 16384),
+        baselines: Sequence[str] = (),
+        top: str = "",
+        more: str = "",
+    ) -> Path:
         path = tmp_path / "small.toml"
         path.write_text(
-            f'name = "small"\ntask = "{task}"\nrung_tokens = [8192, 16384]\n{top}\n'
-            f"[budget]\ntrials = {trials}\nminutes = 30\n{more}\n"
+            f'name = "small"\ntask = "{task}"\nrung_tokens = {list(rung_tokens)}\n'
+            f"baselines = {json.dumps(list(baselines) or 'core')}\n{top}\n"
+            f"[budget]\ntrials = {trials}\nminutes = 30\n{more}\n[audit]\nfinal_sheets = 1\n"
         )
         return path
 

@@ -55,7 +55,7 @@ CLOCK = "torch.nn.init.constant_(self.value.bias, time.time_ns() % 100_003 * 1e-
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Memory]:
-    config = CampaignConfig(task="recall", rung_tokens=(8_192,), audit={"final_sheets": 1})
+    config = CampaignConfig(task="recall", rung_tokens=(2_048,), audit={"final_sheets": 1})
     task = load_task("recall", rung_tokens=config.rung_tokens)
     with Memory.open(tmp_path) as memory:
         memory.start_campaign("small", task.spec, 0, config.model_dump(mode="json") | {"in_flight": 1})

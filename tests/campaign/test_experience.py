@@ -279,7 +279,7 @@ def test_killed_and_resumed_while_another_campaign_wrote_it_comes_to_what_it_wou
     tmp_path: Path, campaign_file: Callable[..., Path], start: Callable[..., subprocess.Popen[bytes]], netwright: Any
 ) -> None:
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
-    file = campaign_file(trials=3, top='baselines = ["gated_convolution"]\nworkers = 1\nin_flight = 2')
+    file = campaign_file(trials=3, baselines=["gated_convolution"], top="workers = 1\nin_flight = 2")
     with Memory.open(calm) as memory:
         searched(memory, "first", [-4.0, -3.0, -2.0, -1.0, -5.0, -2.5])
     shutil.copytree(calm, stormy)

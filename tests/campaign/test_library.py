@@ -102,7 +102,7 @@ def test_cards_imported_while_a_campaign_runs_change_no_prompt_that_was_asked_be
     model.on_comment = commented.set
     server = chat_server(default=model)
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\n'
-    path = campaign_file(trials=4, top='workers = 1\nbaselines = ["gated_convolution"]', more=more)
+    path = campaign_file(trials=4, baselines=["gated_convolution"], top="workers = 1", more=more)
     child = start("run", path, "--home", home)
     assert commented.wait(90)
     child.send_signal(signal.SIGKILL)

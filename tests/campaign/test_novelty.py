@@ -128,10 +128,10 @@ def test_a_campaign_trains_a_design_once_and_says_what_it_recognised(
     home = tmp_path / "home"
 
     script = [SOURCE, SOURCE, RENAMED, REWRITTEN]
-    top = 'workers = 1\nbaselines = ["linear_attention"]'
-    row, board = run_campaign(home, load_config(campaign_file(trials=2, top=top, more=more), {}))
+    small = {"baselines": ["linear_attention"], "top": "workers = 1", "more": more}
+    row, board = run_campaign(home, load_config(campaign_file(trials=2, **small), {}))
     script = [OTHER]
-    again, _ = run_campaign(home, load_config(campaign_file(trials=1, top=top, more=more), {"name": "again"}))
+    again, _ = run_campaign(home, load_config(campaign_file(trials=1, **small), {"name": "again"}))
 
     with Memory.open(home, create=False) as memory:
         kinds, recalled = memory.duplicates(row.id), memory.duplicates(again.id)

@@ -25,7 +25,7 @@ class Newest(BasicPolicy):
 
 POLICY = Newest
 """
-SMALL = 'baselines = ["gated_convolution"]\nworkers = 1\nin_flight = 1'
+SMALL = "workers = 1\nin_flight = 1"
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_a_broken_policy_ends_the_campaign_with_a_sentence_and_once_mended_it_go
     campaign_file: Callable[..., Path], netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     home, own = tmp_path / "home", tmp_path / "mine.py"
-    file = campaign_file(trials=3, top=SMALL, more='[search]\npolicy = "mine.py"')
+    file = campaign_file(trials=3, baselines=["gated_convolution"], top=SMALL, more='[search]\npolicy = "mine.py"')
     own.write_text(SOUND.format(fault="return expansion(index, Operator.REFINE, 99)"))
 
     stopped = netwright("run", file, "--home", home)

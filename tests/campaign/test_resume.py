@@ -21,6 +21,8 @@ from netwright.memory import schema
 from netwright.memory.store import Memory
 
 Netwright = Callable[..., "subprocess.CompletedProcess[str]"]
+FEW = {"rung_tokens": (2048, 4096), "baselines": ["softmax_attention", "gated_convolution"]}
+ALL: dict[str, Any] = {}
 KEY = bytes(range(32))
 
 
@@ -61,9 +63,15 @@ def wait_for_progress(child: subprocess.Popen[bytes], home: Path, seconds: float
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("times", "trials", "rivals"),
+    [(3, 4, FEW), pytest.param(10, 8, FEW, marks=pytest.mark.slow), pytest.param(10, 8, ALL, marks=pytest.mark.slow)],
+    ids=["few", "many", "all baselines"],
+)
 def test_a_campaign_killed_again_and_again_comes_to_the_same_experiments_as_an_undisturbed_one(
     times: int,
+    trials: int,
+    rivals: dict[str, Any],
     tmp_path: Path,
     campaign_file: Callable[..., Path],
     start: Callable[..., subprocess.Popen[bytes]],
@@ -72,7 +80,7 @@ def test_a_campaign_killed_again_and_again_comes_to_the_same_experiments_as_an_u
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     for home in (calm, stormy):
         Memory.open(home, evaluation_key=KEY).close()
-    file = campaign_file(trials=8, top="seed = 3")
+    file = campaign_file(trials=trials, **rivals, top="seed = 3")
     undisturbed = netwright("run", file, "--home", calm, "--json", timeout=200)
     assert undisturbed.returncode == 0, undisturbed.stderr
     chance = random.Random(1)
@@ -99,7 +107,7 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(
 ) -> None:
     home = tmp_path / "home"
     Memory.open(home, evaluation_key=KEY).close()
-    child = start("run", campaign_file(trials=2), "--home", home)
+    child = start("run", campaign_file(trials=2, **FEW), "--home", home)
     assert wait_for_progress(child, home, 60)
 
     child.send_signal(signal.SIGINT)
@@ -119,7 +127,7 @@ def test_no_process_outlives_a_killed_campaign(
 ) -> None:
     home = tmp_path / "home"
     Memory.open(home, evaluation_key=KEY).close()
-    child = start("run", campaign_file(trials=2), "--home", home)
+    child = start("run", campaign_file(trials=2, **FEW), "--home", home)
     assert wait_for_progress(child, home, 60)
     family = descendants(child.pid)
     assert len(family) >= 2
@@ -138,7 +146,7 @@ def test_a_second_process_on_the_same_campaign_is_told_so(
 ) -> None:
     home = tmp_path / "home"
     Memory.open(home, evaluation_key=KEY).close()
-    file = campaign_file(trials=2)
+    file = campaign_file(trials=2, **FEW)
     first = start("run", file, "--home", home)
     assert wait_for_progress(first, home, 60)
 

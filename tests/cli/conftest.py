@@ -17,10 +17,13 @@ from netwright.config_file import load_config
 SMALL = """
 name = "small"
 task = "recall"
-rung_tokens = [8192, 16384]
+rung_tokens = [2048, 4096]
+baselines = ["softmax_attention", "linear_attention", "gated_convolution"]
 [budget]
 trials = 4
 minutes = 30
+[audit]
+final_sheets = 1
 """
 HONEST = '''"""Scales every token by itself."""
 from torch import nn
