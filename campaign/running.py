@@ -8,14 +8,13 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.ensemble import Ensemble
-from netwright.campaign.expansion import Expander
 from netwright.campaign.experience import recalled
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
@@ -35,7 +34,6 @@ from netwright.campaign.readings import trained_structure
 from netwright.campaign.recording import MemoryRecords, Recording, recording
 from netwright.campaign.reviewing import Desk, Reviewer
 from netwright.campaign.roles import Agents, make_agents, warm_up
-from netwright.campaign.scheduler import Parts, Scheduler
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
 from netwright.config import CampaignConfig
@@ -47,6 +45,9 @@ from netwright.memory.records import Campaign, CampaignStatus
 from netwright.memory.store import Memory
 from netwright.prompts import use_own
 from netwright.search.policy import Policy, Warmable, make_policy
+
+if TYPE_CHECKING:
+    from netwright.campaign.scheduler import Scheduler
 
 Watcher = Callable[[Board, asyncio.Event], Any]
 
@@ -114,9 +115,13 @@ async def _session(
     reviewer: Reviewer | None,
 ) -> str:
     """Run to the end; why it ended early, if it did."""
-    # The variable in a user's shell must not send every step of a campaign to a tracing service.
+    # A second of imports that nothing needs before, while the sandbox does its own.
     import langsmith
 
+    from netwright.campaign.expansion import Expander
+    from netwright.campaign.scheduler import Parts, Scheduler
+
+    # The variable in a user's shell must not send every step of a campaign to a tracing service.
     langsmith.configure(enabled=False)
     await _settle_prompts(home, memory, row, board)
     config = board.config
