@@ -32,7 +32,6 @@ from netwright.campaign.opening import (
 from netwright.campaign.purse import CampaignPurse
 from netwright.campaign.readings import trained_structure
 from netwright.campaign.recording import MemoryRecords, Recording, recording
-from netwright.campaign.reviewing import Desk, Reviewer
 from netwright.campaign.roles import Agents, make_agents, warm_up
 from netwright.campaign.sketchbook import Sketchbook
 from netwright.campaign.slots import Interrupted, Slots
@@ -47,6 +46,7 @@ from netwright.prompts import use_own
 from netwright.search.policy import Policy, Warmable, make_policy
 
 if TYPE_CHECKING:
+    from netwright.campaign.reviewing import Desk, Reviewer
     from netwright.campaign.scheduler import Scheduler
 
 Watcher = Callable[[Board, asyncio.Event], Any]
@@ -191,7 +191,11 @@ def _desk(
     """Where designs are reviewed; None where nobody does, nor did before, so that there is no such step."""
     decided = memory.reviews(row.id if recorded is None else recorded.source.id)
     asked = reviewer if board.config.review else None
-    return Desk(memory, row, decided, asked, board) if asked is not None or decided else None
+    if asked is None and not decided:
+        return None
+    from netwright.campaign.reviewing import Desk
+
+    return Desk(memory, row, decided, asked, board)
 
 
 def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) -> None:
