@@ -11,6 +11,7 @@ import pytest
 
 from netwright.agents.chat import ChatRequest, plain_schema
 from netwright.agents.endpoint import Endpoint
+from netwright.agents.faults import EndpointError
 from netwright.agents.profile import Profile, ProfileStore
 from netwright.agents.replies import Plan
 from netwright.agents.retrying import RetryRule
@@ -187,3 +188,14 @@ def test_a_schema_is_put_in_words_that_every_server_knows() -> None:
     assert schema["required"] == ["title", "hypothesis"]
     assert schema["properties"]["title"] == {"type": "string"}
     assert set(schema) == {"type", "properties", "required"}
+
+
+def test_a_prompt_that_was_too_long_teaches_how_long_one_may_be(
+    tmp_path: Path, chat: ModuleType, chat_server: Callable[..., Any]
+) -> None:
+    server = chat_server(default=chat.http_error(400, "This model's maximum context length is 8192 tokens."))
+
+    with pytest.raises(EndpointError, match="8192"):
+        ask(server.url, tmp_path)
+
+    assert ProfileStore(tmp_path).find(server.url, "scripted").context_tokens == 8192
