@@ -210,10 +210,13 @@ def _run(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.campaign.running import run_campaign
     from netwright.cli.live import LiveView, watcher
     from netwright.cli.results import print_results
-    from netwright.cli.reviewing import terminal_reviewer
 
-    view = LiveView()
-    reviewer = terminal_reviewer(view) if config.review else None
+    view, reviewer = LiveView(), None
+    if config.review:
+        # It brings the graph of the campaign, which others import while the sandbox starts.
+        from netwright.cli.reviewing import terminal_reviewer
+
+        reviewer = terminal_reviewer(view)
     row, board = run_campaign(home, config, watch=watcher(view, quiet=json), reviewer=reviewer)
     if row.status == "interrupted":
         typer.echo(f"interrupted; everything finished is saved. Go on with: netwright resume {row.name}", err=True)
