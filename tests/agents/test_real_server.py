@@ -133,6 +133,7 @@ def test_a_check_of_a_real_server_finds_what_it_is_and_takes(served: Served, tmp
         assert found["streaming"] == "works"
         assert found["JSON"].startswith("no form is enforced")
         assert "tokens/s" in found["speed"]
+        assert found["edits"].startswith("0 of 4 changes made exactly")
         assert not probe.problem
 
     profile = asyncio.run(talk())
