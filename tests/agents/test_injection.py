@@ -81,7 +81,7 @@ def prompts(words: str) -> Iterator[str]:
     yield repair_text(told, failed, f"crashed: {words}", "", ROOM)
     yield case_evidence_text(told, ROOM)
     yield plans_text(told, [plan, plan], ROOM)
-    yield case_text(told, remembered(3, words).candidate, verdict, ROOM)
+    yield case_text(told, remembered(3, words).candidate, None, verdict, ROOM)
 
 
 def outside(prompt: str) -> str:
