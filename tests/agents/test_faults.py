@@ -24,7 +24,7 @@ from netwright.agents.transport import Timeouts
 from netwright.types import LlmCall, Proposal, Scope, Verdict
 
 Servers = Callable[..., ChatServer]
-STEPS = 5
+STEPS = 4
 SEED = 6
 
 
