@@ -279,7 +279,8 @@ class Expander:
             failure=state["failure"],
             unit=self._slots.laboratory.task.spec.unit,
         )
-        if not state["failure"]:
+        # A critic compares; where there is nobody to compare with, words would cost and say nothing.
+        if rival is not None and not state["failure"]:
             work.verdict = await self._designer.comment(state, work, candidate, work.verdict)
         return State()
 

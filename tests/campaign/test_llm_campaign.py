@@ -43,6 +43,7 @@ class Mixer(nn.Module):
 LEAKING = GOOD.replace("({width} - 1, 0)", "(0, {width} - 1)")
 HOPELESS = GOOD.replace("class Mixer", 'RECIPE = {{"lr": 1e-6}}\n\n\nclass Mixer')
 SECRET = "sk-very-secret"
+RIVALS = ("softmax_attention", "gated_convolution")
 
 
 def is_critic(body: dict[str, Any]) -> bool:
@@ -113,7 +114,7 @@ def test_a_campaign_survives_every_fault_of_its_endpoint_and_remembers_what_happ
     monkeypatch.setenv("NETWRIGHT_API_KEY", SECRET)
     monkeypatch.setattr("netwright.campaign.lessons.EVERY", 4)
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntotal_timeout = 1.5\ntries = 2\n'
-    config = load_config(campaign_file(trials=6, more=more), {})
+    config = load_config(campaign_file(trials=6, baselines=RIVALS, more=more), {})
 
     row, _ = run_campaign(tmp_path / "home", config)
 
@@ -181,7 +182,7 @@ def test_a_finished_reply_is_not_paid_for_twice(
 ) -> None:
     server = chat_server(default=Model(chat, []))
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\n'
-    config = load_config(campaign_file(trials=1, more=more), {})
+    config = load_config(campaign_file(trials=1, baselines=RIVALS, more=more), {})
     run_campaign(tmp_path / "home", config)
     asked = sum(not wants_a_token(body) for body in server.requests)
 
@@ -200,13 +201,13 @@ def test_an_endpoint_that_stays_silent_stops_the_campaign_with_everything_saved(
     server = chat_server(["yes"], default=chat.http_error(500, "model crashed"))
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntries = 1\n'
 
-    done = netwright("run", campaign_file(trials=2, more=more), "--home", tmp_path / "home")
+    done = netwright("run", campaign_file(trials=2, baselines=RIVALS, more=more), "--home", tmp_path / "home")
 
     assert done.returncode == 1
     assert "5 times in a row" in done.stderr and "netwright resume small" in done.stderr
     with Memory.open(tmp_path / "home", create=False, read_only=True) as memory:
         assert memory.campaign("small").status == "interrupted"
-        assert len(memory.experiments(memory.campaign("small").id)) >= 7 + 5
+        assert len(memory.experiments(memory.campaign("small").id)) >= 2 + 5
 
 
 def test_a_campaign_goes_on_when_its_endpoint_is_back(
@@ -215,7 +216,7 @@ def test_a_campaign_goes_on_when_its_endpoint_is_back(
     faults = [chat.http_error(500, "model crashed") for _ in range(5)]
     server = chat_server(default=Model(chat, faults))
     more = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\ntries = 1\n'
-    config = load_config(campaign_file(trials=2, more=more), {})
+    config = load_config(campaign_file(trials=2, baselines=RIVALS, more=more), {})
     with pytest.raises(ProviderError, match="5 times in a row"):
         run_campaign(tmp_path / "home", config)
 
