@@ -148,7 +148,7 @@ def test_a_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
 
 
 CAMPAIGN = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from netwright.agents.model_server import ModelServer
 
@@ -158,6 +158,8 @@ async def main():
     print("up", flush=True)
     await asyncio.sleep(600)
 
+# Whoever runs the tests in the background of a shell has SIGINT ignored, and what they start inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
 
