@@ -6,14 +6,14 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, Self, TypedDict, TypeVar
 
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import ChatRequest, Reply, cautious_tokens
 from netwright.agents.context_text import system_text
 from netwright.agents.faults import EndpointError, Fault
 from netwright.agents.replies import split_thinking
-from netwright.agents.room import Room, answer_room, question_room
+from netwright.agents.room import WANTED_CONTEXT, Room, answer_room, question_room
 from netwright.errors import MalformedReply
 from netwright.prompts import load
 from netwright.types import Context, JsonDict
@@ -76,6 +76,15 @@ class Question:
     about: Occasion | None = None
 
 
+class Manner(TypedDict, total=False):
+    """How a role asks, where that differs from what it has of its own; see `Conversation`."""
+
+    temperature: float | None
+    max_tokens: int
+    context_tokens: int
+    repairs: int
+
+
 class Conversation:
     """How one role asks one endpoint.
 
@@ -94,10 +103,10 @@ class Conversation:
         endpoint: Correspondent,
         ledger: Ledger,
         *,
-        temperature: float | None,
-        max_tokens: int,
-        context_tokens: int,
-        repairs: int,
+        temperature: float | None = None,
+        max_tokens: int = 6000,
+        context_tokens: int = WANTED_CONTEXT,
+        repairs: int = 2,
     ) -> None:
         self._endpoint = endpoint
         self._ledger = ledger

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from netwright.agents.answers import FileAnswer
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import files_text
-from netwright.agents.conversation import Conversation, Question
+from netwright.agents.conversation import Conversation, Manner, Question
 from netwright.agents.quoting import one_line
 from netwright.agents.replies import Plan
-from netwright.agents.room import WANTED_CONTEXT, Room
+from netwright.agents.room import Room
 from netwright.agents.writing import class_name, form_of, written
 from netwright.prompts import load
 from netwright.types import Context, Operator, Proposal
@@ -27,21 +29,11 @@ class LlmCoder:
         endpoint: Correspondent,
         ledger: Ledger,
         *,
-        temperature: float | None = 0.4,
-        max_tokens: int = 6000,
-        context_tokens: int = WANTED_CONTEXT,
-        repairs: int = 2,
         edits: bool = False,
+        **manner: Unpack[Manner],
     ) -> None:
         self._edits = edits
-        self._conversation = Conversation(
-            endpoint,
-            ledger,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            context_tokens=context_tokens,
-            repairs=repairs,
-        )
+        self._conversation = Conversation(endpoint, ledger, **(Manner(temperature=0.4) | manner))
 
     async def write(self, context: Context, plan: Plan) -> Proposal:
         """See `Coder`.

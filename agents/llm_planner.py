@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from netwright.agents.answers import PlansAnswer
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.chat import plain_schema
 from netwright.agents.context_text import evidence_text
-from netwright.agents.conversation import Conversation, Question
+from netwright.agents.conversation import Conversation, Manner, Question
 from netwright.agents.replies import Plan, Plans
-from netwright.agents.room import WANTED_CONTEXT, Room
+from netwright.agents.room import Room
 from netwright.agents.symptoms import starting_points
 from netwright.agents.writing import class_name, written
 from netwright.prompts import load
@@ -28,20 +29,10 @@ class LlmPlanner:
         ledger: Ledger,
         *,
         plans: int = 3,
-        temperature: float | None = 0.8,
-        max_tokens: int = 6000,
-        context_tokens: int = WANTED_CONTEXT,
-        repairs: int = 2,
+        **manner: Unpack[Manner],
     ) -> None:
         self._plans = plans
-        self._conversation = Conversation(
-            endpoint,
-            ledger,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            context_tokens=context_tokens,
-            repairs=repairs,
-        )
+        self._conversation = Conversation(endpoint, ledger, **(Manner(temperature=0.8) | manner))
 
     async def plan(self, context: Context) -> Sequence[Plan | Proposal]:
         """See `Planner`. A model that wrote the file of its only plan at once is taken at its word.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Unpack
 
 from netwright.agents.answers import FileAnswer
 from netwright.agents.base import Correspondent, Ledger
 from netwright.agents.context_text import CODE_CHARACTERS, repair_evidence_text
-from netwright.agents.conversation import Conversation, Question
+from netwright.agents.conversation import Conversation, Manner, Question
 from netwright.agents.quoting import one_line, quoted, quoted_code
 from netwright.agents.replies import Plan
-from netwright.agents.room import WANTED_CONTEXT, Room
+from netwright.agents.room import Room
 from netwright.agents.writing import class_name, form_of, written
 from netwright.prompts import load
 from netwright.types import Context, Proposal
@@ -29,21 +30,11 @@ class LlmRepairer:
         endpoint: Correspondent,
         ledger: Ledger,
         *,
-        temperature: float | None = 0.3,
-        max_tokens: int = 6000,
-        context_tokens: int = WANTED_CONTEXT,
-        repairs: int = 2,
         edits: bool = False,
+        **manner: Unpack[Manner],
     ) -> None:
         self._edits = edits
-        self._conversation = Conversation(
-            endpoint,
-            ledger,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            context_tokens=context_tokens,
-            repairs=repairs,
-        )
+        self._conversation = Conversation(endpoint, ledger, **(Manner(temperature=0.3) | manner))
 
     async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
         """See `Repairer`. Without a new plan the old one stays. None: the file came back unchanged.
