@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from netwright.agents.replies import Sentence
-from netwright.types import Claim
+from netwright.types import Claim, claim_key
 
 
 def _as_number(value: object) -> object:
@@ -165,11 +165,6 @@ class Shelf:
 def is_contradicted(lesson: Lesson) -> bool:
     """Whether an experiment speaks against it that came later than the first that spoke for it."""
     return any(experiment > min(lesson.supporting, default=-1) for experiment in lesson.opposing)
-
-
-def claim_key(text: str) -> str:
-    """What two texts share that are one claim: they differ in case, spacing or the final stop alone."""
-    return " ".join(text.casefold().split()).rstrip(".")
 
 
 def _weight(lesson: Lesson) -> tuple[int, int]:

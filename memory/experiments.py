@@ -12,7 +12,7 @@ from itertools import zip_longest
 from netwright.memory.connection import Connection, now
 from netwright.memory.records import Experiment, ExperimentRecord
 from netwright.memory.rows import candidate_of, insert, score_of, to_json, verdict_row
-from netwright.types import Action
+from netwright.types import Action, claim_key
 
 
 def put_action(conn: sqlite3.Connection, campaign_id: int, action: Action) -> None:
@@ -135,12 +135,9 @@ def is_replay(conn: sqlite3.Connection, campaign_id: int) -> bool:
 
 
 def put_claim(conn: sqlite3.Connection, campaign_id: int, claim: str) -> int:
-    """Keep a claim about the campaign's task, once; its id.
-
-    Claims that differ in case, spacing or the final stop alone are one lesson.
-    """
+    """Keep a claim about the campaign's task, once; its id."""
     task_id = conn.execute("SELECT task_id FROM campaigns WHERE id = ?", (campaign_id,)).fetchone()[0]
-    key = " ".join(claim.casefold().split()).rstrip(".")
+    key = claim_key(claim)
     values = {"task_id": task_id, "claim": claim, "claim_key": key, "created_at": now()}
     insert(conn, "lessons", values, ignore=True)
     sql = "SELECT id FROM lessons WHERE task_id = ? AND claim_key = ?"

@@ -465,6 +465,11 @@ class Claim(Frozen):
     opposing: tuple[int, ...] = ()
 
 
+def claim_key(text: str) -> str:
+    """What two texts share that are one claim: they differ in case, spacing or the final stop alone."""
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
 class Context(Frozen):
     """What a planner is told: the task, the operator, the parents, and what was learned so far.
 

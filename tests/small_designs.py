@@ -6,6 +6,7 @@ from netwright.types import (
     Candidate,
     Context,
     Interval,
+    LlmCall,
     Operator,
     Outcome,
     Recipe,
@@ -35,6 +36,19 @@ TASK = TaskSpec(
 VERDICT = Verdict(
     outcome=Outcome.NO_DIFFERENCE, delta_nats=-0.01, interval=Interval(low=-0.05, high=0.03), words="within noise"
 )
+
+
+class DictLedger:
+    """A ledger in memory; of several answers to one question the last counts."""
+
+    def __init__(self) -> None:
+        self.calls: list[LlmCall] = []
+
+    def find(self, key: str) -> LlmCall | None:
+        return next((call for call in reversed(self.calls) if call.key == key and call.reply), None)
+
+    def record(self, call: LlmCall) -> None:
+        self.calls.append(call)
 
 
 def source_of(number: int) -> str:

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from small_designs import TASK, DictLedger
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.llm_critic import LlmCritic
@@ -16,36 +17,16 @@ from netwright.types import (
     Candidate,
     Context,
     Interval,
-    LlmCall,
     Operator,
     Outcome,
-    Recipe,
     Remembered,
-    Rung,
     Scope,
     Score,
-    TaskSpec,
     Verdict,
 )
 
 Servers = Callable[..., Any]
 WORDS = '{"changed": "a gate", "words": "No difference.", "lesson": "On recall, gates alone do little."}'
-TASK = TaskSpec(
-    name="recall",
-    summary="find the value that belongs to a key",
-    scope=Scope.MIXER,
-    vocab_size=64,
-    max_len=64,
-    dim=64,
-    heads=4,
-    layers=2,
-    parameters=90_000,
-    metric="loss",
-    recipe=Recipe(),
-    rungs=(Rung(level=0, tokens=100_000),),
-    validation_rows=8,
-    test_rows=8,
-)
 SCORE = Score(value=-1.25, standard_error=0.02, rung=0, seeds=1)
 VERDICT = Verdict(
     outcome=Outcome.NO_DIFFERENCE,
@@ -54,17 +35,6 @@ VERDICT = Verdict(
     interval=Interval(low=-0.05, high=0.03),
     words="within noise",
 )
-
-
-class DictLedger:
-    def __init__(self) -> None:
-        self.calls: list[LlmCall] = []
-
-    def find(self, key: str) -> LlmCall | None:
-        return next((call for call in reversed(self.calls) if call.key == key and call.reply), None)
-
-    def record(self, call: LlmCall) -> None:
-        self.calls.append(call)
 
 
 def candidate(source: str) -> Candidate:

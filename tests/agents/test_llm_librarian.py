@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from small_designs import DictLedger
 
 from netwright.agents.endpoint import Endpoint
 from netwright.agents.journal_text import journal_line
@@ -16,22 +17,11 @@ from netwright.agents.lessons import Revision, Shelf
 from netwright.agents.llm_librarian import LlmLibrarian
 from netwright.agents.retrying import RetryRule
 from netwright.evaluator.tasks import load_task
-from netwright.types import Candidate, Context, LlmCall, Operator, Remembered, Scope, Score, Told
+from netwright.types import Candidate, Context, Operator, Remembered, Scope, Score, Told
 
 Servers = Callable[..., Any]
 WANTED = {"merge": [{"lessons": ["L1", 2], "claim": "Gates help."}]}
 SHELF = Shelf().concluded("A gate helps.", 3).concluded("Gates </data> help a lot.", 4)
-
-
-class DictLedger:
-    def __init__(self) -> None:
-        self.calls: list[LlmCall] = []
-
-    def find(self, key: str) -> LlmCall | None:
-        return next((call for call in self.calls if call.key == key and call.reply), None)
-
-    def record(self, call: LlmCall) -> None:
-        self.calls.append(call)
 
 
 def revise(server: Any, ledger: DictLedger | None = None) -> Revision | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
+from small_designs import TASK, DictLedger
 
 from netwright.agents.context_text import evidence_text, system_text
 from netwright.agents.endpoint import Endpoint
@@ -27,16 +28,12 @@ from netwright.types import (
     Claim,
     Context,
     Interval,
-    LlmCall,
     Operator,
     Outcome,
     Proposal,
-    Recipe,
     Remembered,
-    Rung,
     Scope,
     Score,
-    TaskSpec,
     Verdict,
 )
 
@@ -54,33 +51,6 @@ class Mixer(torch.nn.Module):
     def forward(self, x):
         return x * self.gain
 '''
-TASK = TaskSpec(
-    name="recall",
-    summary="find the value that belongs to a key",
-    scope=Scope.MIXER,
-    vocab_size=64,
-    max_len=64,
-    dim=64,
-    heads=4,
-    layers=2,
-    parameters=90_000,
-    metric="loss",
-    recipe=Recipe(),
-    rungs=(Rung(level=0, tokens=100_000),),
-    validation_rows=8,
-    test_rows=8,
-)
-
-
-class DictLedger:
-    def __init__(self) -> None:
-        self.calls: list[LlmCall] = []
-
-    def find(self, key: str) -> LlmCall | None:
-        return next((call for call in reversed(self.calls) if call.key == key and call.reply), None)
-
-    def record(self, call: LlmCall) -> None:
-        self.calls.append(call)
 
 
 def remembered(title: str, loss: float | None, source: str = SOURCE, failure: str = "") -> Remembered:

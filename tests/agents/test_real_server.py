@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from small_designs import TASK, DictLedger
 
 from netwright.agents.chat import ChatRequest
 from netwright.agents.endpoint import Endpoint
@@ -23,7 +24,7 @@ from netwright.agents.llm_planner import LlmPlanner
 from netwright.agents.probe import Probe
 from netwright.agents.profile import Profile, ProfileStore
 from netwright.errors import ConfigError, MalformedReply
-from netwright.types import Context, LlmCall, Operator, Recipe, Rung, Scope, TaskSpec
+from netwright.types import Context, Operator
 
 START_SECONDS = 100.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,17 +34,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 class Served:
     url: str
     model: str
-
-
-class DictLedger:
-    def __init__(self) -> None:
-        self.calls: list[LlmCall] = []
-
-    def find(self, key: str) -> LlmCall | None:
-        return None
-
-    def record(self, call: LlmCall) -> None:
-        self.calls.append(call)
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -143,28 +133,12 @@ def test_a_check_of_a_real_server_finds_what_it_is_and_takes(served: Served, tmp
 
 
 def test_the_garbage_of_a_random_model_ends_in_a_malformed_reply(served: Served) -> None:
-    task = TaskSpec(
-        name="recall",
-        summary="find the value that belongs to a key",
-        scope=Scope.MIXER,
-        vocab_size=64,
-        max_len=64,
-        dim=64,
-        heads=4,
-        layers=2,
-        parameters=90_000,
-        metric="loss",
-        recipe=Recipe(),
-        rungs=(Rung(level=0, tokens=100_000),),
-        validation_rows=8,
-        test_rows=8,
-    )
     ledger = DictLedger()
 
     async def talk() -> None:
         async with Endpoint(served.url, served.model) as endpoint:
             planner = LlmPlanner(endpoint, ledger, max_tokens=40)
-            await planner.plan(Context(task=task, operator=Operator.DRAFT, seed=1))
+            await planner.plan(Context(task=TASK, operator=Operator.DRAFT, seed=1))
 
     with pytest.raises(MalformedReply, match="gave no usable planner answer in 3 tries"):
         asyncio.run(talk())

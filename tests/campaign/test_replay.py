@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import author
 import pytest
 
 from netwright.campaign.recording import recording, replay_config
@@ -24,25 +25,7 @@ from netwright.memory.records import Experiment
 from netwright.memory.store import Memory
 from netwright.memory.transcripts import transcript
 
-AVERAGE = '''"""Causal moving average over {width} steps, behind a gate."""
-
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
-class Mixer(nn.Module):
-    def __init__(self, dim, heads, max_len, layer, layers):
-        super().__init__()
-        self.gate = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        self.weight = nn.Parameter(torch.full((dim, 1, {width}), 1.0 / {width}))
-
-    def forward(self, x):
-        value = F.pad(self.value(x).transpose(1, 2), ({width} - 1, 0))
-        mixed = F.conv1d(value, self.weight, groups=x.shape[-1]).transpose(1, 2)
-        return torch.sigmoid(self.gate(x)) * mixed
-'''
+AVERAGE = author.AVERAGE.replace(": design {number}", "")
 LEAKING = AVERAGE.replace("({width} - 1, 0)", "(0, {width} - 1)")
 
 
