@@ -185,10 +185,10 @@ def replayed(call: LlmCall) -> Reply:
     )
 
 
-def answered_call(request: ChatRequest, reply: Reply, troubles: str, seconds: float) -> LlmCall:
+def answered_call(request: ChatRequest, key: str, reply: Reply, troubles: str, seconds: float) -> LlmCall:
     """Return the ledger's entry for an answer; `troubles` tells of the tries that failed before it."""
     return LlmCall(
-        key=request.key(reply.model),
+        key=key,
         role=request.role,
         model=reply.model,
         prompt_sha256=request.prompt_sha256,
@@ -206,10 +206,10 @@ def answered_call(request: ChatRequest, reply: Reply, troubles: str, seconds: fl
     )
 
 
-def failed_call(request: ChatRequest, model: str, error: EndpointError, seconds: float) -> LlmCall:
+def failed_call(request: ChatRequest, model: str, key: str, error: EndpointError, seconds: float) -> LlmCall:
     """Return the ledger's entry for a request that got no answer."""
     return LlmCall(
-        key=request.key(model),
+        key=key,
         role=request.role,
         model=model,
         prompt_sha256=request.prompt_sha256,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netwright.agents.edits import apply_edits, read_edits
 from netwright.agents.replies import Defect, python_block, split_thinking
 from netwright.prompts import load
+from netwright.syntax import parse
 
 ABLE = 0.75
 """The share of these changes that a model has to make exactly to be asked for blocks in a campaign."""
@@ -60,7 +61,7 @@ class EditTask:
 
 def _program(source: str) -> str | None:
     try:
-        return ast.dump(ast.parse(source))
+        return ast.dump(parse(source).tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

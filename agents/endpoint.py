@@ -141,26 +141,26 @@ class Endpoint:
             ConfigError: see `model_name`.
         """
         model = await self.model_name()
-        known = ledger.find(request.key(model))
+        key = request.key(model)
+        known = ledger.find(key)
         if known is not None and known.reply is not None:
             return replayed(known)
         prompt_tokens = cautious_tokens(request.characters)
         purse = self._purse
         held = purse.held(request.role, model, prompt_tokens, request.max_tokens) if purse else nullcontext()
         async with held, self._turn():
-            return await self._recorded(request, model, ledger)
+            return await self._recorded(request, model, key, ledger)
 
-    async def _recorded(self, request: ChatRequest, model: str, ledger: Ledger) -> Reply:
-        """Ask, and record what came. Raises: EndpointError."""
-        key = request.key(model)
+    async def _recorded(self, request: ChatRequest, model: str, key: str, ledger: Ledger) -> Reply:
+        """Ask, and record under `key` what came. Raises: EndpointError."""
         began, troubles = time.perf_counter(), list[str]()
         try:
             reply = await self._ask(request, troubles)
         except EndpointError as error:
-            ledger.record(failed_call(request, model, error, time.perf_counter() - began))
+            ledger.record(failed_call(request, model, key, error, time.perf_counter() - began))
             logger.warning("llm call failed role=%s key=%.12s: %s", request.role, key, error)
             raise
-        call = answered_call(request, reply, "; ".join(troubles), time.perf_counter() - began)
+        call = answered_call(request, key, reply, "; ".join(troubles), time.perf_counter() - began)
         ledger.record(call)
         logger.info(
             "llm call role=%s key=%.12s prompt=%.12s model=%s status=%s tokens=%d+%d seconds=%.2f",

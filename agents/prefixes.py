@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import NamedTuple
 
 from netwright.types import LlmCall
@@ -43,17 +44,11 @@ class PrefixMeter:
         if call.reply is None or call.prompt_tokens is None:
             return None
         prompt = _spoken(call.messages)
-        share = self._known_bytes(call.model, prompt) / max(len(prompt), 1)
-        self._seen.update(_blocks(call.model, prompt + _said("assistant", call.reply)))
-        return round(share * call.prompt_tokens)
-
-    def _known_bytes(self, model: str, prompt: bytes) -> int:
-        known = 0
-        for block in _blocks(model, prompt):
-            if block not in self._seen:
-                break
-            known += BLOCK_BYTES
-        return known
+        blocks = list(_blocks(call.model, prompt + _said("assistant", call.reply)))
+        of_prompt = len(prompt) // BLOCK_BYTES
+        known = sum(1 for _ in takewhile(self._seen.__contains__, blocks[:of_prompt]))
+        self._seen.update(blocks)
+        return round(known * BLOCK_BYTES / max(len(prompt), 1) * call.prompt_tokens)
 
 
 def reuse(calls: Iterable[LlmCall]) -> Reuse:

@@ -15,6 +15,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from netwright.syntax import parse
 from netwright.types import JsonDict
 
 _THINK_OPEN = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
@@ -241,7 +242,7 @@ def python_block(text: str, class_name: str) -> CodeBlock | None:
 def check_source(source: str, class_name: str) -> Defect | None:
     """None when `source` is Python that defines `class_name` at top level."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source).tree
     except SyntaxError as error:
         line = (error.text or "").strip()
         return Defect(f"the Python file does not parse: line {error.lineno}: {error.msg}: {line[:200]!r}.")

@@ -30,8 +30,10 @@ class Designer:
 
     async def plan(self, state: State, runtime: Runtime[Work]) -> State:
         work = runtime.context
+        context = work.context(state)
+        work.told = context if self._library is None else self._library.informed(context, work.action)
         try:
-            plans = await self._team.planner.plan(self._informed(work, state))
+            plans = await self._team.planner.plan(work.told)
         except ProviderError as error:
             return ended(_stage("planner", error), str(error))
         work.plans.clear()
@@ -43,7 +45,8 @@ class Designer:
         work = runtime.context
         plans = [plan for plan in work.plans if isinstance(plan, Plan)]
         if len(plans) > 1:
-            opinions = await self._opinions(self._informed(work, state), plans)
+            assert work.told is not None, "plans are ranked where they were asked for"
+            opinions = await self._opinions(work.told, plans)
             work.plans.clear()
             work.plans.extend(ranked(plans, work.contexts.outcomes(), opinions))
         return State()
@@ -89,10 +92,6 @@ class Designer:
         context = work.context(state)
         context = context if self._library is None else self._library.compared(context, candidate)
         return await self._team.critic.comment(context, candidate, work.score, verdict)
-
-    def _informed(self, work: Work, state: State) -> Context:
-        context = work.context(state)
-        return context if self._library is None else self._library.informed(context, work.action)
 
     def _accept(self, proposal: Proposal, operator: Operator) -> State:
         candidate = proposal.candidate(self._scope)

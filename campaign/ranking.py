@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from netwright.agents.replies import Plan
 from netwright.distance import distance
+from netwright.search.standings import Floats, places
 from netwright.search.value_model import ValueModel
 from netwright.search.worth import measure, relative
 from netwright.types import Candidate, Score, Structure
@@ -39,16 +41,16 @@ def ranked(plans: Sequence[Plan], outcomes: Sequence[Outcome], opinions: Sequenc
     scored = [(words, score) for words, (_, score) in zip(known, outcomes, strict=True) if score is not None]
     sums = places(promised(wanted, scored)) + places(novelty(wanted, known))
     if opinions is not None:
-        sums = sums + places(opinions)
+        sums = sums + places(np.array(opinions))
     return [plans[index] for index in np.argsort(sums, kind="stable")]
 
 
-def promised(plans: Sequence[Structure], scored: Sequence[tuple[Structure, Score]]) -> Sequence[float]:
+def promised(plans: Sequence[Structure], scored: Sequence[tuple[Structure, Score]]) -> Floats:
     """Return the worth that the value model expects of each plan by the words that tell of it."""
     rung = min((score.rung for _, score in scored), default=0)
     comparable = [(words, score) for words, score in scored if score.rung == rung]
     if len(comparable) < LEAST:
-        return [0.0] * len(plans)
+        return np.zeros(len(plans))
     values = np.array([score.value for _, score in comparable])
     unit = measure(values)[1]
     model = ValueModel()
@@ -57,22 +59,15 @@ def promised(plans: Sequence[Structure], scored: Sequence[tuple[Structure, Score
         dict(enumerate(relative(values).tolist())),
         {number: score.standard_error / unit for number, (_, score) in enumerate(comparable)},
     )
-    return [float(worth) for worth in model.expect(plans)]
+    return model.expect(plans)
 
 
-def novelty(plans: Sequence[Structure], known: Sequence[Structure]) -> Sequence[float]:
+def novelty(plans: Sequence[Structure], known: Sequence[Structure]) -> Floats:
     """Return how far each plan's words are from those of the nearest design, in [0, 1]."""
-    return [min((distance(plan, other) for other in known), default=1.0) for plan in plans]
+    return np.array([min((distance(plan, other) for other in known), default=1.0) for plan in plans])
 
 
-def places(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the place of each value, the highest first; equal values share the mean of their places."""
-    column = np.asarray(values, dtype=np.float64)
-    ahead = (column[None, :] > column[:, None]).sum(axis=1)
-    level = (column[None, :] == column[:, None]).sum(axis=1)
-    return np.asarray(ahead + (level - 1) / 2)
-
-
+@lru_cache(maxsize=1024)
 def described(*texts: str) -> Structure:
     """What is said of a design, as a bag of words."""
     words = Counter(_WORD.findall(" ".join(texts).lower()))

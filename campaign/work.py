@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -48,13 +48,15 @@ class State(TypedDict, total=False):
 class Work:
     """What one run of the graph works on.
 
-    `plans` are those of this round that were not built yet, best first. `screened` is set once this action has its
+    `told` is what the planner of this round was told; `plans` are what it answered, as far as they were not built yet,
+    best first. `screened` is set once this action has its
     design, new and accepted by the gates and by whoever reviews it (or none at all); `after` is the same of the action
     before it, where designs must be compared in order.
     """
 
     action: Action
     contexts: Chronicle
+    told: Context | None = None
     plans: deque[Plan | Proposal] = field(default_factory=deque)
     screened: asyncio.Event = field(default_factory=asyncio.Event)
     after: asyncio.Event | None = None
@@ -117,18 +119,21 @@ def _named(owner: int) -> str:
     return "a baseline" if owner < 0 else f"experiment {owner}"
 
 
-def entry(state: State, runtime: Runtime[Work]) -> str:
+# Routes are coroutines, as LangGraph has plain functions run by a thread.
+
+
+async def entry(state: State, runtime: Runtime[Work]) -> str:
     return "train" if runtime.context.action.kind == "promote" else "plan"
 
 
-def unless_failed(following: str) -> Callable[[State], str]:
-    def route(state: State) -> str:
+def unless_failed(following: str) -> Callable[[State], Awaitable[str]]:
+    async def route(state: State) -> str:
         return "judge" if state["failure"] else following
 
     return route
 
 
-def after_screen(state: State, runtime: Runtime[Work]) -> str:
+async def after_screen(state: State, runtime: Runtime[Work]) -> str:
     if state["failure"]:
         return "judge"
     if state["duplicate"]:
@@ -136,9 +141,9 @@ def after_screen(state: State, runtime: Runtime[Work]) -> str:
     return "gate"
 
 
-def after_gate(state: State, runtime: Runtime[Work]) -> str:
+async def after_gate(state: State, runtime: Runtime[Work]) -> str:
     if state["duplicate"]:
-        return after_screen(state, runtime)
+        return await after_screen(state, runtime)
     if not state["rejection"]:
         return "passed"
     if state["passing"]:
@@ -146,7 +151,7 @@ def after_gate(state: State, runtime: Runtime[Work]) -> str:
     return "judge" if state["failure"] else "repair"
 
 
-def after_review(state: State) -> str:
+async def after_review(state: State) -> str:
     return state["decision"]
 
 

@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import ast
 import reprlib
-import threading
-import warnings
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from netwright.evaluator.reach import check_imports, check_literals, dotted
 from netwright.printable import printable
+from netwright.syntax import Syntax, parse
 from netwright.types import GateReport, Recipe, Scope
 
 SOURCE_BYTES_MAX = 64 << 10
 CLASS_NAMES: Mapping[Scope, str] = {Scope.MIXER: "Mixer", Scope.BLOCK: "Block", Scope.MODEL: "Model"}
 LAYER_ARGUMENTS = ("dim", "heads", "max_len", "layer", "layers")
 STATIC_GATES = ("size", "syntax", "contract", "imports", "recipe")
-# warnings.catch_warnings swaps process-wide state, and candidates are inspected from several threads.
-_PARSER_LOCK = threading.Lock()
 _LINE_ENDS = str.maketrans("\r\f", "\n\n")
 
 
@@ -40,13 +36,13 @@ def inspect_source(source: str, scope: Scope) -> tuple[GateReport, ...]:
     reports = [_report("size", _check_size(source))]
     if not reports[0].passed:
         return tuple(reports)
-    tree, message = _parse(source)
+    syntax, message = _parse(source)
     reports.append(_report("syntax", message or _check_characters(source)))
-    if tree is None or reports[-1].rejects:
+    if syntax is None or reports[-1].rejects:
         return tuple(reports)
-    reports.append(_report("contract", _examined(lambda: _check_contract(tree, scope))))
-    reports.append(_report("imports", _examined(lambda: check_imports(tree))))
-    reports.append(_report("recipe", _examined(lambda: _check_recipe(tree))))
+    reports.append(_report("contract", _examined(lambda: _check_contract(syntax, scope))))
+    reports.append(_report("imports", _examined(lambda: check_imports(syntax.nodes))))
+    reports.append(_report("recipe", _examined(lambda: _check_recipe(syntax.tree))))
     return tuple(reports)
 
 
@@ -63,18 +59,19 @@ def recipe_of(source: str, default: Recipe) -> Recipe:
 
     Raises: ValueError with the gate's sentence.
     """
-    tree, message = _parse(source)
-    if tree is None:
+    syntax, message = _parse(source)
+    if syntax is None:
         raise ValueError(message)
     try:
-        return _merge(_recipe_literal(tree), default)
+        return _merge(_recipe_literal(syntax.tree), default)
     except _Finding as finding:
         raise ValueError(str(finding)) from None
 
 
 def parsed(source: str) -> ast.Module | None:
     """Return the syntax tree of the source, None where it does not parse. It is others' too: not to be changed."""
-    return _parse(source)[0]
+    syntax, _ = _parse(source)
+    return syntax.tree if syntax is not None else None
 
 
 def merged_recipe(tree: ast.Module, default: Recipe) -> Recipe:
@@ -101,7 +98,7 @@ def scaled(recipe: Recipe, rate: float) -> Recipe:
 
 def recipe_overrides(source: str) -> dict[str, Any]:
     """Return what the source's RECIPE sets, as it stands there; {} where there is none that can be read."""
-    tree, _ = _parse(source)
+    tree = parsed(source)
     try:
         return _recipe_literal(tree) if tree is not None else {}
     except _Finding:
@@ -110,7 +107,7 @@ def recipe_overrides(source: str) -> dict[str, Any]:
 
 def title_and_hypothesis(source: str) -> tuple[str, str]:
     """Return the docstring's first line without its full stop, and the whole docstring; ("", "") without one."""
-    tree, _ = _parse(source)
+    tree = parsed(source)
     hypothesis = printable((ast.get_docstring(tree) or "").strip()) if tree is not None else ""
     return (hypothesis.splitlines()[0].strip().rstrip(".") if hypothesis else ""), hypothesis
 
@@ -144,16 +141,9 @@ def _check_characters(source: str) -> str:
     )
 
 
-@lru_cache(maxsize=4)
-def _parse(source: str) -> tuple[ast.Module | None, str]:
-    """Parse without compiling: compilation folds constants, and is left to the sandbox's child.
-
-    A design is read several times in a row; nobody changes the tree.
-    """
+def _parse(source: str) -> tuple[Syntax | None, str]:
     try:
-        with _PARSER_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source), ""
+        return parse(source), ""
     except SyntaxError as error:
         line = (error.text or "").strip()
         return None, f"line {error.lineno} does not parse: {error.msg}{f': {line[:80]}' if line else ''}"
@@ -163,12 +153,12 @@ def _parse(source: str) -> tuple[ast.Module | None, str]:
         return None, f"the file is not Python text: {error}"
 
 
-def _check_contract(tree: ast.Module, scope: Scope) -> str:
-    problem = check_literals(tree)
+def _check_contract(syntax: Syntax, scope: Scope) -> str:
+    problem = check_literals(syntax.nodes)
     if problem:
         return problem
     expected = CLASS_NAMES[scope]
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in syntax.tree.body if isinstance(node, ast.ClassDef)]
     found = [node for node in classes if node.name in CLASS_NAMES.values()]
     if len(found) != 1 or found[0].name != expected:
         names = ", ".join(node.name for node in found) or "none of them"

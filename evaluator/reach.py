@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+Nodes = Sequence[ast.AST]
+"""All nodes of a syntax tree."""
 
 ALLOWED_IMPORTS = (
     "torch",
@@ -62,10 +65,10 @@ _FORBIDDEN_TORCH = {
 }
 
 
-def check_literals(tree: ast.Module) -> str:
+def check_literals(nodes: Nodes) -> str:
     """Refuse long tables and texts in the source: knowledge beside the parameters that are counted."""
-    documentation = {id(_first_string(node)) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)}
-    constants = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
+    documentation = {id(_first_string(node)) for node in nodes if isinstance(node, _DOCUMENTED)}
+    constants = [n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in documentation]
     n_text = sum(len(value) for value in constants if isinstance(value, str | bytes))
     if any(type(value) is int and value.bit_length() > INTEGER_BITS_MAX for value in constants):
         return f"the file holds an integer of more than {INTEGER_BITS_MAX} bits: compute it, or use a float"
@@ -84,26 +87,25 @@ def _first_string(node: ast.AST) -> ast.expr | None:
     return body[0].value if body and isinstance(body[0], ast.Expr) else None
 
 
-def check_imports(tree: ast.Module) -> str:
-    for line, name in _imported(tree):
+def check_imports(nodes: Nodes) -> str:
+    """Refuse imports and uses of what a candidate does not need."""
+    for line, name in _imported(nodes):
         if name.split(".")[0] not in ALLOWED_IMPORTS:
             return f"line {line} imports {name}; a candidate may import only {', '.join(ALLOWED_IMPORTS)}"
         problem = _forbidden_torch(name)
         if problem:
             return f"line {line} imports {problem}"
-    foreign, own = _imported_names(tree), _own_names(tree)
-    for node in ast.walk(tree):
+    foreign, own = _imported_names(nodes), _own_names(nodes)
+    for node in nodes:
         problem = _suspicious(node, own) or _changes_others(node, foreign)
         if problem:
             return f"line {getattr(node, 'lineno', 0)} {problem}"
     return ""
 
 
-def _imported_names(tree: ast.Module) -> frozenset[str]:
+def _imported_names(nodes: Nodes) -> frozenset[str]:
     """Return the names that imports bind, such as `torch` and `F`."""
-    aliases = [
-        alias for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
-    ]
+    aliases = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
     return frozenset(alias.asname or alias.name.partition(".")[0] for alias in aliases)
 
 
@@ -120,8 +122,8 @@ def _changes_others(node: ast.AST, foreign: frozenset[str]) -> str:
     return f"changes {changed}, which others use too: write a class or function of your own"
 
 
-def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _imported(nodes: Nodes) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,9 +131,8 @@ def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
-def _own_names(tree: ast.Module) -> frozenset[str]:
+def _own_names(nodes: Nodes) -> frozenset[str]:
     """Return what the file itself names: arguments, variables, functions, classes."""
-    nodes = list(ast.walk(tree))
     named = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     named |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     return frozenset(named | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
@@ -171,6 +172,13 @@ class TaskSpec(Frozen):
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+@lru_cache(maxsize=512)
+def source_id(source: str) -> str:
+    """Return the SHA-256 of a source, in hex."""
+    # Half a surrogate pair, as a JSON reply may hold, has no UTF-8; the size gate rejects it by name.
+    return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
+
+
 class Candidate(Frozen):
     """One architecture: source, the idea behind it, and where it comes from.
 
@@ -188,8 +196,7 @@ class Candidate(Frozen):
     @property
     def id(self) -> str:
         """SHA-256 of the source, in hex: the same file is the same candidate wherever it comes from."""
-        # Half a surrogate pair, as a JSON reply may hold, has no UTF-8; the size gate rejects it by name.
-        return hashlib.sha256(self.source.encode(errors="surrogatepass")).hexdigest()
+        return source_id(self.source)
 
 
 class GateReport(Frozen):

@@ -35,6 +35,16 @@ def beyond_chance(value: float, error: float, rival: float, rival_error: float) 
     return max(0.0, 2.0 * float(better[0]) - 1.0)
 
 
+def places(values: Floats) -> Floats:
+    """Return how many are ahead of each value, `(n,)`, the highest first; equal values share the mean of their places.
+
+    What scipy.stats.rankdata does, but that takes half a second to import.
+    """
+    ahead = (values[None, :] > values[:, None]).sum(axis=1)
+    level = (values[None, :] == values[:, None]).sum(axis=1)
+    return np.asarray(ahead + (level - 1) / 2)
+
+
 class RungTable:
     """All results at one rung with their expected ranks, kept up to date in O(n) per result."""
 

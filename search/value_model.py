@@ -16,7 +16,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from netwright.search.encoding import Bag, Encoder, distances, scale_of
 from netwright.search.kernel import Setting, covariance, factor, signal_variance, tuned
-from netwright.search.standings import Floats
+from netwright.search.standings import Floats, places
 from netwright.types import Structure
 
 
@@ -121,12 +121,9 @@ class ValueModel:
 
     def standings(self) -> dict[int, float]:
         """Return the standing in (0, 1] that the designs in use have by their expected worth; see `standings`."""
-        # Half a second to import, which a campaign of few designs never needs.
-        from scipy.stats import rankdata
-
-        ranks = rankdata(-self.fitted)
-        places = 1.0 - np.log(ranks) / np.log(len(ranks) + 1.0)
-        return dict(zip(self._used, places.tolist(), strict=True))
+        ranks = 1.0 + places(self.fitted)
+        standings = 1.0 - np.log(ranks) / np.log(len(ranks) + 1.0)
+        return dict(zip(self._used, standings.tolist(), strict=True))
 
     @property
     def noise(self) -> float:

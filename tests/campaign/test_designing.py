@@ -101,7 +101,7 @@ def test_where_a_design_is_known_the_next_plan_is_written_and_only_then_others_a
 
     for _ in range(3):
         state = state | tried(state, -1, work)
-        routes.append(after_screen(state, runtime))
+        routes.append(asyncio.run(after_screen(state, runtime)))
         if work.plans:
             work.plans.popleft()
 
@@ -118,7 +118,7 @@ def test_an_expansion_gives_up_after_so_many_known_designs(work: Work) -> None:
 
     assert (state["stage"], state["candidate_id"]) == ("novelty", None)
     assert "the last one is that of experiment 4" in state["failure"]
-    assert after_screen(state, Runtime(context=work)) == "judge"
+    assert asyncio.run(after_screen(state, Runtime(context=work))) == "judge"
 
 
 def test_the_critics_favourite_is_tried_first_and_a_coder_that_fails_is_named(memory: Memory, work: Work) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from netwright.agents.replies import Plan
-from netwright.campaign.ranking import places, ranked
+from netwright.campaign.ranking import ranked
 from netwright.types import Candidate, Scope, Score
 
 
@@ -52,10 +50,3 @@ def test_scores_of_a_higher_rung_are_not_compared_with_those_below() -> None:
     known.append((candidate, score.model_copy(update={"rung": 1})))
 
     assert titles(ranked([plan("zebra one"), plan("zebra two")], known, None)) == ["zebra one", "zebra two"]
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"), [([3, 1, 2], [0, 2, 1]), ([1, 1, 1], [1, 1, 1]), ([5, 5, 0], [0.5, 0.5, 2])]
-)
-def test_equal_values_share_their_places(values: list[float], expected: list[float]) -> None:
-    assert places(values).tolist() == expected

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from netwright.search.standings import RungTable, exchange_places, probability_better
+from netwright.search.standings import RungTable, exchange_places, places, probability_better
 
 
 def table(*results: tuple[int, float, float]) -> RungTable:
@@ -92,3 +92,10 @@ def test_a_node_that_failed_at_the_higher_rung_comes_last_of_those_that_went_the
     exchange_places(places, table((1, 5.0, 0.0), (2, 4.0, 0.0)), failed={0})
 
     assert places == {0: 0.4, 1: 1.0, 2: 0.7}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([3, 1, 2], [0, 2, 1]), ([1, 1, 1], [1, 1, 1]), ([5, 5, 0], [0.5, 0.5, 2])]
+)
+def test_equal_values_share_their_places(values: list[float], expected: list[float]) -> None:
+    assert places(np.array(values)).tolist() == expected
