@@ -68,7 +68,7 @@ def test_a_server_that_tells_secrets_back_gets_them_nowhere(
     monkeypatch.setenv("NETWRIGHT_API_KEY", KEY)
     monkeypatch.setenv("TEAM_TOKEN", TEAM)
     llm = f'[llm]\nurl = "{server.url}"\nmodel = "scripted"\nheaders = {{ "X-Team" = "TEAM_TOKEN" }}\n'
-    path = campaign_file(trials=3, top='baselines = ["gated_convolution"]', more=llm)
+    path = campaign_file(trials=3, baselines=["gated_convolution"], more=llm)
 
     done = netwright("run", path, "--home", home, timeout=200)
     shown = netwright("report", "small", "--home", home)
