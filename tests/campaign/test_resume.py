@@ -65,7 +65,7 @@ def wait_for_progress(child: subprocess.Popen[bytes], home: Path, seconds: float
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("times", "trials", "rivals"),
-    [(3, 4, FEW), pytest.param(10, 8, FEW, marks=pytest.mark.slow), pytest.param(10, 8, ALL, marks=pytest.mark.slow)],
+    [(3, 4, FEW), pytest.param(10, 12, FEW, marks=pytest.mark.slow), pytest.param(10, 8, ALL, marks=pytest.mark.slow)],
     ids=["few", "many", "all baselines"],
 )
 def test_a_campaign_killed_again_and_again_comes_to_the_same_experiments_as_an_undisturbed_one(
