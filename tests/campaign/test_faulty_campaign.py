@@ -60,7 +60,7 @@ def test_faults_cost_a_tenth_of_the_time_at_most(tmp_path: Path, chat_server: Se
     def idle_share(rate: float) -> float:
         server = chat_server(default=Faulty(Author(average), FAULTS, rate=rate, seed=3))
         settings = {
-            "name": f"at {rate:.0%}",
+            "name": f"rate-{rate}",
             "task": "recall",
             "rung_tokens": [30_000, 60_000],
             "workers": 2,

@@ -19,6 +19,9 @@ LETTERS = "abcdefghijklmnop"
 KEY = bytes(range(32))
 _GIB = 1 << 30
 
+# Candidates, whatever they are called: a module that pytest took for tests would act in its process.
+collect_ignore = ["hostile", "honest"]
+
 
 def shrunk(task: Task) -> Task:
     spec = task.spec.model_copy(
