@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,6 +163,18 @@ class Connection:
         """The first row of a query, or None."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
+
+    def batches(self, sql: str, parameters: Sequence[Any], size: int) -> Generator[list[sqlite3.Row], None, None]:
+        """The rows of a query, so many at a time; others wait until all were taken or the iterator is closed."""
+        with self._lock, explained(self.path):
+            cursor = self._conn.execute(sql, parameters)
+            while rows := cursor.fetchmany(size):
+                yield rows
+
+    def moment(self) -> tuple[int, int]:
+        """Two numbers that change when the file does, by whomever."""
+        with self._lock, explained(self.path):
+            return self._conn.execute("PRAGMA data_version").fetchone()[0], self._conn.total_changes
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""

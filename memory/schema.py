@@ -27,11 +27,13 @@ FULL_TEXT: dict[str, tuple[str, ...]] = {
     "attempts": ("stage", "failure"),
     "trials": ("reason", "last_output"),
     "knowledge": ("title", "text"),
+    "lessons": ("claim",),
 }
+"""What is searched by words; lessons since version 11."""
 
 
 def _full_text(db: Database) -> None:
-    for name, columns in FULL_TEXT.items():
+    for name, columns in list(FULL_TEXT.items())[:6]:
         db.table(name).enable_fts(columns, tokenize="porter unicode61", create_triggers=True)
     # Texts of a node never change, but its visits and value do, often: do not index it again for those.
     db.execute("DROP TRIGGER nodes_au")
@@ -53,6 +55,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.count_prefixes,
     tables.retire_lessons,
     tables.create_reviews,
+    tables.create_vectors,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

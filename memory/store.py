@@ -15,10 +15,11 @@ from typing import Protocol, Self
 
 from netwright.errors import NotFound, StoreError
 from netwright.measures import Measures
-from netwright.memory import experiments, gates, measures, shares, trials
+from netwright.memory import experiments, gates, measures, shares, trials, vectors
 from netwright.memory.artifacts import Artifacts
 from netwright.memory.connection import Connection, now, open_memory
 from netwright.memory.designs import Designs
+from netwright.memory.filters import Catalogue
 from netwright.memory.learning import Learning
 from netwright.memory.records import (
     ActionRecord,
@@ -38,6 +39,7 @@ from netwright.memory.rows import (
     name_task,
     to_json,
 )
+from netwright.memory.vectors import Shelf
 from netwright.types import (
     Action,
     Candidate,
@@ -76,6 +78,8 @@ class Memory(Learning, Designs):
         self.home = home
         self.connection = connection
         self.artifacts = Artifacts(home)
+        self.catalogue = Catalogue(connection)
+        self._shelves: dict[str, Shelf] = {}
 
     @classmethod
     def open(
@@ -129,6 +133,12 @@ class Memory(Learning, Designs):
         if row is None:
             raise StoreError(f"{self.path} has lost its evaluation key: put a copy of the file in its place")
         return bytes.fromhex(row["value"])
+
+    def shelf(self, model: str) -> Shelf:
+        """The vectors that a model made of what is in this memory, as they are now."""
+        shelf = self._shelves.setdefault(model, Shelf(self.connection, model))
+        shelf.refresh()
+        return shelf
 
     # Campaigns and tasks
 
@@ -358,7 +368,9 @@ class Memory(Learning, Designs):
         already and nothing was written.
         """
         with self.connection.write() as conn:
-            return experiments.remember(conn, campaign_id, record)
+            is_new = experiments.remember(conn, campaign_id, record)
+            vectors.fill_own(conn)
+            return is_new
 
     def experiments(self, campaign_id: int) -> list[Experiment]:
         """Every record of a campaign in the order in which they were remembered, each with its candidate.

@@ -19,7 +19,7 @@ TO_CAMPAIGN: References = {"campaign_id": ("campaigns", "id")}
 TO_CANDIDATE: References = {"candidate_id": ("candidates", "id")}
 TO_TASK: References = {"task_id": ("tasks", "id")}
 TO_NODE: References = {NODE: ("nodes", NODE)}
-TYPES: dict[str, type] = {"int": int, "str": str, "float": float}
+TYPES: dict[str, type] = {"int": int, "str": str, "float": float, "blob": bytes}
 
 
 def create_tables(db: Database) -> None:
@@ -157,6 +157,51 @@ def create_reviews(db: Database) -> None:
         references={**TO_CAMPAIGN, ACTION: ("actions", ACTION), **TO_CANDIDATE, "edited_id": ("candidates", "id")},
         unique=("campaign_id", "action", "candidate_id", "position"),
     )
+
+
+def create_vectors(db: Database) -> None:
+    """Add vectors of texts, one by each model that makes some, and the full text of lessons.
+
+    A vector is to be made where its `stamp` is 0 or below: for what is new, and again where more is said of it. The
+    triggers see to it, in the transaction of whoever writes.
+    """
+    _table(
+        db,
+        "embedders",
+        "id int, name str, dimensions int?, created_at str",
+        unique=("name",),
+    )
+    _table(
+        db,
+        "vectors",
+        "id int, embedder_id int, candidate int?, knowledge_id int?, stamp int, vector blob?",
+        references={
+            "embedder_id": ("embedders", "id"),
+            "candidate": ("candidates", "number"),
+            "knowledge_id": ("knowledge", "id"),
+        },
+        indexes=(("embedder_id", "stamp"), ("candidate",)),
+    )
+    for name, column, key in (("candidates", "candidate", "number"), ("knowledge", "knowledge_id", "id")):
+        db.execute(
+            f"CREATE TRIGGER {name}_to_embed AFTER INSERT ON {name} BEGIN "
+            f"INSERT INTO vectors (embedder_id, {column}, stamp) SELECT id, new.{key}, 0 FROM embedders; END"
+        )
+        db.execute(
+            f"CREATE TRIGGER embedders_take_{name} AFTER INSERT ON embedders BEGIN "
+            f"INSERT INTO vectors (embedder_id, {column}, stamp) SELECT new.id, {key}, 0 FROM {name}; END"
+        )
+    stale = (
+        "UPDATE vectors SET stamp = min(stamp, 0) - 1 "
+        "WHERE candidate = (SELECT number FROM candidates WHERE id = new.candidate_id)"
+    )
+    for name, event in (("verdicts", "INSERT"), ("structures", "INSERT"), ("structures", "UPDATE")):
+        db.execute(f"CREATE TRIGGER {name}_{event.lower()}_to_embed AFTER {event} ON {name} BEGIN {stale}; END")
+    db.execute(
+        "INSERT INTO embedders (name, dimensions, created_at) VALUES "
+        "('words and structure 1', 384, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+    )
+    db.table("lessons").enable_fts(("claim",), tokenize="porter unicode61", create_triggers=True)
 
 
 def _table(

@@ -5,20 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from netwright.memory.search import query_terms
+from netwright.memory.lexical import FUNCTION_WORDS, query_terms
 
 TERMS_MAX = 120
 """Terms used of a query, the first."""
-
-_FUNCTION_WORDS = frozenset(
-    """a about after all also although an and any are as at be because been before being both but by can cannot could
-    did do does each else even every few for from further had has have how if in instead into is it its just less like
-    many may might more most much must need needs neither no none nor not of off on once one only onto or other our out
-    over own per rather same several shall should since so some still such than that the their them then there these
-    they this those though through thus to too two under unless until up upon very was we were what when where whether
-    which while who whose why will with within without would yet you your""".split()
-)
-"""What a query holds beside what it is about. A few texts are too few to tell by counting that these say nothing."""
 
 
 class TextIndex:
@@ -40,5 +30,5 @@ class TextIndex:
 
     def search(self, query: str) -> list[int]:
         """Return the numbers of the rows that speak of `query`, best first; equal ones by their first column."""
-        terms = [term for term in query_terms(query) if term.strip('"*').lower() not in _FUNCTION_WORDS][:TERMS_MAX]
+        terms = [term for term in query_terms(query) if term.strip('"*').lower() not in FUNCTION_WORDS][:TERMS_MAX]
         return [number for (number,) in self._conn.execute(self._sql, (" OR ".join(terms),))] if terms else []
