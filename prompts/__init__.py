@@ -1,6 +1,6 @@
 """Prompts are data: one Markdown file per role, strict placeholders, hashed.
 
-A placeholder is written `{{name}}`. Values are put in as they are and are not scanned again, so text from a
+A placeholder is written `{{name}}` (blanks inside the braces do no harm). Values are put in as they are and are not scanned again, so text from a
 candidate can't smuggle a placeholder in. A user's own prompts take the place of those of the same name.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from netwright.errors import ConfigError
 
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from netwright.prompts import Prompt, load, prompt_names, use_own
 
 
 def test_placeholders_are_strict_both_ways() -> None:
-    prompt = Prompt(name="mine", text="Hello {{name}}, {{name}}!")
+    prompt = Prompt(name="mine", text="Hello {{name}}, {{ name }}!")
 
     assert prompt.render(name="{{other}}") == "Hello {{other}}, {{other}}!"
     with pytest.raises(ConfigError, match=r"placeholder \{\{name\}\}, which nothing fills"):
