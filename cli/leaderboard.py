@@ -34,7 +34,8 @@ def leaderboard_table(rows: list[TopRow], *, title: str | None = None) -> Table:
             ]
         )
     metric, unit = (rows[0].metric, rows[0].unit) if rows else ("metric", "nats")
-    return table([column.format(metric=metric, unit=unit) for column in LEADER_COLUMNS], cells, title=title)
+    columns = [column.format(metric=metric, unit=unit) for column in LEADER_COLUMNS]
+    return table(columns, cells, title=title, spare=("tokens/s>", "params>"))
 
 
 def marks(role: str, not_isolated: bool) -> Text:

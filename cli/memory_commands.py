@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netwright.cli.forms import Form, shown
 from netwright.cli.options import DEFAULT_HOME, CampaignName, Home, Json
 
 app = typer.Typer(help="Inspect the experiment memory.", no_args_is_help=True, rich_markup_mode=None)
@@ -16,25 +17,27 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so man
 
 
 @app.command()
+@shown
 def top(
+    form: Form,
     limit: Limit = 15,
     campaign: Campaign = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
     home: Home = DEFAULT_HOME,
-    json: Json = False,
 ) -> None:
     """The best architectures, baselines among them, each at the highest rung it reached."""
     from netwright.cli.inspection import print_top
 
-    print_top(home, limit=limit, campaign=campaign, task=task, json=json)
+    print_top(home, limit=limit, campaign=campaign, task=task, form=form)
 
 
 @app.command()
-def show(candidate: Id, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+@shown
+def show(form: Form, candidate: Id, home: Home = DEFAULT_HOME) -> None:
     """Everything about one experiment: hypothesis, code, gates, trials, curves, verdict, lineage."""
-    from netwright.cli.inspection import print_experiment
+    from netwright.cli.experiment import print_experiment
 
-    print_experiment(home, candidate, json=json)
+    print_experiment(home, candidate, form=form)
 
 
 @app.command()
@@ -56,52 +59,66 @@ def transcript(
 
 
 @app.command()
+@shown
 def search(
+    form: Form,
     query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words.")],
     limit: Limit = 10,
     home: Home = DEFAULT_HOME,
-    json: Json = False,
 ) -> None:
     """Find experiments by words: in hypotheses, code, verdicts and failures."""
     from netwright.cli.inspection import print_hits
 
-    print_hits(home, " ".join(query), limit=limit, json=json)
+    print_hits(home, " ".join(query), limit=limit, form=form)
 
 
 @app.command()
-def diff(first: Id, second: Id, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+@shown
+def diff(form: Form, first: Id, second: Id, home: Home = DEFAULT_HOME) -> None:
     """What changed between two candidates: code, recipe, numbers."""
-    from netwright.cli.inspection import print_diff
+    from netwright.cli.difference import print_diff
 
-    print_diff(home, first, second, json=json)
+    print_diff(home, first, second, form=form)
 
 
 @app.command()
-def tree(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+@shown
+def tree(form: Form, name: CampaignName = None, home: Home = DEFAULT_HOME) -> None:
     """The lineage of a campaign's designs, failed ones included."""
     from netwright.cli.inspection import print_tree
 
-    print_tree(home, name, json=json)
+    print_tree(home, name, form=form)
 
 
 @app.command()
-def failures(name: CampaignName = None, limit: Limit = 20, home: Home = DEFAULT_HOME, json: Json = False) -> None:
+@shown
+def failures(form: Form, name: CampaignName = None, limit: Limit = 20, home: Home = DEFAULT_HOME) -> None:
     """What failed, where, and why, with the last output."""
     from netwright.cli.inspection import print_failures
 
-    print_failures(home, name, limit=limit, json=json)
+    print_failures(home, name, limit=limit, form=form)
 
 
 @app.command()
+@shown
 def sql(
+    form: Form,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A SELECT; writing is refused.")],
     home: Home = DEFAULT_HOME,
-    json: Json = False,
 ) -> None:
     """Ask the database directly; tables and views are documented in docs/memory.md."""
     from netwright.cli.inspection import print_sql
 
-    print_sql(home, query, json=json)
+    print_sql(home, query, form=form)
+
+
+@app.command()
+@shown
+def stats(form: Form, campaign: Campaign = None, home: Home = DEFAULT_HOME) -> None:
+    """What is in the memory: campaigns, designs, trainings, hours, tokens, outcomes by operator and origin, size."""
+    from netwright.cli.holdings import print_stats
+
+    print_stats(home, campaign, form=form)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,7 @@ from netwright.types import Finding
 HEADING_WIDTH = 8
 LEAST_WIDTH = 12
 WRAPPED_WIDTH = 32
+SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class _Console(Console):
@@ -44,12 +45,22 @@ def say(text: str | Text) -> None:
     out.print(Text(text) if isinstance(text, str) else text, soft_wrap=not out.is_terminal)
 
 
+def code(text: str, language: str) -> RenderableType:
+    """A source in colours on a terminal; as it is, line by line, where it is read by a program."""
+    if not out.is_terminal:
+        return Text(printable(text), no_wrap=True, overflow="ignore")
+    from rich.syntax import Syntax
+
+    return Syntax(printable(text), language, theme="ansi_dark", background_color="default", word_wrap=True)
+
+
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(document, default=_plain, indent=2, ensure_ascii=False))  # noqa: T201
+    print(json.dumps(document, default=plain, indent=2, ensure_ascii=False))  # noqa: T201
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON does not know, as what it knows."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if hasattr(value, "__dataclass_fields__"):
@@ -63,6 +74,7 @@ def _plain(value: Any) -> Any:
 class _Column:
     """A column of a table: its heading without the signs for `right` and `wraps`, and what stands below it."""
 
+    name: str
     heading: str
     right: bool
     wraps: bool
@@ -70,7 +82,9 @@ class _Column:
 
     @classmethod
     def of(cls, column: str, cells: Iterable[object]) -> _Column:
-        return cls(column.rstrip(">~"), column.endswith(">"), column.endswith("~"), [_cell(value) for value in cells])
+        return cls(
+            column, column.rstrip(">~"), column.endswith(">"), column.endswith("~"), [_cell(value) for value in cells]
+        )
 
     @property
     def content(self) -> int:
@@ -87,22 +101,35 @@ class _Column:
     def narrow(self) -> _Column:
         """Its heading in lines no longer than its cells, or than HEADING_WIDTH."""
         words = self.heading.replace("/", "/\n").split("\n")
-        lines = [line for part in words for line in textwrap.wrap(part, max(self.content, HEADING_WIDTH))]
+        lines = [
+            line
+            for part in words
+            for line in textwrap.wrap(part, max(self.content, HEADING_WIDTH), break_long_words=False)
+        ]
         return replace(self, heading=self.heading if self.content >= cell_len(self.heading) else "\n".join(lines))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    spare: Sequence[str] = (),
+) -> Table:
     """A plain table as wide as `out`; columns without a word in them are left out, and headings where there are none.
 
-    A column whose heading ends in `>` is set to the right; only one whose heading ends in `~` is wrapped.
+    A column whose heading ends in `>` is set to the right; only one whose heading ends in `~` is wrapped. Where words
+    would have to wrap early, the `spare` columns give way, the first of them first.
     """
     known = list(rows)
     made = [_Column.of(column, [row[number] for row in known]) for number, column in enumerate(columns)]
     made = [column for column in made if column.content or not known]
-    wanted = [min(column.width, WRAPPED_WIDTH) if column.wraps else column.width for column in made]
     gap, room = 2, out.width
-    if sum(wanted) + gap * (len(made) - 1) > room:
+    if _wanted(made, gap) > room:
         made = [column.narrow() for column in made]
+        for name in spare:
+            if _wanted(made, gap) > room:
+                made = [column for column in made if column.name != name]
         least = sum(column.least for column in made)
         gap = 2 if least + 2 * (len(made) - 1) <= room else 1
         room = max(room, least + gap * (len(made) - 1))
@@ -130,6 +157,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     return drawn
 
 
+def _wanted(columns: Sequence[_Column], gap: int) -> int:
+    """The width at which words need not wrap before WRAPPED_WIDTH."""
+    widths = [min(column.width, WRAPPED_WIDTH) if column.wraps else column.width for column in columns]
+    return sum(widths) + gap * (len(widths) - 1)
+
+
 def findings_table(findings: Iterable[Finding]) -> Table:
     """What was looked at, what was found, and what to do about it."""
     return table(("", "~", "what to do~"), [_finding_row(finding) for finding in findings])
@@ -152,6 +185,27 @@ def told_once(
     left = [number for number in range(len(columns)) if number not in same]
     words = ", ".join(word for word in same.values() if word)
     return [columns[number] for number in left], [[row[number] for number in left] for row in rows], words
+
+
+def section(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    once: Sequence[str] = (),
+    spare: Sequence[str] = (),
+    lead: str = "",
+) -> None:
+    """Print a table under its title; what the columns `once` say in all rows stands beside the title instead.
+
+    Nothing where there are no rows, but for a title that has its own `lead`.
+    """
+    if rows or lead:
+        columns, rows, same = told_once(once, columns, rows)
+        beside = ", ".join(word for word in (lead, same) if word)
+        out.print(Text.assemble((f"\n{title}", "bold"), (f"  {beside}" if beside else "", "dim")))
+    if rows:
+        out.print(table(columns, rows, spare=spare))
 
 
 def metric_names(rows: Iterable[Mapping[str, float]]) -> list[str]:
@@ -183,6 +237,22 @@ def count(number: float | None) -> str:
         if abs(number) >= size:
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
+
+
+def loss(value: float | None) -> str:
+    """A loss in nats, None as `-`."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """A curve in one line of text, at most `width` characters."""
+    if not values:
+        return ""
+    step = max(1, len(values) // width)
+    picked = values[::step][:width]
+    low, high = min(picked), max(picked)
+    scale = (len(SPARKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(SPARKS[round((value - low) * scale)] for value in picked)
 
 
 def took(seconds: float) -> str:

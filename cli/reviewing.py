@@ -24,7 +24,7 @@ from netwright.campaign.slots import Interrupted
 from netwright.cli.live import LiveView
 from netwright.cli.output import err
 from netwright.errors import ConfigError
-from netwright.memory.query import source_diff
+from netwright.memory.differences import source_diff
 from netwright.memory.rows import SHORT
 from netwright.printable import printable
 
