@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from netwright.errors import NotFound, SchemaMismatch, StoreError
+from netwright.errors import DamagedFile, NotFound, SchemaMismatch, StoreError
 from netwright.memory import schema
 
 BUSY_MILLISECONDS = 30_000
 FILE_NAME = "memory.db"
+DAMAGE = ("malformed", "not a database")
+"""What SQLite says of a file that is not, or no longer, what it should be."""
 
 
 def now() -> str:
@@ -40,7 +42,8 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         ("not a database", "is not an SQLite database: choose another --home, or move the file away"),
     ):
         if sign in text:
-            return StoreError(f"{path} {sentence} ({text})")
+            kind = DamagedFile if sign in DAMAGE else StoreError
+            return kind(f"{path} {sentence} ({text})")
     return StoreError(f"{path}: SQLite reports: {text}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from netwright.errors import ConfigError
 from netwright.memory import schema
-from netwright.memory.connection import open_to_read
+from netwright.memory.connection import DAMAGE, explain, open_to_read
 from netwright.memory.store import Memory
 from netwright.types import JsonDict
 
@@ -253,6 +253,8 @@ def sql(memory: Memory, query: str, *, limit: int = 1000, timeout_seconds: float
         rows = cursor.fetchmany(limit + 1)
         columns = tuple(column[0] for column in cursor.description or ())
     except (sqlite3.Error, sqlite3.Warning) as error:
+        if isinstance(error, sqlite3.Error) and any(sign in str(error) for sign in DAMAGE):
+            raise explain(error, memory.path) from error
         raise ConfigError(_why_refused(error, timeout_seconds)) from error
     finally:
         conn.close()

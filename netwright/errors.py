@@ -12,6 +12,7 @@
     ├── SandboxError       the sandbox itself failed, not the candidate in it (1)
     │   └── IsolationError the isolation that was asked for cannot be had on this machine (2)
     └── StoreError         the memory cannot be read or written (1)
+        ├── DamagedFile    the file is no longer whole (2)
         ├── NotFound       nothing (or more than one thing) has that id (2)
         └── SchemaMismatch the file belongs to another program or to a newer netwright (2)
 
@@ -75,6 +76,12 @@ class IsolationError(SandboxError):
 
 class StoreError(NetwrightError):
     """The experiment memory cannot be read or written."""
+
+
+class DamagedFile(StoreError):
+    """The memory's file is no longer whole."""
+
+    exit_code = 2
 
 
 class NotFound(StoreError):

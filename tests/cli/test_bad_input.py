@@ -365,3 +365,21 @@ def test_a_baseline_that_is_none_is_named(said: Said, tmp_path: Path) -> None:
 
     assert code == 2
     assert "no baseline 'gpt'" in message and "lstm" in message
+
+
+@pytest.mark.parametrize("command", [("top",), ("tree",), ("stats",), ("failures",), ("sql", "SELECT * FROM nodes")])
+def test_a_memory_whose_pages_are_overwritten_is_called_damaged(
+    said: Said, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with Memory.open(tmp_path / "home") as memory:
+        path, size = memory.path, 4096
+    content = bytearray(path.read_bytes())
+    for page in range(2, len(content) // size):
+        content[page * size : (page + 1) * size] = b"\xa5" * size
+    path.write_bytes(content)
+
+    code, message = said("memory", *command)
+
+    assert code == 2
+    assert f"{path} is damaged: put a copy in its place" in message
+    assert path.read_bytes() == content

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright.cli.forms import Form
 from netwright.cli.inspection import print_tree
 from netwright.cli.results import print_status
 from netwright.config import CampaignConfig
@@ -48,14 +49,14 @@ def remember(memory: Memory, campaign_id: int, node: int, verdict: Verdict) -> N
 
 
 def test_the_tree_tells_better_alone_from_better_among_all(told, capfd):
-    print_tree(told.home, None, json=False)
+    print_tree(told.home, None, form=Form.TEXT)
     text = capfd.readouterr().out
-    print_tree(told.home, None, json=True)
+    print_tree(told.home, None, form=Form.JSON)
     rows = {row["node"]: row for row in json.loads(capfd.readouterr().out)}
 
-    lines = {line.split()[3]: line for line in text.splitlines() if "Design" in line}
-    assert lines["0"].endswith(" better")
-    assert lines["1"].endswith("better alone, not among all")
+    lines = {line.split()[-1]: line for line in text.splitlines() if "Design" in line}
+    assert "  better  draft" in lines["0"]
+    assert "  better alone, not among all  draft" in lines["1"]
     assert f"{SENTENCE} over all of them (2 by their comparison alone)" in text
     assert [node for node, row in rows.items() if row["better_among_all"]] == [0]
     assert (rows[1]["outcome"], rows[1]["p_value"]) == ("better", 0.03)

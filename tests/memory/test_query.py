@@ -7,6 +7,7 @@ import pytest
 
 from netwright.errors import ConfigError, NotFound
 from netwright.memory import Attempt, query
+from netwright.memory.differences import diff, recipe_of
 from netwright.memory.overview import failures, sql, stats, tree
 from netwright.types import Action, GateReport, Score, Split, TrialStatus, Usage, Verdict
 
@@ -88,7 +89,7 @@ def test_show_tells_everything_about_one_candidate(memory, designs):
 
 
 def test_diff_shows_source_recipe_and_numbers(memory, designs):
-    difference = query.diff(memory, designs["good"].id, designs["child"].id)
+    difference = diff(memory, designs["good"].id, designs["child"].id)
 
     assert "-GATE = 0\n" in difference.source
     assert "+GATE = 1\n" in difference.source
@@ -103,10 +104,10 @@ def test_diff_shows_source_recipe_and_numbers(memory, designs):
 
 def test_a_recipe_that_is_no_recipe_does_not_break_a_diff():
     for source in ("RECIPE = open('x')", "RECIPE = [1]", "def f(:", "RECIPE: dict = {}", "a, b = 1, 2", ""):
-        assert query.recipe_of(source) == {}
+        assert recipe_of(source) == {}
     for source in ("RECIPE = {[]: 1}", "RECIPE = {'lr': {1, 2}}", "RECIPE = {'lr': b'1'}", "x = " + "-" * 60_000 + "1"):
-        assert query.recipe_of(source) == {}
-    assert query.recipe_of("RECIPE = {'lr': 1e999}") == {"lr": None}
+        assert recipe_of(source) == {}
+    assert recipe_of("RECIPE = {'lr': 1e999}") == {"lr": None}
 
 
 def test_tree_lists_parents_before_children_with_depth(memory, designs):
