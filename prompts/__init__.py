@@ -1,7 +1,8 @@
 """Prompts are data: one Markdown file per role, strict placeholders, hashed.
 
-A placeholder is written `{{name}}` (blanks inside the braces do no harm). Values are put in as they are and are not scanned again, so text from a
-candidate can't smuggle a placeholder in. A user's own prompts take the place of those of the same name.
+A placeholder is written `{{name}}` (blanks inside the braces do no harm). Values are put in as they are and are not
+scanned again, so text from a candidate can't smuggle a placeholder in. A user's own prompts take the place of those of
+the same name.
 """
 
 from __future__ import annotations
