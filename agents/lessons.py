@@ -1,7 +1,7 @@
 """The lessons of a campaign: what critics conclude, and what a librarian makes of it by later evidence. Pure.
 
 Whatever a librarian says is carried out only as far as it holds: it names lessons that stand and experiments that were
-told, and it retires only what a later experiment speaks against.
+told, and it retires only what a later experiment speaks against. What the evidence refutes is retired in any case.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from netwright.agents.replies import Sentence
+from netwright.confidence import REFUTED_BELOW, confidence
 from netwright.types import Claim, claim_key
 
 
@@ -80,6 +81,11 @@ class Lesson:
     opposing: tuple[int, ...] = ()
     retired: str = ""
 
+    @property
+    def confidence(self) -> float:
+        """How far to trust it: see `confidence`."""
+        return confidence(len(self.supporting), len(self.opposing))
+
     def claim(self) -> Claim:
         return Claim(text=self.text, supporting=self.supporting, opposing=self.opposing)
 
@@ -124,6 +130,15 @@ class Shelf:
             lesson = shelf._find(retirement.lesson)
             if lesson is not None and is_contradicted(lesson):
                 shelf = shelf._with(replace(lesson, retired=retirement.because))
+        return shelf._without_refuted()
+
+    def _without_refuted(self) -> Shelf:
+        """Retire what the evidence refutes, whether or not the librarian says so."""
+        shelf = self
+        for lesson in self.lessons:
+            if not lesson.retired and lesson.confidence < REFUTED_BELOW:
+                told = f"refuted: {len(lesson.supporting)} for it, {len(lesson.opposing)} against it"
+                shelf = shelf._with(replace(lesson, retired=told))
         return shelf
 
     def _added(self, new: New, told: Collection[int]) -> Shelf:

@@ -101,6 +101,21 @@ def failures(form: Form, name: CampaignName = None, limit: Limit = 20, home: Hom
 
 @app.command()
 @shown
+def lessons(
+    form: Form,
+    campaign: Campaign = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
+    retired: Annotated[bool, typer.Option("--retired", help="Those that stand no longer, and why.")] = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """What was learned: each claim with its confidence and the experiments for it and against it."""
+    from netwright.cli.lessons import print_lessons
+
+    print_lessons(home, campaign=campaign, task=task, retired=retired, form=form)
+
+
+@app.command()
+@shown
 def sql(
     form: Form,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A SELECT; writing is refused.")],

@@ -126,3 +126,15 @@ def test_a_retired_lesson_is_out_of_reach() -> None:
     )
 
     assert revised(retired, evidence=[{"lesson": 1, "experiment": 3, "supports": True}]) == retired
+
+
+def test_what_the_evidence_refutes_is_retired_without_a_word_of_the_librarian() -> None:
+    doubted = shelf("Gates help.")
+    against = [{"lesson": 1, "experiment": number, "supports": False} for number in (5, 6, 7)]
+
+    twice = revised(doubted, evidence=against[:2])
+    refuted = revised(doubted, evidence=against)
+
+    assert texts(twice) == ["Gates help."] and twice.lessons[0].confidence == 0.25
+    assert texts(refuted) == []
+    assert refuted.lessons[0].retired == "refuted: 1 for it, 3 against it"
