@@ -157,7 +157,7 @@ def evaluate_file(
     candidate = read_candidate(path, task.spec.scope)
     with _opened(home, task, sandbox_config, workers, seeds_at_once, execution) as (memory, lab):
         memory.put_candidate(candidate)
-        gates = _gates(memory, lab, candidate)
+        gates = gates_of(memory, lab, candidate)
         trials: list[Trial] = []
         if not any(report.rejects for report in gates):
             trials = train_all(
@@ -235,7 +235,7 @@ def _opened(
         yield memory, lab
 
 
-def _gates(memory: Memory, lab: AnyLaboratory, candidate: Candidate) -> tuple[GateReport, ...]:
+def gates_of(memory: Memory, lab: AnyLaboratory, candidate: Candidate) -> tuple[GateReport, ...]:
     """The gate reports: the known ones where they accepted; a rejection may have been the doing of a limit."""
     task_id, tier = lab.task.spec.id, lab.tier
     known = memory.gates(candidate.id, task_id, tier=tier)

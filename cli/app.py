@@ -14,6 +14,7 @@ from netwright.cli import (
     campaign_commands,
     candidate_commands,
     endpoint_commands,
+    export_commands,
     measure_commands,
     memory_commands,
     system_commands,
@@ -38,6 +39,7 @@ app = typer.Typer(
 campaign_commands.register(app)
 candidate_commands.register(app)
 measure_commands.register(app)
+export_commands.register(app)
 app.add_typer(memory_commands.app, name="memory")
 app.add_typer(endpoint_commands.app, name="endpoint")
 system_commands.register(app)

@@ -152,6 +152,17 @@ class Memory(Learning, Designs):
                 (task.id, task.name, task.metric, task.model_dump_json()),
             )
 
+    def task(self, task_id: str) -> TaskSpec:
+        """What the task of that id is.
+
+        Raises:
+            NotFound: nothing was trained on it.
+        """
+        row = self.connection.row("SELECT spec FROM tasks WHERE id = ?", (task_id,))
+        if row is None:
+            raise NotFound(f"the memory knows no task {task_id!r}: `netwright memory sql 'SELECT id FROM tasks'`")
+        return TaskSpec.model_validate_json(row["spec"])
+
     def start_campaign(self, name: str, task: TaskSpec, seed: int, config: JsonDict) -> Campaign:
         """Begin a campaign.
 

@@ -9,6 +9,7 @@
     ├── ProviderError      an LLM endpoint did not give an answer (1)
     │   ├── MalformedReply it answered, and the answer could not be used
     │   └── CapReached     it was not asked: a cap of the budget has no room for the call
+    ├── ExportError        an export does not work where netwright is not, or answers otherwise than here (1)
     ├── SandboxError       the sandbox itself failed, not the candidate in it (1)
     │   └── IsolationError the isolation that was asked for cannot be had on this machine (2)
     └── StoreError         the memory cannot be read or written (1)
@@ -62,6 +63,10 @@ class CapReached(ProviderError):
     def __init__(self, message: str, cap: str) -> None:
         super().__init__(message)
         self.cap = cap
+
+
+class ExportError(NetwrightError):
+    """An export does not work where netwright is not installed, or answers otherwise than the network that it is of."""
 
 
 class SandboxError(NetwrightError):

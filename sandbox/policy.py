@@ -80,10 +80,18 @@ ALLOWED = (
 )
 
 FILES = Group(
-    "the CUDA driver opens its devices, libraries and caches while it works; Landlock decides which",
+    "the CUDA driver opens its devices, libraries and caches while it works, and a clean process its libraries; "
+    "Landlock decides which",
     (
         *("open", "openat", "access", "faccessat", "faccessat2", "stat", "lstat", "newfstatat", "statx", "statfs"),
         *("fstatfs", "readlink", "readlinkat", "getdents64", "getcwd", "pread64", "fadvise64", "flock"),
+    ),
+)
+WORKSPACE = Group(
+    "a clean process keeps files in a folder of its own (sandbox/clean.py); Landlock decides which",
+    (
+        *("mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "ftruncate"),
+        *("fsync", "fdatasync", "dup", "dup2", "dup3", "umask", "sysinfo"),
     ),
 )
 DRIVER = Group(
@@ -145,10 +153,10 @@ CUDA_RULES = (
 )
 
 
-def allowed_groups(*, opens_files: bool, device: str) -> tuple[Group, ...]:
+def allowed_groups(*, opens_files: bool, makes_files: bool = False, device: str) -> tuple[Group, ...]:
     """Choose the groups for a tier and device; `opens_files` as `isolation.opens_files` says."""
     groups = (*ALLOWED, DRIVER) if device == "cuda" else ALLOWED
-    return (*groups, FILES) if opens_files else groups
+    return (*groups, *([FILES] if opens_files else []), *([WORKSPACE] if makes_files else []))
 
 
 def argument_rules(device: str) -> tuple[ArgumentRule, ...]:

@@ -74,10 +74,10 @@ def _answer(number: int, verdict: bytes) -> list[bytes]:
 
 
 @functools.cache
-def _constant_part(machine: str, opens_files: bool, device: str) -> tuple[bytes, ...]:
+def _constant_part(machine: str, opens_files: bool, makes_files: bool, device: str) -> tuple[bytes, ...]:
     audit_arch, numbers = ARCHITECTURES[machine]
     program = _head(audit_arch)
-    for group in policy.allowed_groups(opens_files=opens_files, device=device):
+    for group in policy.allowed_groups(opens_files=opens_files, makes_files=makes_files, device=device):
         for call in group.calls:
             if call in numbers:  # aarch64 never had open, stat, poll and the like
                 program += _answer(numbers[call], _op(_RETURN, _ALLOW))
@@ -86,20 +86,22 @@ def _constant_part(machine: str, opens_files: bool, device: str) -> tuple[bytes,
     return tuple(program)
 
 
-def program(*, machine: str, pid: int, opens_files: bool, device: str) -> Sequence[bytes]:
+def program(*, machine: str, pid: int, opens_files: bool, makes_files: bool = False, device: str) -> Sequence[bytes]:
     """Assemble the filter as a list of 8-byte BPF instructions, for the process `pid` on `machine`."""
     _, numbers = ARCHITECTURES[machine]
-    instructions = list(_constant_part(machine, opens_files, device))
+    instructions = list(_constant_part(machine, opens_files, makes_files, device))
     for rule in policy.argument_rules(device):
         instructions += _rule(rule, numbers[rule.call], pid)
     return [*instructions, _refuse(policy.REFUSAL)]
 
 
-def install(*, opens_files: bool, device: str) -> str:
+def install(*, opens_files: bool, makes_files: bool = False, device: str) -> str:
     """Put the calling, single-threaded process under the filter; NO_NEW_PRIVS must be set. Raises OSError."""
     if kernel.MACHINE not in ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no system call table for {kernel.MACHINE}, only {', '.join(ARCHITECTURES)}")
-    instructions = program(machine=kernel.MACHINE, pid=os.getpid(), opens_files=opens_files, device=device)
+    instructions = program(
+        machine=kernel.MACHINE, pid=os.getpid(), opens_files=opens_files, makes_files=makes_files, device=device
+    )
     fprog = SockFprog(len(instructions), b"".join(instructions))
     kernel.prctl(kernel.PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(fprog))
     return f"{len(instructions)} instructions"
