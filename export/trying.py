@@ -27,7 +27,7 @@ from netwright.evaluator.scoring import FloatRows
 from netwright.evaluator.sheets import Rows
 from netwright.export.package import Package
 from netwright.printable import Words
-from netwright.sandbox.clean import NO_WALLS, CleanRun, libraries, run_clean
+from netwright.sandbox.clean import NO_WALLS, CleanRun, run_clean
 from netwright.types import TaskSpec
 
 Work = Literal["torch", "hf", "onnx", "onnx export"]
@@ -145,7 +145,7 @@ def _work(folder: Path, work: Work, package: Package, sheets: Sequence[Rows], sc
         "folder": str(folder.resolve()),
         "scratch": str(scratch),
         "sheets": len(sheets),
-        "readable": [*libraries(), str(folder.resolve())],
+        "readable": [str(folder.resolve())],
         "walls": walls,
         "seconds": SECONDS[work],
         "home": str(Path(netwright.__path__[0]).parent),

@@ -53,7 +53,10 @@ class CleanRun:
 
 
 def confine(readable: Sequence[str], scratch: str, seconds: float) -> None:
-    """Put the calling, single-threaded process behind the walls for good. Raises IsolationError."""
+    """Put the calling, single-threaded process behind the walls for good: it reads libraries and what is `readable`.
+
+    Raises IsolationError.
+    """
     parent = os.getppid()
     layers.lower(resource.RLIMIT_AS, ADDRESS_SPACE_BYTES)
     layers.lower(resource.RLIMIT_CPU, int(seconds) + 5)
@@ -78,12 +81,12 @@ def confine(readable: Sequence[str], scratch: str, seconds: float) -> None:
 
 def _rules(readable: Sequence[str], scratch: str) -> list[Rule]:
     system = ["/proc/cpuinfo", "/proc/meminfo", f"/proc/{os.getpid()}", "/sys/devices/system", "/dev/urandom"]
-    rules = [Rule(path, READ) for path in (*readable, *system)]
+    rules = [Rule(path, READ) for path in (*_libraries(), *readable, *system)]
     return [*rules, Rule("/dev/null", READ_WRITE), Rule(scratch, WORKSPACE)]
 
 
-def libraries() -> tuple[str, ...]:
-    """List the folders that a clean interpreter imports from."""
+def _libraries() -> tuple[str, ...]:
+    """List the folders that this interpreter imports from; with -I, not from where it is."""
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [f"{prefix}/lib" for prefix in (sys.prefix, sys.base_prefix) if prefix not in ("/", "/usr")]
     folders += [*site.getsitepackages(), *(path for path in sys.path if path)]

@@ -52,7 +52,7 @@ def test_the_probe_reports_every_layer_that_it_enforced():
 
 
 def test_every_call_of_the_policy_has_a_number_somewhere():
-    groups = (*policy.ALLOWED, policy.FILES, policy.DRIVER)
+    groups = (*policy.ALLOWED, policy.FILES, policy.WORKSPACE, policy.DRIVER)
     rules = (*policy.argument_rules("cpu"), *policy.argument_rules("cuda"))
     named = {call for group in groups for call in group.calls} | {rule.call for rule in rules}
 
