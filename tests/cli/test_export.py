@@ -85,6 +85,7 @@ def test_the_best_design_of_a_campaign_leaves_with_the_weights_that_were_scored(
     assert f"{found['loss_nats']:.4f} nats on the validation split" in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_file_without_a_training_is_trained_for_it_once(home, honest_file, own_task, tmp_path, capfd):
     first = ask(home, capfd, "export", honest_file, "--task", own_task, "--out", tmp_path / "first")
     second = ask(home, capfd, "export", honest_file, "--task", "two-back", "--out", tmp_path / "second")
