@@ -31,7 +31,7 @@ from netwright.types import JsonDict
 LOOK_SECONDS = 10.0
 _MOST_BYTES = 32 * 2**20
 """Of one answer: several times what 24,000 tokens take in a talkative stream."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,7 +306,7 @@ class Transport:
     def _clients(self) -> tuple[openai.AsyncOpenAI, ...]:
         timeout = _bounds(self._timeouts, streams=False)
         # A proxy named in the environment would catch loopback addresses too.
-        local = urlsplit(self.urls[0]).hostname in _LOOPBACK
+        local = urlsplit(self.urls[0]).hostname in LOOPBACK
         http = openai.DefaultAsyncHttpxClient(trust_env=not local, timeout=timeout)
         clients = tuple(
             openai.AsyncOpenAI(

@@ -3,8 +3,9 @@
     python benchmarks/retrieval.py [--misses]
 
 searches the shipped cards, the baselines that mix sequences and drafts of the grammar planner for the judged queries of
-retrieval.toml. Printed is the mean of the share of judged answers among the first ten hits, and of 1 / rank of the first
-answer; with --misses also what was not found. A part "without" is all but it.
+retrieval.toml. Printed is the mean of the share of judged answers among the first ten hits, and of 1 / rank of the
+first answer; with --misses also what was not found. "without" a part is all the others. Weights of the search were
+chosen on the first, third, fifth ... query; the last line is of the others alone.
 """
 
 from __future__ import annotations
@@ -111,7 +112,11 @@ class Collection:
         like = None
         if query.like:
             candidate = self.designs[query.like]
-            like = Like(structure_of(candidate.source, candidate.genotype), candidate.id)
+            like = Like(
+                structure_of(candidate.source, candidate.genotype),
+                f"{candidate.title} {candidate.hypothesis}",
+                candidate.id,
+            )
         hits = search(self.memory, query.text, like=like, kinds=kinds, limit=FIRST)
         return [self._names[hit.candidate_id or hit.title] for hit in hits]
 
@@ -128,25 +133,30 @@ def main() -> None:
         if unknown:
             raise SystemExit(f"judged, and not there: {', '.join(sorted(unknown))}")
         print(f"{len(asked)} queries over {len(collection.names)} texts; recall at {FIRST} (1 / rank of the first)\n")
-        print(f"{'':20}" + "".join(f"{f'{name} ({sum(q.group == name for q in asked)})':>16}" for name in groups), end="")
+        print(
+            f"{'':20}" + "".join(f"{f'{name} ({sum(q.group == name for q in asked)})':>16}" for name in groups), end=""
+        )
         print(f"{'all':>16}")
         for part, kinds in PARTS.items():
             found = [collection.found(query, kinds) for query in asked]
-            recall = [len(query.answers & set(hits)) / len(query.answers) for query, hits in zip(asked, found)]
-            first = [_first(query, hits) for query, hits in zip(asked, found)]
-            cells = []
-            for name in (*groups, ""):
-                chosen = [place for place, query in enumerate(asked) if name in ("", query.group)]
-                cells.append(f"{np.mean(np.take(recall, chosen)):.3f} ({np.mean(np.take(first, chosen)):.2f})")
-            print(f"{part:20}" + "".join(f"{cell:>16}" for cell in cells))
+            rated = [_rated(query, hits) for query, hits in zip(asked, found, strict=True)]
+            by = [[each for query, each in zip(asked, rated, strict=True) if query.group == name] for name in groups]
+            print(f"{part:20}" + "".join(f"{_mean(each):>16}" for each in (*by, rated)))
+        print(f"{'all, every second':20}{_mean(rated[1::2]):>{16 * (len(groups) + 1)}}")
         if options.misses:
-            for query, hits in zip(asked, found):
+            for query, hits in zip(asked, found, strict=True):
                 if missed := query.answers - set(hits):
                     print(f"\n{query.text!r} like {query.like!r}: not {', '.join(sorted(missed))}\n  but {hits}")
 
 
-def _first(query: Query, hits: list[str]) -> float:
-    return next((1 / rank for rank, name in enumerate(hits, start=1) if name in query.answers), 0.0)
+def _rated(query: Query, hits: list[str]) -> tuple[float, float]:
+    """The share of answers that was found, and 1 / rank of the first."""
+    first = next((1 / rank for rank, name in enumerate(hits, start=1) if name in query.answers), 0.0)
+    return len(query.answers & set(hits)) / len(query.answers), first
+
+
+def _mean(rated: list[tuple[float, float]]) -> str:
+    return "{:.3f} ({:.2f})".format(*np.mean(rated, axis=0))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,12 @@ RANK_OFFSET = 10
 
 HITS_PER_KIND = 50
 ALIKE, STRUCTURE = "alike", "structure"
-WEIGHTS = {STRUCTURE: 2.0}
-"""What a ranking counts, 1 unless it is here: structure is one ranking beside several of words."""
+WEIGHTS = {"code": 0.4, "knowledge": 1.5, STRUCTURE: 2.0}
+"""What a ranking counts, 1 unless it is here.
+
+Code says again what the idea does; knowledge has a single text, and structure is one ranking beside several of words.
+Chosen on every second query of benchmarks/retrieval.toml.
+"""
 
 MARK_LEFT, MARK_RIGHT = "«", "»"
 SNIPPET_CHARACTERS = 120
@@ -72,9 +76,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Like:
-    """What structures are compared with; the candidate itself is not found."""
+    """A design that others should be like: what it is made of, what is said of it, and who it is, to be left out."""
 
     structure: Structure
+    text: str = ""
     candidate_id: str | None = None
 
 
@@ -158,6 +163,9 @@ def search(
             _add(found, ALIKE, _alike(memory, query, terms, allowed, embedder))
     if like is not None and STRUCTURE in wanted:
         _add(found, STRUCTURE, near.made_like(memory, like.structure, allowed))
+    if like is not None and not terms and ALIKE in wanted:
+        said, _ = _telling(memory, query_terms(like.text)[:TERMS_WEIGHED])
+        _add(found, ALIKE, _alike(memory, like.text, said, allowed, embedder))
     itself = like.candidate_id if like is not None else None
     others = [each for each in found.values() if itself is None or each.first["candidate_id"] != itself]
     ranked = sorted(others, key=lambda each: -each.relevance)[:limit]
@@ -170,7 +178,7 @@ def _telling(memory: Memory, terms: Sequence[str]) -> tuple[dict[str, int], bool
 
     Words that are everywhere are there only where there is nothing else.
     """
-    counts = {term: _count(memory, term) for term in terms}
+    counts = {term: _count(memory, term) for term in terms if term.strip('"*').lower() not in lexical.FUNCTION_WORDS}
     present = sorted((count, place, term) for place, (term, count) in enumerate(counts.items()) if count)
     telling = [each for each in present if each[0] < COUNTED_UP_TO]
     return {term: count for count, _, term in telling or present}, not telling
@@ -230,9 +238,10 @@ def _alike(
 ) -> list[Neighbour]:
     if embedder is not None:
         return near.meant(memory, query, embedder, allowed)
-    # A word that is rarer says more; only quoted words must stand as they are.
-    loose = {term: count for term, count in terms.items() if " " not in term and not term.endswith("*")}
-    words = {word: 1 / (1 + math.log1p(count)) for term, count in loose.items() for word in lexical.words_of(term)}
+    # A word that is rarer says more; identifiers, quoted words and beginnings must stand as they are.
+    loose = {term: count for term, count in terms.items() if not re.search(r"[ _*]", term)}
+    texts = memory.shelf(lexical.NAME).size
+    words = {word: math.log1p(texts / count) for term, count in loose.items() for word in lexical.words_of(term)}
     return near.alike(memory, words, allowed) if words else []
 
 
