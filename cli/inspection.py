@@ -1,4 +1,4 @@
-"""What the `memory` commands print that list: the best, search hits, the tree, failures, rows of a query."""
+"""What the `memory` commands print that list: the best, the tree, failures, rows of a query."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netwright.cli.forms import Form, print_document
 from netwright.cli.leaderboard import print_leaderboard
 from netwright.cli.output import loss, out, say, table
 from netwright.evaluator.selection import claims_over
-from netwright.memory import overview, query, search
+from netwright.memory import overview, query
 from netwright.memory.store import Memory
 
 OPERATOR_STYLES = {"baseline": "dim", "draft": "magenta", "combine": "blue", "simplify": "yellow"}
@@ -40,21 +40,6 @@ def print_top(home: Path, *, limit: int, campaign: str | None, task: str | None,
     for task_id in dict.fromkeys(row.task_id for row in rows):
         out.print(Text(task_id, style="bold"))
         print_leaderboard([row for row in rows if row.task_id == task_id], limit)
-
-
-def print_hits(home: Path, text: str, *, limit: int, form: Form) -> None:
-    """Search results with the reason for each."""
-    with _reading(home) as memory:
-        hits = search.search(memory, text, limit=limit)
-    if form is not Form.TEXT:
-        print_document(hits, form)
-        return
-    if not hits:
-        out.print(Text(f"nothing speaks of {text!r}"))
-    for hit in hits:
-        say(Text.assemble((hit.short or "-", "cyan"), "  ", (hit.title, "bold")))
-        say(Text(f"    {' '.join(hit.snippet.split())}"))
-        say(Text(f"    {hit.why}", style="dim"))
 
 
 def print_tree(home: Path, campaign: str | None, *, form: Form) -> None:

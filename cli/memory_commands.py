@@ -1,4 +1,4 @@
-"""Commands on the experiment memory. All but `upgrade` and `import` never write; all work while a campaign does."""
+"""Commands on the experiment memory. Only `upgrade`, `import` and `embed` write; all work while a campaign does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netwright.cli import search_commands
 from netwright.cli.forms import Form, shown
 from netwright.cli.options import DEFAULT_HOME, CampaignName, Home, Json
 
@@ -56,20 +57,6 @@ def transcript(
     from netwright.cli.transcript import print_transcript
 
     print_transcript(home, which, campaign, file, json=json)
-
-
-@app.command()
-@shown
-def search(
-    form: Form,
-    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words.")],
-    limit: Limit = 10,
-    home: Home = DEFAULT_HOME,
-) -> None:
-    """Find experiments by words: in hypotheses, code, verdicts and failures."""
-    from netwright.cli.inspection import print_hits
-
-    print_hits(home, " ".join(query), limit=limit, form=form)
 
 
 @app.command()
@@ -165,6 +152,11 @@ def import_(
 def upgrade(home: Home = DEFAULT_HOME) -> None:
     """Bring the memory of an older netwright forward, in place; nothing in it is lost."""
     from netwright.memory.store import Memory
+    from netwright.memory.vectors import fill_all_own
 
     with Memory.open(home, create=False) as memory:
+        fill_all_own(memory.connection)
         typer.echo(f"{memory.path} is up to date")
+
+
+search_commands.register(app)

@@ -115,10 +115,14 @@ def _agree(conn: sqlite3.Connection, embedder: int, dimensions: int) -> None:
     conn.execute("UPDATE embedders SET dimensions = coalesce(dimensions, ?) WHERE id = ?", (dimensions, embedder))
     name, known = conn.execute("SELECT name, dimensions FROM embedders WHERE id = ?", (embedder,)).fetchone()
     if known != dimensions:
-        raise ConfigError(
-            f"{name!r} makes vectors of {dimensions} numbers, and made some of {known} earlier: they do not compare; "
-            "serve the other model under a name of its own"
-        )
+        raise ConfigError(_other_length(name, dimensions, known))
+
+
+def _other_length(name: str, dimensions: int, known: int) -> str:
+    return (
+        f"{name!r} makes vectors of {dimensions} numbers, and made some of {known} earlier: they do not compare; "
+        "serve the other model under a name of its own"
+    )
 
 
 def _text(row: sqlite3.Row) -> str:
@@ -148,7 +152,10 @@ class Near:
 
 
 class Shelf:
-    """A model's vectors in this process, shape (rows, dimensions), brought up to date where the file has changed."""
+    """A model's vectors in this process, shape (rows, dimensions), brought up to date where the file has changed.
+
+    `missing` counts what an endpoint's model has no vector of yet, or an older one than what is said by now.
+    """
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection, self._name = connection, name
@@ -158,7 +165,7 @@ class Shelf:
         self._rows: Vector = np.empty((0, 0), np.float32)
         self._moment: tuple[int, int] | None = None
         self._stamp = 0
-        self.pending = 0
+        self.missing = 0
 
     @property
     def size(self) -> int:
@@ -171,16 +178,21 @@ class Shelf:
             if moment == self._moment:
                 return
             row = self._connection.row("SELECT id FROM embedders WHERE name = ?", (self._name,))
-            if row is not None:
-                self._load(row["id"])
+            self._load(row["id"] if row is not None else 0)
             self._moment = moment
 
     def nearest(self, query: Vector, most: int, allowed: NDArray[np.bool_] | None = None) -> list[Near]:
-        """The vectors with the largest cosine to `query`, nearest first; `allowed` says so by candidates' numbers."""
+        """The vectors with the largest cosine to `query`, nearest first; `allowed` says so by candidates' numbers.
+
+        Raises:
+            ConfigError: they have another length than `query`.
+        """
         with self._lock:
             keys, rows = self._keys[: self.size], self._rows[: self.size]
-            if not len(keys) or rows.shape[1] != len(query):
+            if not len(keys):
                 return []
+            if rows.shape[1] != len(query):
+                raise ConfigError(_other_length(self._name, len(query), rows.shape[1]))
             cosines = rows @ query
         if allowed is not None:
             cosines = np.where((keys > 0) & allowed[np.clip(keys, 0, len(allowed) - 1)], cosines, -np.inf)
@@ -194,8 +206,8 @@ class Shelf:
             self._put([_key(row) for row in rows], _unpacked([row["vector"] for row in rows]))
             self._stamp = max(self._stamp, *(row["stamp"] for row in rows))
         if self._name != lexical.NAME:
-            sql = "SELECT count(*) FROM vectors WHERE embedder_id = ? AND stamp <= 0"
-            self.pending = self._connection.rows(sql, (embedder,))[0][0]
+            sql = "SELECT (SELECT count(*) FROM candidates) + (SELECT count(*) FROM knowledge) - count(*) FROM vectors "
+            self.missing = self._connection.rows(f"{sql} WHERE embedder_id = ? AND stamp > 0", (embedder,))[0][0]
             return
         for rows in self._connection.batches(_PENDING, (embedder, -1), 1_000):
             self._put([_key(row) for row in rows], np.stack([own_vector(row) for row in rows]))

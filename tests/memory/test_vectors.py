@@ -107,7 +107,7 @@ def test_the_models_of_an_endpoint_keep_vectors_apart_from_each_other(memory, ca
     assert stored(memory, "one") == [(1, True), (2, True)]
     assert stored(memory, "other") == [(1, True), (2, False)]
     assert memory.shelf("one").nearest(np.ones(3, np.float32), 5)
-    assert memory.shelf("other").pending == 1
+    assert memory.shelf("other").missing == 1
 
 
 def test_a_fill_that_broke_off_goes_on_where_it_stopped(memory, make_candidate, monkeypatch):
