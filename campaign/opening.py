@@ -79,7 +79,7 @@ def exclusive(home: Path, name: str, *, doing: str = "run") -> Iterator[None]:
         if not _locked(handle):
             raise BusyError(
                 f"campaign {name!r} is being {doing} by another process; wait for it, watch it with "
-                f"`netwright status {name}`, or start another with --name"
+                f"`netwright watch {name}`, or start another with --name"
             )
         yield
 

@@ -16,6 +16,7 @@ from netwright.campaign.board import Board
 from netwright.campaign.chronicle import Chronicle
 from netwright.campaign.ensemble import Ensemble
 from netwright.campaign.experience import recalled
+from netwright.campaign.glance import beat
 from netwright.campaign.laboratories import open_laboratory
 from netwright.campaign.ledger import MemoryLedger
 from netwright.campaign.lessons import Lessons
@@ -164,7 +165,7 @@ async def _session(
         )
     )
     try:
-        await _run_watched(scheduler, slots, board, watch, agents)
+        await _run_watched(home, scheduler, slots, board, watch, agents)
         return scheduler.note()
     finally:
         for endpoint in agents.endpoints:
@@ -209,9 +210,12 @@ def _warm(policy: Policy, memory: Memory, board: Board, sketchbook: Sketchbook) 
     board.news.extend(earlier.news)
 
 
-async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None, agents: Agents) -> None:
+async def _run_watched(
+    home: Path, scheduler: Scheduler, slots: Slots, board: Board, watch: Watcher | None, agents: Agents
+) -> None:
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
+    beating = asyncio.create_task(beat(home, board))
     watching = asyncio.create_task(watch(board, done)) if watch else None
     try:
         for endpoint in agents.endpoints:
@@ -221,9 +225,9 @@ async def _run_watched(scheduler: Scheduler, slots: Slots, board: Board, watch: 
         await scheduler.run()
     finally:
         done.set()
-        if watching:
-            # Whoever watches may be gone (a closed pipe); that is no reason to lose a campaign.
-            await asyncio.gather(watching, return_exceptions=True)
+        beating.cancel()
+        # Whoever watches may be gone (a closed pipe); that is no reason to lose a campaign.
+        await asyncio.gather(*filter(None, (watching, beating)), return_exceptions=True)
         await asyncio.to_thread(slots.close)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

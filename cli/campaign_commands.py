@@ -1,4 +1,4 @@
-"""Commands about campaigns: run, resume, status, policies, confirm, report."""
+"""Commands about campaigns: run, resume, status, watch, policies, confirm, report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ File = Annotated[Path | None, typer.Argument(metavar="[CAMPAIGN.toml]", help="A 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
-    for command in (run, resume, status, policies, confirm, report):
+    for command in (run, resume, status, watch, policies, confirm, report):
         app.command()(command)
 
 
@@ -211,7 +211,7 @@ def _run(home: Path, config: CampaignConfig, json: bool) -> int:
     from netwright.cli.live import LiveView, watcher
     from netwright.cli.results import print_results
 
-    view, reviewer = LiveView(), None
+    view, reviewer = LiveView(home), None
     if config.review:
         # It brings the graph of the campaign, which others import while the sandbox starts.
         from netwright.cli.reviewing import terminal_reviewer
@@ -243,6 +243,22 @@ def status(name: CampaignName = None, home: Home = DEFAULT_HOME, json: Json = Fa
     from netwright.cli.results import print_status
 
     print_status(home, name, json=json)
+
+
+def watch(name: CampaignName = None, home: Home = DEFAULT_HOME) -> None:
+    """Watch a campaign that another process runs, until it ends; Ctrl-C leaves it running."""
+    from netwright.cli.live import watch_from_outside
+    from netwright.cli.results import print_status
+    from netwright.memory.store import Memory
+
+    with Memory.open(home, create=False, read_only=True) as memory:
+        campaign = memory.campaign(name).name
+    try:
+        watch_from_outside(home, campaign)
+    except KeyboardInterrupt:
+        typer.echo(f"{campaign} runs on; look again with: netwright watch {campaign}", err=True)
+        return
+    print_status(home, campaign, json=False)
 
 
 def policies(json: Json = False) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.text import Text
 
 from netwright.cli.forms import Form, print_document
-from netwright.cli.output import SPARKS, out, say, table
+from netwright.cli.output import SPARKS, out, say
 from netwright.memory.lessons import Evidence, StandingLesson, lessons
 from netwright.memory.store import Memory
 
@@ -44,14 +44,18 @@ def _print_lesson(lesson: StandingLesson) -> None:
     if lesson.retired:
         say(Text(f"retired: {lesson.retired}", style="red"))
     say(Text(f"lesson {lesson.id}, on {lesson.task_id}, from {', '.join(lesson.campaigns)}", style="dim"))
-    out.print(table(("  ", "", "", "design~", "outcome", "difference>"), map(_cells, lesson.evidence)))
+    for each in lesson.evidence:
+        say(_evidence(each))
     out.print()
 
 
-def _cells(each: Evidence) -> list[object]:
-    side = Text("  for", style="green") if each.supports else Text("  against", style="red")
-    delta = "" if each.delta_nats is None else f"{each.delta_nats:+.4f}"
-    return [side, each.short, f"{each.campaign}/{each.node}", each.title, each.outcome, delta]
+def _evidence(each: Evidence) -> Text:
+    """An experiment in a line; its title is cut in a terminal, and whole where it is read by a program."""
+    side = ("  for      ", "green") if each.supports else ("  against  ", "red")
+    delta = "" if each.delta_nats is None else f" {each.delta_nats:+.4f}"
+    label = Text(no_wrap=True, overflow="ellipsis" if out.is_terminal else "ignore")
+    label.append_text(Text.assemble(side, (each.short, "cyan"), f"  {each.outcome}{delta}  "))
+    return label.append_text(Text.assemble((f"{each.campaign}/{each.node}  ", "dim"), each.title))
 
 
 def _levels(shares: Sequence[float], most: int = 16) -> str:

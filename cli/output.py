@@ -245,11 +245,11 @@ def loss(value: float | None) -> str:
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
-    """A curve in one line of text, at most `width` characters."""
+    """A curve in one line of text, at most `width` characters, from its first value to its last."""
     if not values:
         return ""
-    step = max(1, len(values) // width)
-    picked = values[::step][:width]
+    points = min(width, len(values))
+    picked = [values[place * (len(values) - 1) // max(points - 1, 1)] for place in range(points)]
     low, high = min(picked), max(picked)
     scale = (len(SPARKS) - 1) / (high - low) if high > low else 0.0
     return "".join(SPARKS[round((value - low) * scale)] for value in picked)

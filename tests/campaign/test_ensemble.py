@@ -17,9 +17,10 @@ from netwright.agents.base import Ledger
 from netwright.agents.chat import ChatRequest, Reply
 from netwright.campaign.board import Board
 from netwright.campaign.ensemble import Drawn, Ensemble
+from netwright.campaign.glance import glance
 from netwright.campaign.running import run_campaign
 from netwright.cli.app import run
-from netwright.cli.live import draw
+from netwright.cli.scene import Scene, draw
 from netwright.config import CampaignConfig
 from netwright.config_file import load_config
 from netwright.errors import ConfigError
@@ -287,7 +288,7 @@ def test_a_campaign_moves_to_the_good_one_of_two_models_and_draws_the_same_when_
     assert (useful.trained, useless.trained) == (board.trained, 0) and useless.calls > 0
     shown = Console(width=200)
     with shown.capture() as live:
-        shown.print(draw(board))
+        shown.print(draw(glance(board), Scene()))
     assert any(line.split()[:1] == ["useless"] for line in live.get().splitlines())
     capfd.readouterr()
     assert run(["status", "--json", "--home", str(home)]) == 0

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from netwright.campaign.board import Board
+from netwright.campaign.glance import glance
 from netwright.campaign.roles import make_agents, warm_up
-from netwright.cli.live import one_line, writing_now
+from netwright.cli.scene import one_line, writing_now
 from netwright.config import CampaignConfig
 from netwright.config_file import load_config
 from netwright.errors import ConfigError
@@ -54,7 +55,7 @@ def test_a_model_that_is_loading_is_waited_for_and_told_of(
     told: list[str] = []
 
     def loading(_: Any) -> Any:
-        told.append(one_line(board))
+        told.append(one_line(glance(board)))
         return chat.http_error(503, "Loading model")
 
     server = chat_server([loading, "yes"])
@@ -87,7 +88,7 @@ def test_what_is_being_written_shows_on_the_board_and_goes_when_it_ends(
 
     async def watch() -> None:
         while True:
-            seen.append(writing_now(board))
+            seen.append(writing_now(glance(board)))
             await asyncio.sleep(0.01)
 
     async def talk() -> None:
@@ -101,7 +102,7 @@ def test_what_is_being_written_shows_on_the_board_and_goes_when_it_ends(
     asyncio.run(talk())
 
     assert any(words.startswith("probe 50 tokens, ") for words in seen)
-    assert writing_now(board) == ""
+    assert writing_now(glance(board)) == ""
 
 
 # --- whom each role asks -----------------------------------------------------------------------------------------

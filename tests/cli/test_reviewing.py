@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,7 +74,7 @@ def decided(terminal: tuple[int, int], typed: str, question: Question = QUESTION
     there, here = terminal
 
     async def talk() -> Decision:
-        deciding = asyncio.create_task(TerminalReviewer(LiveView(), here).decide(question))
+        deciding = asyncio.create_task(TerminalReviewer(LiveView(Path()), here).decide(question))
         for part in typed.split("|"):
             await asyncio.sleep(0.05)
             os.write(there, part.encode())
@@ -140,7 +141,7 @@ def test_an_editor_that_brings_nothing_leaves_the_question_open(
     there, here = terminal
 
     async def talk() -> Decision:
-        deciding = asyncio.create_task(TerminalReviewer(LiveView(), here).decide(QUESTION))
+        deciding = asyncio.create_task(TerminalReviewer(LiveView(Path()), here).decide(QUESTION))
         await asyncio.sleep(0.05)
         os.write(there, b"e")
         said = ""
@@ -174,7 +175,7 @@ def test_a_question_that_is_cut_short_leaves_the_terminal_as_it_was(
     before = termios.tcgetattr(here)
 
     async def cut_short() -> float:
-        deciding = asyncio.create_task(TerminalReviewer(LiveView(), here).decide(QUESTION))
+        deciding = asyncio.create_task(TerminalReviewer(LiveView(Path()), here).decide(QUESTION))
         await asyncio.sleep(0.05)
         os.write(there, typed.encode())
         await asyncio.sleep(0.2)
@@ -187,15 +188,15 @@ def test_a_question_that_is_cut_short_leaves_the_terminal_as_it_was(
     assert termios.tcgetattr(here) == before
 
 
-def test_the_live_table_is_put_aside_while_a_question_is_open() -> None:
-    view = LiveView()
+def test_the_live_table_is_put_aside_while_a_question_is_open(tmp_path: Path) -> None:
+    view = LiveView(tmp_path)
     shown: list[str] = []
-    view._show = lambda board: shown.append(board)  # type: ignore[assignment,method-assign]
+    view._show = lambda board, scene: shown.append(board)  # type: ignore[assignment,method-assign]
 
     async def watch() -> None:
         done = asyncio.Event()
         with view.aside():
-            watching = asyncio.create_task(view.watch("board", done))  # type: ignore[arg-type]
+            watching = asyncio.create_task(view.watch(SimpleNamespace(name="small"), done))  # type: ignore[arg-type]
             await asyncio.sleep(0.05)
             assert shown == []
         done.set()
