@@ -69,7 +69,10 @@ def hf_answers(order: dict[str, Any], rows: Sequence[Any]) -> tuple[list[Any], d
     with torch.no_grad():
         answers = [model(each).logits.numpy() for each in inputs]
     prompt = inputs[-1][:2]
-    written = model.generate(prompt, max_new_tokens=GENERATED_TOKENS, do_sample=False)
+    # With a mask, as every tokenizer gives one.
+    written = model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=GENERATED_TOKENS, do_sample=False
+    )
     told = {"generated": list(written.shape), "tokenizer": _tokenizer_works(order)}
     model.train()
     before = model(inputs[0], labels=inputs[0]).loss
