@@ -152,15 +152,15 @@ def _close(conn: sqlite3.Connection, campaign_id: int, record: ExperimentRecord,
     )
 
 
-def load(connection: Connection, campaign_id: int) -> list[Experiment]:
-    """Everything that was remembered of a campaign, in that order, each with its candidate."""
+def load(connection: Connection, campaign_id: int, node: int | None = None) -> list[Experiment]:
+    """Everything that was remembered of a campaign, or of a node of it, in that order, each with its candidate."""
     found = connection.rows(
         "SELECT j.record, n.visits, n.value, c.id AS candidate_id, c.source, c.scope, c.title, c.hypothesis, "
         "c.origin, c.genotype FROM journal j "
         "JOIN nodes n ON n.campaign_id = j.campaign_id AND n.node = j.node "
         "LEFT JOIN candidates c ON c.id = json_extract(j.record, '$.candidate_id') "
-        "WHERE j.campaign_id = ? ORDER BY j.id",
-        (campaign_id,),
+        "WHERE j.campaign_id = ?1 AND (?2 IS NULL OR j.node = ?2) ORDER BY j.id",
+        (campaign_id, node),
     )
     return [_experiment(row) for row in found]
 

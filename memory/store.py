@@ -383,12 +383,12 @@ class Memory(Learning, Designs):
             vectors.fill_own(conn)
             return is_new
 
-    def experiments(self, campaign_id: int) -> list[Experiment]:
-        """Every record of a campaign in the order in which they were remembered, each with its candidate.
+    def experiments(self, campaign_id: int, node: int | None = None) -> list[Experiment]:
+        """Every record of a campaign, or of a node of it, in the order of remembering, each with its candidate.
 
         A node that was promoted appears once for its first training and once for each promotion.
         """
-        return experiments.load(self.connection, campaign_id)
+        return experiments.load(self.connection, campaign_id, node)
 
     def put_node_statistics(self, campaign_id: int, statistics: Mapping[int, Standing]) -> None:
         """Set the visits and value of nodes, as the search sees them now."""

@@ -48,7 +48,7 @@ def transcript(memory: Memory, which: str | None = None, campaign: str | None = 
         NotFound: no such campaign, node or design.
     """
     row, node = _place(memory, which, campaign)
-    records = tuple(known for known in memory.experiments(row.id) if known.node == node)
+    records = tuple(memory.experiments(row.id, node))
     actions = [known.action.index for known in records if known.action is not None]
     calls = [call for action in dict.fromkeys([node, *actions]) for call in memory.llm_calls(row.id, action=action)]
     final = records[0].candidate
@@ -71,8 +71,7 @@ def _place(memory: Memory, which: str | None, campaign: str | None) -> tuple[Cam
         if not best:
             raise NotFound(f"campaign {row.name!r} has no trained design yet: name a node of it")
         which, campaign = best[0].candidate_id, row.name
-    nodes = {known.node for known in memory.experiments(row.id)}
-    if which.isdigit() and int(which) in nodes:
+    if which.isdigit() and memory.experiments(row.id, int(which)):
         return row, int(which)
     candidate = memory.candidate(which)
     made = memory.connection.rows(

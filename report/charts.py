@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -21,23 +20,27 @@ TRANSIENT = 0.08
 """The first part of a training curve, whose steep fall would flatten all that follows."""
 
 CURVE_POINTS = 64
+MOST_NAMED = 600
+"""From so many dots on, a name for each would weigh more than the rest of the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """A horizontal reference line, e.g. a baseline."""
+    """A horizontal reference line, e.g. a baseline; `half` is half of its interval's width."""
 
     label: str
     y: float
+    half: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """One design in the best-so-far chart; `label` is shown on hovering."""
+    """One design in the best-so-far chart; `label` is shown on hovering, `half` is half of its interval's width."""
 
     x: int
     y: float
     label: str
+    half: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,31 +54,65 @@ class Curve:
 
 def best_so_far(marks: Sequence[Mark], levels: Sequence[Level], *, unit: str) -> Markup:
     """Designs in the order in which they were trained, the step line of the best, baselines across."""
-    low, high = _range([*(mark.y for mark in marks), *(level.y for level in levels)], trim_high=True)
-    across = _scale(0.5, max(mark.x for mark in marks) + 0.5, LEFT, WIDTH - RIGHT)
-    down = _scale(low, high, HEIGHT - BOTTOM, TOP)
-    parts = [_axes(low, high, down, x_label="designs, in the order in which they were trained", y_label=unit)]
-    parts += [
-        _format('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>', LEFT, WIDTH - RIGHT, down(y), down(y))
-        for y in (level.y for level in levels)
-        if low <= y <= high
-    ]
-    parts += [_mark(mark, across, down, high) for mark in marks]
+    low, high = limits([*(mark.y for mark in marks), *(level.y for level in levels)], trim_high=True)
+    across = scale(0.5, max(mark.x for mark in marks) + 0.5, LEFT, WIDTH - RIGHT)
+    down = scale(low, high, HEIGHT - BOTTOM, TOP)
+    parts = [axes(low, high, down, x_label="designs, in the order in which they were trained", y_label=unit)]
+    shown = [level for level in levels if low <= level.y <= high]
+    right = WIDTH - RIGHT
+    parts += [_band("interval even", LEFT, right, level.y, level.half, down) for level in shown if level.half]
     steps = _steps(marks)
-    path = f"M{across(steps[0][0]):.1f},{down(steps[0][1]):.1f}"
-    for (_, _), (x, y) in pairwise([*steps, (marks[-1].x + 0.5, steps[-1][1])]):
-        path += f"H{across(x):.1f}V{down(y):.1f}"
-    parts.append(_format('<path class="best" d="{}"/>', path))
-    labels = [(level.label, level.y, "label") for level in levels if low <= level.y <= high]
-    parts.append(_end_labels([*labels, ("best so far", steps[-1][1], "label strong")], down))
+    ends = [*(step.x for step in steps[1:]), marks[-1].x + 0.5]
+    parts += [
+        _band("interval", across(step.x), across(end), step.y, step.half, down)
+        for step, end in zip(steps, ends, strict=True)
+        if step.half
+    ]
+    parts += [
+        put('<line class="level" x1="{}" x2="{}" y1="{}" y2="{}"/>', LEFT, right, y, y)
+        for y in (down(level.y) for level in shown)
+    ]
+    parts += _dots(marks, steps, across, down, high)
+    path = f"M{across(steps[0].x):.1f},{down(steps[0].y):.1f}"
+    for step, end in zip(steps, ends, strict=True):
+        path += f"V{down(step.y):.1f}H{across(end):.1f}"
+    parts.append(put('<path class="best" d="{}"/>', path))
+    labels = [(level.label, level.y, "label") for level in shown]
+    parts.append(end_labels([*labels, ("best so far", steps[-1].y, "label strong")], down))
     parts.append(_x_ticks([mark.x for mark in marks], across))
-    return _svg(parts, HEIGHT, "Best loss so far, design by design, against the baselines")
+    return svg(parts, HEIGHT, "Best loss so far, design by design, against the baselines")
+
+
+def _band(name: str, start: float, end: float, y: float, half: float, down: Callable[[float], float]) -> Markup:
+    """An interval as a bar, cut at the picture's edges."""
+    top, bottom = (min(max(down(each), TOP), HEIGHT - BOTTOM) for each in (y + half, y - half))
+    bar = '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
+    return put(bar, name, start, top, max(end - start, 0.0), max(bottom - top, 0.0))
+
+
+def _dots(
+    marks: Sequence[Mark],
+    steps: Sequence[Mark],
+    across: Callable[[float], float],
+    down: Callable[[float], float],
+    high: float,
+) -> list[Markup]:
+    """A named dot for each design; of thousands only those that were the best so far are named."""
+    if len(marks) <= MOST_NAMED:
+        return [_mark(mark, across, down, high) for mark in marks]
+    cloud = dots((across(mark.x), down(min(mark.y, high))) for mark in marks)
+    return [put('<path class="cloud" d="{}"/>', cloud), *(_mark(mark, across, down, high) for mark in steps)]
+
+
+def dots(points: Iterable[tuple[float, float]]) -> str:
+    """A path that draws a round dot at each point, where the style sheet gives it a round line end."""
+    return "".join(f"M{x:.1f},{y:.1f}h0" for x, y in points)
 
 
 def _mark(mark: Mark, across: Callable[[float], float], down: Callable[[float], float], high: float) -> Markup:
     # A design far worse than the rest would press all others together: it is drawn at the edge.
     shape, y = ("dot", mark.y) if mark.y <= high else ("dot off", high)
-    return _format(
+    return put(
         '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>',
         shape,
         across(mark.x),
@@ -84,12 +121,12 @@ def _mark(mark: Mark, across: Callable[[float], float], down: Callable[[float], 
     )
 
 
-def _steps(marks: Sequence[Mark]) -> list[tuple[float, float]]:
-    best, steps = math.inf, []
+def _steps(marks: Sequence[Mark]) -> list[Mark]:
+    """Those that were better than all before them."""
+    steps: list[Mark] = []
     for mark in marks:
-        if mark.y < best:
-            best = mark.y
-            steps.append((float(mark.x), best))
+        if not steps or mark.y < steps[-1].y:
+            steps.append(mark)
     return steps
 
 
@@ -98,20 +135,20 @@ def curves(lines: Sequence[Curve], *, unit: str) -> Markup:
     last = max(x for line in lines for x, _ in line.points)
     drawn = [_thinned(line) for line in lines]
     settled = [y for line in drawn for x, y in line.points if x >= TRANSIENT * line.points[-1][0]]
-    low, high = _range(settled, trim_high=False)
+    low, high = limits(settled, trim_high=False)
     drawn = [_below(line, high) for line in drawn]
-    across, down = _scale(0.0, last, LEFT, WIDTH - RIGHT), _scale(low, high, HEIGHT - BOTTOM, TOP)
-    parts = [_axes(low, high, down, x_label="training step", y_label=unit)]
+    across, down = scale(0.0, last, LEFT, WIDTH - RIGHT), scale(low, high, HEIGHT - BOTTOM, TOP)
+    parts = [axes(low, high, down, x_label="training step", y_label=unit)]
     for index, line in sorted(enumerate(drawn), key=lambda item: item[1].emphasis):
         path = "M" + "L".join(f"{across(x):.1f},{down(y):.1f}" for x, y in line.points)
         name = "curve strong" if line.emphasis else f"curve s{index % 6}"
-        parts.append(_format('<path class="{}" d="{}"><title>{}</title></path>', name, path, line.label))
+        parts.append(put('<path class="{}" d="{}"><title>{}</title></path>', name, path, line.label))
     labels = [
         (line.label, line.points[-1][1], "label strong" if line.emphasis else f"label t{index % 6}")
         for index, line in enumerate(drawn)
     ]
-    parts += [_end_labels(labels, down), _x_ticks([0.0, last], across)]
-    return _svg(parts, HEIGHT, "Training loss over steps of the best design and of baselines")
+    parts += [end_labels(labels, down), _x_ticks([0.0, last], across)]
+    return svg(parts, HEIGHT, "Training loss over steps of the best design and of baselines")
 
 
 def _thinned(line: Curve) -> Curve:
@@ -126,7 +163,7 @@ def _below(line: Curve, high: float) -> Curve:
     return replace(line, points=tuple((x, y) for x, y in line.points if y <= high))
 
 
-def _range(values: Sequence[float], *, trim_high: bool) -> tuple[float, float]:
+def limits(values: Sequence[float], *, trim_high: bool) -> tuple[float, float]:
     """Axis limits with some air; with `trim_high` outliers above do not stretch the axis."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
@@ -137,7 +174,8 @@ def _range(values: Sequence[float], *, trim_high: bool) -> tuple[float, float]:
     return low - air, high + air
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Where on the picture a value stands."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
@@ -151,26 +189,37 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [step * index for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _axes(low: float, high: float, down: Callable[[float], float], *, x_label: str, y_label: str) -> Markup:
-    marks = ticks(low, high)
-    digits = max(0, -math.floor(math.log10(marks[1] - marks[0])) + (1 if _has_half(marks) else 0))
+def axes(low: float, high: float, down: Callable[[float], float], *, x_label: str, y_label: str) -> Markup:
+    """The grid across with its numbers, and what both axes are called."""
     parts = []
-    for value in marks:
+    for value, text in tick_texts(low, high):
         y = down(value)
-        parts.append(_format('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>', LEFT, WIDTH - RIGHT, y, y))
-        text = f"{value:.{digits}f}"
-        parts.append(_format('<text class="tick end" x="{}" y="{:.1f}">{}</text>', LEFT - 8, y + 4, text))
+        parts.append(put('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>', LEFT, WIDTH - RIGHT, y, y))
+        parts.append(put('<text class="tick end" x="{}" y="{:.1f}">{}</text>', LEFT - 8, y + 4, text))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(_format('<text class="axis middle" x="{}" y="{}">{}</text>', middle, HEIGHT - 6, x_label))
+    parts.append(put('<text class="axis middle" x="{}" y="{}">{}</text>', middle, HEIGHT - 6, x_label))
     place = (TOP + HEIGHT - BOTTOM) / 2
     turn = f"translate(14 {place}) rotate(-90)"
-    parts.append(_format('<text class="axis middle" transform="{}">{}</text>', turn, y_label))
+    parts.append(put('<text class="axis middle" transform="{}">{}</text>', turn, y_label))
     return Markup("").join(parts)
 
 
-def _has_half(marks: Sequence[float]) -> bool:
+def tick_texts(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
+    """Round numbers on an axis with their texts: as many decimals as tell them apart, k, M or G for large ones."""
+    marks = ticks(low, high, most)
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if abs(high) >= limit:
+            found = [(mark, mark / (limit if limit > 1e4 else 1e3), unit) for mark in marks]
+            break
+    else:
+        found = [(mark, mark, "") for mark in marks]
+    step = found[1][1] - found[0][1] if len(found) > 1 else 1.0
+    digits = max(0, -math.floor(math.log10(step)) + (1 if _has_half(step) else 0))
+    return [(mark, f"{shown:.{digits}f}{unit}") for mark, shown, unit in found]
+
+
+def _has_half(step: float) -> bool:
     """Whether the step is 2.5 times a power of ten and needs one more digit."""
-    step = marks[1] - marks[0]
     return round(step / 10.0 ** math.floor(math.log10(step)), 3) == 2.5
 
 
@@ -178,22 +227,27 @@ def _x_ticks(values: Sequence[float], across: Callable[[float], float]) -> Marku
     found = [tick for tick in ticks(min(values), max(values) + 1e-9, 8) if float(tick).is_integer()]
     y = HEIGHT - BOTTOM + 16
     return Markup("").join(
-        _format('<text class="tick middle" x="{:.1f}" y="{}">{:.0f}</text>', across(tick), y, tick) for tick in found
+        put('<text class="tick middle" x="{:.1f}" y="{}">{:.0f}</text>', across(tick), y, tick) for tick in found
     )
 
 
-def _end_labels(labels: Sequence[tuple[str, float, str]], down: Callable[[float], float]) -> Markup:
-    """Names at the right edge, pushed apart where they would overlap, with a leader to their line."""
-    ordered = sorted(labels, key=lambda label: down(label[1]))
-    places = _apart([down(y) for _, y, _ in ordered], TOP + 4, HEIGHT - BOTTOM)
+def end_labels(labels: Sequence[tuple[str, float, str]], down: Callable[[float], float]) -> Markup:
+    """Names (text, value, class) of what ends at the right edge."""
+    return side_labels([(float(WIDTH - RIGHT), down(y), text, name) for text, y, name in labels])
+
+
+def side_labels(labels: Sequence[tuple[float, float, str, str]]) -> Markup:
+    """Names (place, text, class) at the right edge, pushed apart where they would overlap, each with a leader."""
+    ordered = sorted(labels, key=lambda label: label[1])
+    places = _apart([y for _, y, _, _ in ordered], TOP + 4, HEIGHT - BOTTOM)
     parts = []
-    for (text, y, name), place in zip(ordered, places, strict=True):
+    for (x, y, text, name), place in zip(ordered, places, strict=True):
         edge = WIDTH - RIGHT
-        leader = f"M{edge},{down(y):.1f}L{edge + 12},{place:.1f}"
-        parts.append(_format('<path class="leader" d="{}"/>', leader))
+        leader = f"M{x:.1f},{y:.1f}L{edge + 12},{place:.1f}"
+        parts.append(put('<path class="leader" d="{}"/>', leader))
         label = shorten(text, LABEL_CHARACTERS - 3 * ("strong" in name))
         shown = '<text class="{}" x="{}" y="{:.1f}">{}<title>{}</title></text>'
-        parts.append(_format(shown, name, edge + 16, place + 4, label, text))
+        parts.append(put(shown, name, edge + 16, place + 4, label, text))
     return Markup("").join(parts)
 
 
@@ -214,12 +268,14 @@ def shorten(text: str, most: int) -> str:
     return flat if len(flat) <= most else flat[: most - 1].rstrip() + "…"
 
 
-def _format(template: str, *values: object) -> Markup:
+def put(template: str, *values: object) -> Markup:
+    """An element with its values, which are escaped."""
     return Markup(template).format(*values)
 
 
-def _svg(parts: Iterable[Markup], height: int, label: str) -> Markup:
-    return _format(
+def svg(parts: Iterable[Markup], height: float, label: str) -> Markup:
+    """A picture of WIDTH and that height; `label` says what it shows."""
+    return put(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" xmlns="http://www.w3.org/2000/svg">{}</svg>',
         WIDTH,
         height,

@@ -13,7 +13,7 @@ from netwright.errors import NotFound
 from netwright.evaluator.growth import Growth, growth_of
 from netwright.evaluator.pareto import TOLERANCES, Point, pareto_front
 from netwright.measures import Measures
-from netwright.memory import Memory
+from netwright.memory import Campaign, Memory
 from netwright.memory.query import TopRow, top
 from netwright.report import words
 from netwright.search.hypervolume import contributions, hypervolume, unit_box
@@ -70,7 +70,11 @@ def front(memory: Memory, campaign: str | None = None, rung: int | None = None) 
         NotFound: there is no such campaign, or nothing was trained at the rung.
     """
     known = memory.campaign(campaign)
-    leaders = top(memory, campaign=known.name, limit=None)
+    return front_among(memory, known, top(memory, campaign=known.name, limit=None), rung)
+
+
+def front_among(memory: Memory, known: Campaign, leaders: Sequence[TopRow], rung: int | None = None) -> Front:
+    """The front among a campaign's leaders at a rung; see `front`."""
     level = rung if rung is not None else max((row.rung for row in leaders), default=0)
     rows = sorted((row for row in leaders if row.rung == level), key=lambda row: row.loss_nats)
     if not rows:

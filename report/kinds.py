@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netwright.agents.grammar_planner import genotype_of
 from netwright.choices import flattened
@@ -71,9 +72,26 @@ def kinds(
 
 
 def _family(candidate: Candidate) -> dict[str, str | float]:
+    family = family_of(candidate)
+    return {} if family is None else {FAMILY: family}
+
+
+def family_of(candidate: Candidate) -> str | None:
+    """The kinds of mixers that a design decided on, joined by +; None where the grammar cannot read it."""
     genotype = genotype_of(candidate)
-    found = descriptors(Structure(choices=flattened(genotype.text()))) if genotype is not None else {}
-    return {FAMILY: found[FAMILY]} if FAMILY in found else {}
+    return None if genotype is None else _family_in(genotype.text())
+
+
+@lru_cache(maxsize=1 << 14)
+def _family_in(text: str) -> str | None:
+    found = descriptors(Structure(choices=flattened(text)))
+    return str(found[FAMILY]) if FAMILY in found else None
+
+
+def mixers(candidate: Candidate) -> tuple[str, ...]:
+    """The kinds of mixers that a design decided on; none where the grammar cannot read it."""
+    family = family_of(candidate)
+    return tuple(family.split("+")) if family else ()
 
 
 def _in_words(cell: Cell, archive: Archive) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,18 +32,6 @@ class Confirmed:
     seeds: tuple[int, ...]
     rate: float
     not_isolated: bool
-
-
-def measure(trials: Iterable[Trial]) -> Measurements:
-    """Mean losses of the finished validation trials."""
-    groups: dict[str, dict[int, list[Trial]]] = defaultdict(lambda: defaultdict(list))
-    for trial in trials:
-        if trial.status is TrialStatus.DONE and trial.split is Split.VALIDATION:
-            groups[trial.candidate_id][trial.rung].append(trial)
-    return {
-        candidate: {rung: statistics.fmean(_losses(runs)) for rung, runs in rungs.items()}
-        for candidate, rungs in groups.items()
-    }
 
 
 def _losses(trials: Iterable[Trial]) -> list[float]:

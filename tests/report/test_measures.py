@@ -22,14 +22,6 @@ def trial(candidate: str, loss: float | None, seed: int = 1, split: Split = Spli
     )
 
 
-def test_a_mean_is_over_the_seeds_of_one_rung_of_the_open_split():
-    trials = [trial("a", 1.0), trial("a", 1.2, seed=2), trial("a", 0.5, rung=1), trial("a", 9.0, split=Split.TEST)]
-
-    known = measures.measure([*trials, trial("d", None)])
-
-    assert known == {"a": {0: pytest.approx(1.1), 1: 0.5}}
-
-
 BASELINES = [trial("b", 1.2), trial("b", 1.22, seed=2), trial("c", 2.0), trial("c", 2.02, seed=2)]
 
 
