@@ -17,6 +17,7 @@ from netwright.cli import (
     export_commands,
     measure_commands,
     memory_commands,
+    serve_command,
     system_commands,
 )
 from netwright.errors import NetwrightError
@@ -42,6 +43,7 @@ measure_commands.register(app)
 export_commands.register(app)
 app.add_typer(memory_commands.app, name="memory")
 app.add_typer(endpoint_commands.app, name="endpoint")
+serve_command.register(app)
 system_commands.register(app)
 
 

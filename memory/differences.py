@@ -83,7 +83,7 @@ def diff(memory: Memory, first: str, second: str) -> Difference:
         measurements=_deltas(runs_one, runs_two),
         verdicts=_verdicts(memory, one, two),
         parameters=(_last_parameters(runs_one), _last_parameters(runs_two)),
-        tokens_per_second=(_pace(runs_one), _pace(runs_two)),
+        tokens_per_second=(pace(runs_one), pace(runs_two)),
     )
 
 
@@ -126,7 +126,7 @@ def _deltas(first: Sequence[Trial], second: Sequence[Trial]) -> list[Delta]:
     ones, twos = by_condition(first), by_condition(second)
     deltas = []
     for condition in sorted(ones.keys() & twos.keys()):
-        (one, one_error), (two, two_error) = _mean(ones[condition]), _mean(twos[condition])
+        (one, one_error), (two, two_error) = mean_loss(ones[condition]), mean_loss(twos[condition])
         known = one_error is not None and two_error is not None
         before, after = _metrics(ones[condition]), _metrics(twos[condition])
         deltas.append(
@@ -149,7 +149,7 @@ def _metrics(trials: Sequence[Trial]) -> dict[str, float]:
     return {name: statistics.fmean(each[name] for each in told) for name in told[0] if all(name in t for t in told)}
 
 
-def _mean(trials: Sequence[Trial]) -> tuple[float, float | None]:
+def mean_loss(trials: Sequence[Trial]) -> tuple[float, float | None]:
     """Mean loss and its standard error: over seeds, or the sampling error where there is one seed."""
     losses = [trial.loss_nats for trial in trials if trial.loss_nats is not None]
     if len(losses) > 1:
@@ -173,7 +173,8 @@ def _last_parameters(trials: Sequence[Trial]) -> int | None:
     return known[-1] if known else None
 
 
-def _pace(trials: Sequence[Trial]) -> float | None:
+def pace(trials: Sequence[Trial]) -> float | None:
+    """Tokens per second of the finished trials; None where there are none."""
     done = [trial for trial in trials if trial.status is TrialStatus.DONE]
     seconds = sum(trial.usage.wall_seconds for trial in done)
     return sum(trial.tokens for trial in done) / seconds if seconds else None

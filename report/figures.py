@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -41,14 +41,17 @@ def progress(story: Story) -> Markup | None:
         )
         for place, each in enumerate(designs, 1)
     ]
-    levels = {
-        each.candidate_id: charts.Level(
-            label=words.name_in(each.title), y=in_metric(story, each.loss_nats), half=_half(story, each)
+    baselines = {each.candidate_id: each for each in story.firsts if each.is_baseline}
+    hardest = min(baselines.values(), key=lambda each: each.loss_nats, default=None)
+    levels = [
+        charts.Level(
+            label=words.name_in(each.title),
+            y=in_metric(story, each.loss_nats),
+            half=_half(story, each) if each is hardest else 0.0,
         )
-        for each in story.firsts
-        if each.is_baseline
-    }
-    return charts.best_so_far(marks, list(levels.values()), unit=f"{story.campaign.task.metric}, rung 0")
+        for each in baselines.values()
+    ]
+    return charts.best_so_far(marks, levels, unit=f"{story.campaign.task.metric}, rung 0")
 
 
 def _half(story: Story, first: FirstTraining) -> float:
@@ -87,6 +90,12 @@ def known_axes(front: Front) -> list[str]:
     return [name for name in AXES if sum(_value(entry, name) is not None for entry in front.entries) > 1]
 
 
+def first_axis(known: Sequence[str], y: str) -> str | None:
+    """What the front is drawn over where nobody chose."""
+    costs = [name for name in known if name != y]
+    return "flops_per_token" if "flops_per_token" in costs else next(iter(costs), None)
+
+
 def front_chart(front: Front, x: str | None = None, y: str = LOSS) -> Markup | None:
     """The designs of a front over two axes; `x` None: the first cost that is known. None: there are not two axes.
 
@@ -94,10 +103,9 @@ def front_chart(front: Front, x: str | None = None, y: str = LOSS) -> Markup | N
         NotFound: there is no such axis, or nothing is known on it.
     """
     known = known_axes(front)
-    costs = [name for name in known if name != y]
-    if not costs:
+    x = x or first_axis(known, y)
+    if x is None:
         return None
-    x = x or ("flops_per_token" if "flops_per_token" in costs else costs[0])
     for name in (x, y):
         if name not in known:
             raise NotFound(f"there are no figures of {name!r} to draw; of this front known: {', '.join(known)}")

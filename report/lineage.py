@@ -32,8 +32,7 @@ def draw(rows: Sequence[TreeRow], losses: Mapping[int, str], first_losses: Mappi
     `first_losses` are what nodes are coloured by: their losses at the rung at which all were trained alike.
     """
     kept = _kept(rows)
-    ranked = sorted(first_losses, key=first_losses.__getitem__)
-    colours = {node: number * COLOURS // len(ranked) for number, node in enumerate(ranked)}
+    colours = colours_of(first_losses)
     line_of = {row.node: number for number, row in enumerate(kept)}
     titles = {row.node: row.title or "" for row in rows}
     edges = [_edge(row, line_of, kept) for row in kept if row.parent in line_of]
@@ -44,6 +43,12 @@ def draw(rows: Sequence[TreeRow], losses: Mapping[int, str], first_losses: Mappi
         'xmlns="http://www.w3.org/2000/svg">{}{}</svg>'
     ).format(WIDTH, height, Markup("").join(edges), Markup("").join(nodes))
     return Drawing(svg, len(rows) - len(kept))
+
+
+def colours_of(first_losses: Mapping[int, float]) -> dict[int, int]:
+    """The colour of each node by the rank of its first loss: 0 for the best seventh of them, and so on."""
+    ranked = sorted(first_losses, key=first_losses.__getitem__)
+    return {node: number * COLOURS // len(ranked) for number, node in enumerate(ranked)}
 
 
 def _kept(rows: Sequence[TreeRow]) -> Sequence[TreeRow]:
