@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -32,11 +33,16 @@ def print_diff(home: Path, first: str, second: str, *, form: Form) -> None:
         say(Text.assemble((f"{sign} {brief['short']}", style), "  ", (brief["title"], "bold"), f"  {brief['origin']}"))
     changes = "\n".join(found.source.splitlines()[2:])
     out.print(code(f"\n{changes}", "diff") if changes else "\nthe sources are the same")
-    for key, (before, after) in found.recipe.items():
-        out.print(Text(f"RECIPE {key}: {before} -> {after}"))
+    if found.recipe:
+        told = (f"{key} {_setting(before)} -> {_setting(after)}" for key, (before, after) in found.recipe.items())
+        say(Text.assemble(("\nrecipe  ", "bold"), ", ".join(told)))
     for delta in found.measurements:
         _print_measurement(found, delta, compared[_condition(delta)])
     _print_rest(found)
+
+
+def _setting(value: Any) -> str:
+    return "the task's own" if value is None else str(value)
 
 
 def _compared(memory: Memory, found: Difference) -> dict[Condition, Comparison]:

@@ -66,7 +66,8 @@ def print_stats(home: Path, campaign: str | None, *, form: Form) -> None:
 def _print_totals(held: Holdings, path: Path) -> None:
     sums = held.totals
     say(Text.assemble((str(path), "bold"), f"  {_size(sums.database_bytes)}, artifacts {_size(held.artifact_bytes)}"))
-    say(f"{sums.campaigns} campaigns, {sums.experiments} experiments, {sums.candidates} designs and baselines")
+    plural = "" if sums.campaigns == 1 else "s"
+    say(f"{sums.campaigns} campaign{plural}, {sums.experiments} experiments, {sums.candidates} designs and baselines")
     trials = ", ".join(f"{number} {status}" for status, number in sums.trials.items()) or "none"
     say(f"trainings: {trials}; {duration(sums.training_seconds)}, {count(sums.trained_tokens)} tokens")
     rejected = ", ".join(f"{number} {gate}" for gate, number in sums.rejected_by_gate.items())

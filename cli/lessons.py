@@ -45,17 +45,16 @@ def _print_lesson(lesson: StandingLesson) -> None:
         say(Text(f"retired: {lesson.retired}", style="red"))
     say(Text(f"lesson {lesson.id}, on {lesson.task_id}, from {', '.join(lesson.campaigns)}", style="dim"))
     for each in lesson.evidence:
-        say(_evidence(each))
+        # A line for each: its title is cut in a terminal, and whole where it is read by a program.
+        out.print(_evidence(each), no_wrap=True, overflow="ellipsis" if out.is_terminal else "ignore")
     out.print()
 
 
 def _evidence(each: Evidence) -> Text:
-    """An experiment in a line; its title is cut in a terminal, and whole where it is read by a program."""
     side = ("  for      ", "green") if each.supports else ("  against  ", "red")
     delta = "" if each.delta_nats is None else f" {each.delta_nats:+.4f}"
-    label = Text(no_wrap=True, overflow="ellipsis" if out.is_terminal else "ignore")
-    label.append_text(Text.assemble(side, (each.short, "cyan"), f"  {each.outcome}{delta}  "))
-    return label.append_text(Text.assemble((f"{each.campaign}/{each.node}  ", "dim"), each.title))
+    where = (f"{each.campaign}/{each.node}  ", "dim")
+    return Text.assemble(side, (each.short, "cyan"), f"  {each.outcome}{delta}  ", where, each.title)
 
 
 def _levels(shares: Sequence[float], most: int = 16) -> str:

@@ -122,7 +122,7 @@ def leaders(state: Glance) -> list[tuple[str, Best]]:
 
 def draw(state: Glance, scene: Scene) -> Group:
     """The state as a headline, a table of slots, who leads, what grows, and what it takes."""
-    parts: list[RenderableType] = [_headline(state), _slots(state)]
+    parts: list[RenderableType] = [_headline(state), Text(), _slots(state), Text()]
     parts += [
         _fact(label, f"{_loss(best)} {state.unit} at rung {best.score.rung}  {best.title}", style="bold")
         for label, best in leaders(state)
@@ -176,7 +176,7 @@ def _headline(state: Glance) -> Group:
 
 def _bar(share: float) -> list[tuple[str, str]]:
     full = round(min(max(share, 0.0), 1.0) * BAR)
-    return [("━" * full, "green"), ("━" * (BAR - full), "bright_black")]
+    return [("━" * full, "green"), ("─" * (BAR - full), "dim")]
 
 
 def _slots(state: Glance) -> Table:
@@ -194,8 +194,8 @@ def _slots(state: Glance) -> Table:
 def _slot_cells(number: int, slot: SlotGlance | None) -> list[Text]:
     if slot is None:
         return [Text(str(number)), Text("free", style="dim")]
-    progress = Text("starting", style="dim")
-    if slot.steps:
+    progress = Text("scoring" if slot.steps else "starting", style="dim")
+    if slot.step < slot.steps:
         progress = Text.assemble(*_bar(slot.step / slot.steps), f" {slot.step / slot.steps:4.0%}")
     loss = f"{slot.loss_nats:.3f}" if slot.loss_nats is not None else ""
     return [
