@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from netwright.cli.forms import Form, print_document
 from netwright.cli.output import out, print_json, say, table
 from netwright.memory.cards import CardIndex, own_cards, put_cards
 from netwright.memory.connection import FILE_NAME
@@ -17,14 +18,14 @@ SHOWN = 3
 _WORDS = {"new": "added", "changed": "replaced the earlier one of this title", "known": "is there already"}
 
 
-def print_knowledge(home: Path, query: str, *, limit: int | None, json: bool) -> None:
+def print_knowledge(home: Path, query: str, *, limit: int | None, form: Form) -> None:
     """The cards that answer `query`, whole; without one, all of them in a list. It needs no memory."""
     own = _own(home)
     index = CardIndex([*shipped_cards(), *own])
     cards = index.search(query, limit=limit or SHOWN) if query.strip() else list(index.cards[:limit])
     mine = {card.title for card in own}
-    if json:
-        print_json([{**card.model_dump(mode="json"), "own": card.title in mine} for card in cards])
+    if form is not Form.TEXT:
+        print_document([{**card.model_dump(mode="json"), "own": card.title in mine} for card in cards], form)
     elif not cards:
         out.print(Text(f"no card answers {query!r}: say the symptom in other words"))
     elif query.strip():

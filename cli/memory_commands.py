@@ -124,16 +124,17 @@ def stats(form: Form, campaign: Campaign = None, home: Home = DEFAULT_HOME) -> N
 
 
 @app.command()
+@shown
 def knowledge(
+    form: Form,
     query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY...]", help="A symptom, in words.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many cards.")] = None,
     home: Home = DEFAULT_HOME,
-    json: Json = False,
 ) -> None:
     """The knowledge base: all cards in a list, or those that answer a symptom, such as "recall good, copying poor"."""
     from netwright.cli.knowledge import print_knowledge
 
-    print_knowledge(home, " ".join(query or ()), limit=limit, json=json)
+    print_knowledge(home, " ".join(query or ()), limit=limit, form=form)
 
 
 @app.command("import")

@@ -30,7 +30,8 @@ from netwright.memory.store import Memory
 BAR = 12
 TREE_BEST = 3
 CURVE = 32
-READ_SECONDS = 3.0
+READ_SECONDS, READ_SHARE = 3.0, 0.05
+"""A look into the memory is that old at most, or older where looking takes long: at most so much of the time."""
 GPU_QUERY = "utilization.gpu,memory.used,memory.total"
 
 
@@ -55,14 +56,16 @@ class Observer:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._scene = Scene()
-        self._read_at = -READ_SECONDS
+        self._next = time.monotonic()
         self._has_gpu = shutil.which("nvidia-smi") is not None
 
     def look(self, name: str) -> Scene:
-        """The scene of that campaign, at most READ_SECONDS old."""
-        if time.monotonic() - self._read_at >= READ_SECONDS:
+        """The scene of that campaign, as it was a moment ago."""
+        began = time.monotonic()
+        if began >= self._next:
             self._scene = self._seen(name)
-            self._read_at = time.monotonic()
+            ended = time.monotonic()
+            self._next = ended + max(READ_SECONDS, (ended - began) / READ_SHARE)
         return self._scene
 
     def _seen(self, name: str) -> Scene:

@@ -13,6 +13,7 @@ import pytest
 
 from netwright.cli.app import run
 from netwright.memory.store import Memory
+from netwright.types import Candidate, Scope
 
 Said = Callable[..., tuple[int, str]]
 Done = subprocess.CompletedProcess[str]
@@ -383,3 +384,54 @@ def test_a_memory_whose_pages_are_overwritten_is_called_damaged(
     assert code == 2
     assert f"{path} is damaged: put a copy in its place" in message
     assert path.read_bytes() == content
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A memory in which some two ids begin alike: there are more of them than first characters."""
+    home = tmp_path_factory.mktemp("crowded")
+    with Memory.open(home) as memory:
+        for number in range(17):
+            given = {"source": f"# {number}\n", "title": f"Design {number}", "hypothesis": "", "origin": "me"}
+            memory.put_candidate(Candidate(scope=Scope.MIXER, **given))
+    return home
+
+
+@pytest.mark.parametrize("command", [("show", "{id}"), ("diff", "{id}", "{id}")], ids=lambda each: each[0])
+def test_an_id_that_fits_none_or_several_is_named(said: Said, crowded: Path, command: tuple[str, ...]) -> None:
+    with Memory.open(crowded, read_only=True) as memory:
+        firsts = [row["short"][0] for row in memory.connection.rows("SELECT short FROM candidates")]
+    several = next(first for first in firsts if firsts.count(first) > 1)
+
+    for prefix, words in ((several, f"several candidates begin with {several!r}"), ("zz", "begins with 'zz'")):
+        code, message = said("memory", *(word.format(id=prefix) for word in command), home=crowded)
+
+        assert code == 2
+        assert words in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("query", ["DELETE FROM nodes", "PRAGMA user_version = 3", "ATTACH 'x.db' AS x"])
+def test_a_query_that_would_write_is_refused_and_writes_nothing(said: Said, crowded: Path, query: str) -> None:
+    before = (crowded / "memory.db").read_bytes()
+
+    code, message = said("memory", "sql", query, home=crowded)
+
+    assert code == 2
+    assert "would do more than read" in message
+    assert (crowded / "memory.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [("top",), ("stats",), ("lessons",), ("sql", "SELECT 1")])
+def test_a_memory_of_a_newer_netwright_is_left_as_it_is(said: Said, tmp_path: Path, command: tuple[str, ...]) -> None:
+    with Memory.open(tmp_path / "home") as memory:
+        path = memory.path
+    with sqlite3.connect(path) as conn:
+        conn.execute("PRAGMA user_version = 900")
+    conn.close()
+    before = path.read_bytes()
+
+    code, message = said("memory", *command)
+
+    assert code == 2
+    assert "was written by a newer netwright (schema 900" in message
+    assert path.read_bytes() == before
