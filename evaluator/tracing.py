@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from netwright.portrait import NODES_MAX, TracedGraph
 
 _MOVES = PLUMBING | {"unsafeview", "alias", "detach", "liftfresh", "liftfreshcopy", "tocopy", "copy", "unsafesplit"}
 
+_PATH_CHARACTERS = 80
+
 
 def trace(module: nn.Module, inputs: Tensor) -> TracedGraph | None:
     """Return the graph of one call without gradient; None where it has more than NODES_MAX operations.
@@ -21,7 +25,7 @@ def trace(module: nn.Module, inputs: Tensor) -> TracedGraph | None:
     What merely moves numbers is passed through. What comes from nowhere is `input`, `parameter` or `constant`.
     """
     recorder = _Recorder(module, inputs)
-    with torch.no_grad(), recorder:
+    with torch.no_grad(), recorder.following(module), recorder:
         answer = module(inputs)
     recorder.end(answer)
     return recorder.graph()
@@ -34,12 +38,36 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._labels: list[str] = []
         self._shapes: list[tuple[int, ...]] = []
+        self._modules: dict[str, int] = {"": 0}
+        self._owners: list[int] = []
+        self._within = [0]
         self._edges: set[tuple[int, int]] = set()
         self._makers: dict[int, frozenset[int]] = {}
         self._writers: dict[int, int] = {}
         self._alive: list[Tensor] = []  # the id of a tensor that is gone could be another's
         self._parameters = {id(parameter) for parameter in module.parameters()}
         self._note(inputs, "input", frozenset())
+
+    @contextmanager
+    def following(self, module: nn.Module) -> Iterator[None]:
+        """Know which part of the module is running, until the end."""
+        hooks = []
+        for path, part in module.named_modules():
+            name = path[:_PATH_CHARACTERS].encode("ascii", "replace").decode()
+            place = self._modules.setdefault(name, len(self._modules))
+            hooks.append(part.register_forward_pre_hook(partial(self._enter, place)))
+            hooks.append(part.register_forward_hook(self._leave, always_call=True))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _enter(self, place: int, *_: object) -> None:
+        self._within.append(place)
+
+    def _leave(self, *_: object) -> None:
+        self._within.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -70,12 +98,21 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def graph(self) -> TracedGraph | None:
         if len(self._labels) > NODES_MAX:
             return None
-        return TracedGraph(labels=tuple(self._labels), shapes=tuple(self._shapes), edges=tuple(sorted(self._edges)))
+        used = sorted(set(self._owners))
+        names = {place: path for path, place in self._modules.items()}
+        return TracedGraph(
+            labels=tuple(self._labels),
+            shapes=tuple(self._shapes),
+            edges=tuple(sorted(self._edges)),
+            modules=tuple(names[place] for place in used),
+            owners=tuple(used.index(place) for place in self._owners),
+        )
 
     def _note(self, tensor: Tensor, label: str, sources: frozenset[int]) -> int:
         node = len(self._labels)
         self._labels.append(bounded(label))
         self._shapes.append(tuple(tensor.shape))
+        self._owners.append(self._within[-1])
         self._edges |= {(source, node) for source in sources}
         self._remember(tensor, frozenset((node,)))
         return node
