@@ -228,10 +228,6 @@ def _task(memory: Memory, known: Trial | None, wanted: Wanted, execution: Execut
 
 def _package(memory: Memory, candidate: Candidate, spec: TaskSpec, trial: Trial, weights: bytes) -> Package:
     candidate = candidate.model_copy(update={"scope": spec.scope})
-    rows = memory.connection.rows(
-        "SELECT DISTINCT parent_id FROM lineage WHERE candidate_id = ? AND parent_id IS NOT NULL ORDER BY parent_id",
-        (candidate.id,),
-    )
     trials = memory.trials(spec.id, candidate.id, everything=True)
     return Package(
         candidate=candidate,
@@ -241,7 +237,7 @@ def _package(memory: Memory, candidate: Candidate, spec: TaskSpec, trial: Trial,
         recipe=scaled(recipe_of(candidate.source, spec.recipe), trial.rate),
         trial=trial,
         trials=trials or (trial,),
-        parents=tuple(str(row["parent_id"]) for row in rows),
+        parents=memory.parents(candidate.id),
     )
 
 

@@ -69,6 +69,21 @@ def diff(form: Form, first: Id, second: Id, home: Home = DEFAULT_HOME) -> None:
 
 
 @app.command()
+def draw(
+    candidate: Id,
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE.svg", help="Write it into this file.")] = None,
+    beside: Annotated[
+        str | None, typer.Option("--beside", metavar="ID", help="Mark what this one lacks. Default: its parent.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """What an architecture computes, as an SVG graph: operations, shapes, parts, and what its parent lacks."""
+    from netwright.cli.drawn import print_drawing
+
+    print_drawing(home, candidate, file, beside)
+
+
+@app.command()
 @shown
 def tree(form: Form, name: CampaignName = None, home: Home = DEFAULT_HOME) -> None:
     """The lineage of a campaign's designs, failed ones included."""

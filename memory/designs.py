@@ -88,6 +88,23 @@ class Designs:
         trace = TracedGraph.model_validate_json(row["trace"]) if row["trace"] is not None else None
         return Portrait(function=row["function"], trace=trace)
 
+    def trace(self, candidate_id: str) -> TracedGraph | None:
+        """The operations that the candidate's process showed last, on whatever task."""
+        row = self.connection.row(
+            "SELECT trace FROM portraits WHERE candidate_id = ? AND trace IS NOT NULL ORDER BY id DESC",
+            (candidate_id,),
+        )
+        return TracedGraph.model_validate_json(row["trace"]) if row is not None else None
+
+    def parents(self, candidate_id: str) -> list[str]:
+        """The ids of what the candidate was made from, in the order in which its makers named them."""
+        rows = self.connection.rows(
+            "SELECT e.parent_id FROM edges e JOIN nodes n ON n.campaign_id = e.campaign_id AND n.node = e.node "
+            "WHERE n.candidate_id = ? AND e.parent_id IS NOT NULL ORDER BY n.id, e.position",
+            (candidate_id,),
+        )
+        return list(dict.fromkeys(str(row["parent_id"]) for row in rows))
+
     def first_scores(self, campaign_id: int, most: int = -1) -> list[tuple[str, float]]:
         """The candidates of a campaign that were scored at the lowest rung, each with the first score of its node.
 

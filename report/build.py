@@ -290,4 +290,5 @@ def _best(story: Story) -> dict[str, Any] | None:
         "verdict": verdicts[-1] if verdicts else None,
         "alone": bool(verdicts) and verdicts[-1].outcome is Outcome.BETTER and own[-1].node not in story.claims.better,
         "changed": next((verdict.changed for verdict in verdicts if verdict.changed), ""),
+        "drawing": story.drawing,
     }

@@ -7,31 +7,48 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from netwright.memory.store import Memory
 from netwright.portrait import TracedGraph
-from netwright.report.layout import Layout, lay_out
-from netwright.report.sketch import Box, Boxes, boxes_of, layers_of
+from netwright.report.layout import Layout, crossings, lay_out
+from netwright.report.sketch import Box, Boxes, boxes_of, layers_of, nearest
 
 CHARACTER, LINE, PAD, HEAD = 6.7, 16.0, 9.0, 15.0
 LEAST_WIDTH = 64.0
 MARGIN, TITLE, BETWEEN = 14.0, 30.0, 56.0
 HUES = 6
+BOXES_MAX, CROSSINGS_MAX = 160, 1500
+"""A drawing of more boxes, or whose edges pass more ranks between them, shows nothing."""
 GONE_SHOWN = 8
-NOTE_WIDTH = 470.0
+NOTE_WIDTH, PAGE_WIDTH = 470.0, 940.0
+"""Layers stand beside each other where a page of the report is wide enough for that."""
 
 
-def draw(trace: TracedGraph, parent: TracedGraph | None = None) -> Markup:
+def draw(trace: TracedGraph, parent: TracedGraph | None = None) -> Markup | None:
     """Return the drawing: layers that differ beside each other; steps that the `parent` lacks are marked.
 
-    It has no style of its own: `standalone` adds one, and the report's page has it.
+    It has no style of its own: `standalone` adds one, and the report's page has it. None where there is too much for a
+    page.
     """
     theirs = layers_of(parent) if parent is not None else ()
-    sketches = layers_of(trace)
-    panels = [
-        boxes_of(sketch, theirs[min(number, len(theirs) - 1)] if theirs else None)
-        for number, sketch in enumerate(sketches)
-    ]
+    panels = [boxes_of(sketch, nearest(sketch, theirs)) for sketch in layers_of(trace)]
     titles = [f"layer {number}" for number in range(len(panels))] if len(panels) > 1 else [""]
-    return _page(panels, titles)
+    return _page(panels, titles) if all(_can_be_seen(boxes) for boxes in panels) else None
+
+
+def drawing_of(memory: Memory, candidate_id: str, beside: str | None = None) -> Markup | None:
+    """Return the drawing of a candidate beside its first parent, or the candidate `beside`.
+
+    None where its process showed nothing, or too much.
+    """
+    trace = memory.trace(candidate_id)
+    if trace is None:
+        return None
+    parent = beside or next(iter(memory.parents(candidate_id)), None)
+    return draw(trace, memory.trace(parent) if parent else None)
+
+
+def _can_be_seen(boxes: Boxes) -> bool:
+    return len(boxes.boxes) <= BOXES_MAX and crossings(len(boxes.boxes), boxes.edges) <= CROSSINGS_MAX
 
 
 def standalone(drawing: Markup) -> str:
@@ -39,23 +56,23 @@ def standalone(drawing: Markup) -> str:
     css = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     variables, rest = css.split("* {", 1)
     own = "\n".join(line for line in rest.splitlines() if line.startswith("svg"))
-    paper = "svg { background: var(--paper); font-family: var(--sans); }"
+    paper = "svg { --behind: var(--paper); background: var(--paper); font-family: var(--sans); }"
     return str(drawing).replace(">", f"><style>\n{variables}{own}\n{paper}\n</style>", 1) + "\n"
 
 
 def _page(panels: Sequence[Boxes], titles: Sequence[str]) -> Markup:
-    x, height, inside = MARGIN, 0.0, list[Markup]()
-    for boxes, title in zip(panels, titles, strict=True):
-        layout = lay_out([_size(box) for box in boxes.boxes], boxes.edges)
-        inside.append(Markup('<g transform="translate({:.1f} {:.1f})">').format(x, MARGIN + (TITLE if title else 0)))
-        if title:
-            inside.append(Markup('<text class="arch-title" x="0" y="-14">{}</text>').format(title))
+    layouts = [lay_out([_size(box) for box in boxes.boxes], boxes.edges) for boxes in panels]
+    above = TITLE if any(titles) else 0.0
+    beside = sum(layout.width + BETWEEN for layout in layouts) <= PAGE_WIDTH
+    x, y, width, height, inside = MARGIN, MARGIN + above, NOTE_WIDTH, 0.0, list[Markup]()
+    for boxes, layout, title in zip(panels, layouts, titles, strict=True):
+        inside.append(Markup('<g transform="translate({:.1f} {:.1f})">').format(x, y))
+        inside.append(Markup('<text class="arch-title" x="0" y="-14">{}</text>').format(title))
         inside += [_panel(boxes, layout), Markup("</g>")]
-        x += max(layout.width, LEAST_WIDTH) + BETWEEN
-        height = max(height, layout.height + (TITLE if title else 0))
-    notes = _notes(panels, height + 2 * MARGIN + LINE)
-    width = max(x - BETWEEN + MARGIN + 24, NOTE_WIDTH)
-    height += 2 * MARGIN + LINE * (len(notes) + 1)
+        width, height = max(width, x + layout.width + MARGIN + 24), max(height, y + layout.height)
+        x, y = (x + layout.width + BETWEEN, y) if beside else (x, height + BETWEEN + above)
+    notes = _notes(panels, height + MARGIN + LINE)
+    height += MARGIN + LINE * (len(notes) + 1)
     # Never larger than it was made: a small design would fill the page with two words.
     head = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" class="arch" viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" role="img" '

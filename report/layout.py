@@ -45,14 +45,22 @@ def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
         _straighten(chain[1:-1], rows, ranks, x, widths)
     tops, bottoms, height = _heights(rows, sizes)
     left = min(x[node] - widths[node] / 2 for node in range(len(x)))
-    places = tuple((x[node] - left, tops[ranks[node]]) for node in range(len(sizes)))
+    # On the floor of their ranks: what stands below a box then meets no taller neighbour.
+    places = tuple((x[node] - left, bottoms[ranks[node]] - sizes[node][1]) for node in range(len(sizes)))
     paths = {}
     for edge, chain in chains.items():
         through = [(x[node] - left, y) for node in chain[1:-1] for y in (tops[ranks[node]], bottoms[ranks[node]])]
         start = (places[edge[0]][0], places[edge[0]][1] + sizes[edge[0]][1])
-        paths[edge] = (start, *through, places[edge[1]])
+        above = (places[edge[1]][0], tops[ranks[edge[1]]])
+        paths[edge] = (start, *through, *([above] if above != places[edge[1]] else []), places[edge[1]])
     width = max(x[node] + widths[node] / 2 for node in range(len(x))) - left
     return Layout(places, paths, width, height)
+
+
+def crossings(count: int, edges: Sequence[tuple[int, int]]) -> int:
+    """Return how many ranks all edges pass: what a layout costs, and how tangled it would be."""
+    ranks = _ranks(count, edges)
+    return sum(ranks[target] - ranks[source] - 1 for source, target in edges)
 
 
 def _ranks(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:

@@ -10,21 +10,24 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from netwright.portrait import TracedGraph
 
 PERIOD_MAX, TURNS_MIN = 60, 3
 LINES_MAX = 9
+TABLE = " · table"
 _LAYER = re.compile(r"parts\.(\d+)(?:\.|$)")
-_HOLDS = frozenset(("parameter", "constant", "zeros", "ones", "full", "arange", "randn"))
+_HOLDS = frozenset(("constant", "zeros", "ones", "full", "arange", "randn"))
 _NAMES = {
     "scaleddotproductflashattentionforcpu": "attention",
     "mkldnnrnnlayer": "recurrence",
     "constantpadnd": "pad",
     "maskedfill": "mask",
     "linalgsolvetriangular": "solve triangular",
+    "nativelayernorm": "layer norm",
+    "safesoftmax": "softmax",
 }
 
 
@@ -90,6 +93,16 @@ def layers_of(trace: TracedGraph) -> tuple[Sketch, ...]:
     return tuple(dict.fromkeys(sketches))
 
 
+def nearest(sketch: Sketch, others: Sequence[Sketch]) -> Sketch | None:
+    """Return the one of the others that has most in common with the sketch, None where there is none."""
+    ours = [step.label for step in sketch.steps]
+
+    def likeness(other: Sketch) -> float:
+        return difflib.SequenceMatcher(None, [step.label for step in other.steps], ours, autojunk=False).ratio()
+
+    return max(others, key=likeness, default=None)
+
+
 def boxes_of(sketch: Sketch, parent: Sketch | None = None) -> Boxes:
     """Return the boxes of a sketch, with what it has and lacks beside its parent's."""
     new, gone = _changes(sketch, parent) if parent else (frozenset[int](), ())
@@ -125,7 +138,7 @@ def _alike(one: Step, other: Step) -> bool:
 
 
 def _changes(sketch: Sketch, parent: Sketch) -> tuple[frozenset[int], tuple[str, ...]]:
-    """The steps that the parent lacks, where an alignment of both puts them, and the labels of those that only it has."""
+    """The steps that the parent lacks, where an alignment puts them, and the labels of those that only it has."""
     theirs, ours = ([step.label for step in each.steps] for each in (parent, sketch))
     more, less = Counter(ours) - Counter(theirs), Counter(theirs) - Counter(ours)
     new: set[int] = set()
@@ -142,12 +155,13 @@ def _simplified(trace: TracedGraph, nodes: Iterable[int], prefix: str) -> Sketch
     inside = sorted(nodes)
     among, kept = set(inside), dict[int, int]()
     before, _ = _neighbours(trace.edges)
+    tables = _tables(trace, before)
     steps, edges = [Step("input", _input_shape(trace, among), "")], set[tuple[int, int]]()
     for node in inside:
         label = trace.labels[node]
-        if label in ("input", "output", *_HOLDS):
+        if label in ("input", "output", "parameter") or node in tables:
             continue
-        held = [each for each in before[node] if trace.labels[each] in _HOLDS]
+        held = [each for each in before[node] if trace.labels[each] == "parameter" or each in tables]
         part = trace.modules[trace.owners[node]].removeprefix(prefix).strip(".") if trace.owners else ""
         kept[node] = len(steps)
         steps.append(Step(_name(label, trace, node, held), trace.shapes[node], part))
@@ -156,10 +170,19 @@ def _simplified(trace: TracedGraph, nodes: Iterable[int], prefix: str) -> Sketch
                 edges.add((kept[each], kept[node]))
             elif each not in held and (each not in among or trace.labels[each] == "input"):
                 edges.add((0, kept[node]))
-    left = [kept[node] for node in kept if any(target not in kept for target in _targets(trace, node))]
+    outside = {i for i, j in trace.edges if j not in among or trace.labels[j] == "output"}
+    left = [kept[node] for node in kept if node in outside]
     edges |= {(node, len(steps)) for node in left or [len(steps) - 1]}
     steps.append(Step("output", steps[max(left)].shape if left else (), ""))
-    return _folded(*_leading_to_output(steps, edges))
+    return _folded(*_leading_to_output(_without_common_part(steps), edges))
+
+
+def _without_common_part(steps: list[Step]) -> list[Step]:
+    """Leave out the name of a part that holds all others."""
+    first = {step.part.partition(".")[0] for step in steps[1:-1]}
+    if len(first) != 1 or first == {""}:
+        return steps
+    return [replace(step, part=step.part.partition(".")[2]) for step in steps]
 
 
 def _leading_to_output(steps: list[Step], edges: set[tuple[int, int]]) -> tuple[tuple[Step, ...], set[tuple[int, int]]]:
@@ -174,34 +197,41 @@ def _leading_to_output(steps: list[Step], edges: set[tuple[int, int]]) -> tuple[
     return tuple(steps[old] for old in place), {(place[i], place[j]) for i, j in edges if i in kept and j in kept}
 
 
-def _targets(trace: TracedGraph, node: int) -> list[int]:
-    return [target for source, target in trace.edges if source == node]
+def _tables(trace: TracedGraph, before: Mapping[int, Sequence[int]]) -> frozenset[int]:
+    """What depends on neither input nor weights, as masks and positions do: the same for every row."""
+    tables = set[int]()
+    for node, label in enumerate(trace.labels):
+        made = label in _HOLDS or (label not in ("input", "output", "parameter") and set(before[node]) <= tables)
+        if made:
+            tables.add(node)
+    return frozenset(tables)
 
 
 def _input_shape(trace: TracedGraph, among: set[int]) -> tuple[int, ...]:
     entering = [i for i, j in trace.edges if j in among and (i not in among or trace.labels[i] == "input")]
-    known = [node for node in entering if trace.labels[node] not in _HOLDS]
+    known = [node for node in entering if trace.labels[node] not in (*_HOLDS, "parameter")]
     return trace.shapes[known[0]] if known else ()
 
 
 def _name(label: str, trace: TracedGraph, node: int, held: Sequence[int]) -> str:
-    """An operation with weights says how large they are: a product with a matrix of them is a projection."""
+    """An operation with weights or a table says so: a product with a matrix of weights is a projection."""
     weights = [trace.shapes[each] for each in held if trace.labels[each] == "parameter"]
     if label in ("matmul", "addmm", "linear") and weights:
         return f"linear {weights[0][-1]} → {weights[0][0]}" if len(weights[0]) == 2 else "linear"
     name = _NAMES.get(label, label)
-    return f"{name} · weights" if weights else name
+    return f"{name} · weights" if weights else f"{name}{TABLE}" if held else name
 
 
 def _folded(steps: tuple[Step, ...], edges: set[tuple[int, int]]) -> Sketch:
     """Keep one turn of what repeats itself in a row."""
     place, kept = list[int](), list[Step]()
-    labels = [(step.label, step.part) for step in steps]
+    # The first turn of a loop may begin with a table where the others have what the last one left.
+    labels = [(step.label.removesuffix(TABLE), step.part) for step in steps]
     at = 0
     while at < len(steps):
         period, turns = _repetition(labels, at)
         begin = len(kept)
-        kept += [Step(s.label, s.shape, s.part, turns) for s in steps[at : at + period]]
+        kept += [Step(s.label, s.shape, s.part, turns) for s in steps[at + period * (turns - 1) : at + period * turns]]
         place += [begin + offset for _ in range(turns) for offset in range(period)]
         at += period * turns
     forward = {(place[i], place[j]) for i, j in edges if place[i] < place[j]}

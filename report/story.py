@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from netwright.evaluator.baselines import rivals_of
 from netwright.evaluator.selection import Claims, claims_over
 from netwright.memory import Campaign, Experiment, Memory
@@ -12,6 +14,7 @@ from netwright.memory.model_use import ModelUse, model_use
 from netwright.memory.overview import FailureGroup, Stats, failures, stats
 from netwright.memory.query import TopRow, top
 from netwright.memory.results import FirstTraining, designs, first_trainings, mean_losses, parents
+from netwright.report.drawing import drawing_of
 from netwright.report.front import Costs, Front, costs_of, front_among
 from netwright.report.measures import Measurements
 from netwright.types import Candidate, Split, Trial, Verdict
@@ -24,7 +27,7 @@ class Story:
     """All that the page is made from.
 
     `trials` are whole, but only those of the best designs, of the baselines and of the locked split; `measurements`
-    are the mean losses of all. `own` are the records of the best design.
+    are the mean losses of all. `own` are the records of the best design, `drawing` what it computes, where that is known.
     """
 
     campaign: Campaign
@@ -44,6 +47,7 @@ class Story:
     baselines: tuple[str, ...]
     candidates: Mapping[str, Candidate]
     own: list[Experiment]
+    drawing: Markup | None
     parents: Mapping[str, tuple[str, ...]]
 
     @property
@@ -109,6 +113,7 @@ def read_story(memory: Memory, name: str | None = None, rung: int | None = None)
         baselines=baselines,
         candidates=candidates,
         own=[record for node in of_best for record in memory.experiments(campaign.id, node)],
+        drawing=drawing_of(memory, best.candidate_id) if best else None,
         parents=parents(memory, campaign.id),
     )
 
