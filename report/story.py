@@ -27,7 +27,7 @@ class Story:
     """All that the page is made from.
 
     `trials` are whole, but only those of the best designs, of the baselines and of the locked split; `measurements`
-    are the mean losses of all. `own` are the records of the best design, `drawing` what it computes, where that is known.
+    are the mean losses of all. `own` are the records of the best design, `drawing` is what it computes, if known.
     """
 
     campaign: Campaign
