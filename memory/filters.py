@@ -58,7 +58,7 @@ WITH reached AS (
 SELECT c.number, t.task_id, group_concat(t.metrics, char(10)) AS metrics,
        {", ".join(f"{sql} AS {name}" for name, sql in _NUMBERS.items())}
 FROM reached r
-JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung AND {_COUNTS}
+JOIN trials t ON t.candidate_id = r.candidate_id AND +t.task_id = r.task_id AND t.rung = r.rung AND {_COUNTS}
 JOIN candidates c ON c.id = t.candidate_id
 GROUP BY t.candidate_id, t.task_id
 """

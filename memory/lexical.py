@@ -27,6 +27,9 @@ GRAM = 4
 GRAMS_WEIGHT = 0.8
 """What the runs of letters of a word count in all, beside the word itself: they find other forms of it."""
 
+WORD_SQUARED = 1.0 + GRAMS_WEIGHT**2
+"""The squared length of a word's features."""
+
 FUNCTION_WORDS = frozenset(
     """a about after all also although an and any are as at be because been before being both but by can cannot could
     did do does each else even every few for from further had has have how if in instead into is it its just less like
@@ -38,6 +41,8 @@ FUNCTION_WORDS = frozenset(
 """What a query holds beside what it is about. A few texts are too few to tell by counting that these say nothing."""
 
 Vector = NDArray[np.float32]
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 Features = tuple[tuple[str, float], ...]
 
 
@@ -55,8 +60,10 @@ def query_terms(query: str) -> list[str]:
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, parts of identifiers each for itself, without those that say nothing."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
-    return [word for word in re.findall(r"[^\W_]+", apart) if word not in FUNCTION_WORDS]
+    found = []
+    for word in _WORD.findall(text):
+        found += [word] if word.islower() else _HUMP.sub(" ", word).lower().split()
+    return [word for word in found if word not in FUNCTION_WORDS]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -81,34 +88,28 @@ def word_vector(words: dict[str, float]) -> Vector:
 
     Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning, equation 2.
     """
-    found = np.zeros(DIMENSIONS, np.float32)
+    found = [0.0] * DIMENSIONS
     for word, weight in words.items():
-        places, signs = _places_of(word)
-        np.add.at(found, places, signs * weight)
-    return unit(found)
+        for place, part in _places_of(word):
+            found[place] += part * weight
+    return unit(np.array(found, np.float32))
 
 
 def part_vector(structure: Structure) -> Vector:
     """The unit vector of what a design is made of, its part for words empty."""
-    found = np.zeros(DIMENSIONS, np.float32)
     weights = {name: math.log1p(count) for name, count in structure.counts.items()}
     weights |= {f"{place}={value}": 1.0 for place, value in structure.choices.items()}
+    found = [0.0] * DIMENSIONS
     for name, weight in weights.items():
         place, sign = _place(name, PART_PLACES)
         found[WORD_PLACES + place] += sign * weight
-    return unit(found)
-
-
-def operations(structure: Structure) -> str:
-    """The names of the operations in a structure, as words."""
-    return " ".join(name for name in structure.counts if name.isidentifier())
+    return unit(np.array(found, np.float32))
 
 
 @lru_cache(maxsize=1 << 16)
-def _places_of(word: str) -> tuple[NDArray[np.int64], Vector]:
-    found = [(*_place(name, WORD_PLACES), weight) for name, weight in features(word)]
-    places, signs, weights = zip(*found, strict=True)
-    return np.array(places), (np.array(signs) * np.array(weights)).astype(np.float32)
+def _places_of(word: str) -> tuple[tuple[int, float], ...]:
+    placed = [(*_place(name, WORD_PLACES), weight) for name, weight in features(word)]
+    return tuple((place, sign * weight) for place, sign, weight in placed)
 
 
 def _place(name: str, places: int) -> tuple[int, float]:

@@ -22,8 +22,11 @@ CHECKED = 30
 LEAST_COSINE = 0.1
 """Texts that are less like the query than so share no more than a few runs of letters with it."""
 
-COMPARED = 64
+COMPARED = 48
 """Designs whose structures are compared in full: those with the nearest sketches."""
+
+LEAST_SHARED = 0.4
+"""Words are named that share so much with the query, beside the one that shares most."""
 
 HITS = 50
 NAMED = 5
@@ -55,15 +58,14 @@ def alike(memory: Memory, words: Mapping[str, float], allowed: Mask | None) -> l
 
     The nearest vectors are checked by what words and runs of letters their texts really share with the query.
     """
-    shelf = memory.shelf(lexical.NAME)
-    near = shelf.nearest(lexical.word_vector(dict(words)), CHECKED, allowed)
-    asked = _spread(words)
+    near = memory.shelf(lexical.NAME).nearest(lexical.word_vector(dict(words)), CHECKED, allowed)
+    likeness = _Likeness(words)
     found = []
     for row in _rows(memory, [each.key for each in near]).values():
-        theirs = said(row, _structure(row))
-        cosine = _cosine(asked, _spread(theirs))
+        theirs = said(row)
+        cosine = likeness.cosine(theirs)
         if cosine >= LEAST_COSINE:
-            found.append((-cosine, row["key"], Neighbour(row, f"its words are like it: {_shared(words, theirs)}")))
+            found.append((-cosine, row["key"], Neighbour(row, f"its words are like it: {likeness.named(theirs)}")))
     return [neighbour for _, _, neighbour in sorted(found, key=lambda each: each[:2])]
 
 
@@ -84,10 +86,11 @@ def made_like(memory: Memory, structure: Structure, allowed: Mask | None) -> lis
     rows = _rows(memory, [each.key for each in near])
     structures = {key: _structure(row) for key, row in rows.items() if row["structure"]}
     apart = {key: distance(structure, other) for key, other in structures.items()}
-    common = Counter(name for other in structures.values() for name in other.counts)
+    operations = [name for name in structure.counts if name.isidentifier()]
+    common = Counter(name for other in structures.values() for name in operations if name in other.counts)
     found = []
     for key in sorted((key for key in apart if apart[key] < 1.0), key=lambda key: (apart[key], key))[:HITS]:
-        both = [name for name in structures[key].counts if name in structure.counts and name.isidentifier()]
+        both = [name for name in operations if name in structures[key].counts]
         names = ", ".join(sorted(both, key=lambda name: (common[name], name))[:NAMED])
         found.append(Neighbour(rows[key], f"made alike (distance {apart[key]:.2f}): both have {names or 'little'}"))
     return found
@@ -103,32 +106,30 @@ def _structure(row: sqlite3.Row) -> Structure:
     return Structure.model_validate_json(row["structure"]) if row["structure"] else Structure()
 
 
-def _spread(words: Mapping[str, float]) -> dict[str, float]:
-    """Weighted words as weighted features."""
-    found: dict[str, float] = defaultdict(float)
-    for word, weight in words.items():
-        for feature, part in lexical.features(word):
-            found[feature] += weight * part
-    return found
+class _Likeness:
+    """How like a query's words others are."""
 
+    def __init__(self, words: Mapping[str, float]) -> None:
+        self._asked: dict[str, float] = defaultdict(float)
+        for word, weight in words.items():
+            for feature, part in lexical.features(word):
+                self._asked[feature] += weight * part
+        self._length = math.sqrt(sum(weight * weight for weight in self._asked.values()))
+        self._known: dict[str, float] = {}
 
-def _cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    product = sum(weight * other[name] for name, weight in one.items() if name in other)
-    return product / (_length(one.values()) * _length(other.values())) if product else 0.0
+    def _product(self, word: str) -> float:
+        if word not in self._known:
+            parts = lexical.features(word)
+            self._known[word] = sum(part * self._asked[name] for name, part in parts if name in self._asked)
+        return self._known[word]
 
+    def cosine(self, theirs: Mapping[str, float]) -> float:
+        """The cosine to a text's words; that some of these share runs of letters counts little, and not here."""
+        product = sum(weight * self._product(word) for word, weight in theirs.items())
+        length = math.sqrt(sum(weight * weight for weight in theirs.values()) * lexical.WORD_SQUARED)
+        return product / (self._length * length) if product else 0.0
 
-def _length(weights: Iterable[float]) -> float:
-    return math.sqrt(sum(weight * weight for weight in weights))
-
-
-def _shared(words: Mapping[str, float], theirs: Mapping[str, float]) -> str:
-    """Their words that are most like one of the query's."""
-    asked = [frozenset(name for name, _ in lexical.features(word)) for word in words]
-
-    def likeness(word: str) -> float:
-        own = frozenset(name for name, _ in lexical.features(word))
-        return max(len(own & each) / len(own | each) for each in asked)
-
-    liked = {word: likeness(word) for word in theirs}
-    best = sorted((word for word in liked if liked[word] > 0.2), key=lambda word: (-liked[word], word))
-    return ", ".join(best[:NAMED])
+    def named(self, theirs: Iterable[str]) -> str:
+        """Their words that are most like the query's."""
+        liked = sorted((-self._product(word), word) for word in theirs)
+        return ", ".join(word for product, word in liked[:NAMED] if product < LEAST_SHARED * liked[0][0])

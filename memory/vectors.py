@@ -71,14 +71,13 @@ def fill_own(conn: sqlite3.Connection, most: int = AT_ONCE) -> int:
 
 def own_vector(row: sqlite3.Row) -> Vector:
     """The built-in vector of what is said of a candidate, or of a piece of knowledge."""
-    structure = Structure.model_validate_json(row["structure"]) if row["structure"] else Structure()
-    return lexical.word_vector(said(row, structure)) + lexical.part_vector(structure)
+    words = lexical.word_vector(said(row))
+    return words + lexical.part_vector(Structure.model_validate_json(row["structure"])) if row["structure"] else words
 
 
-def said(row: sqlite3.Row, structure: Structure) -> dict[str, float]:
+def said(row: sqlite3.Row) -> dict[str, float]:
     """The words of it, each with what it counts."""
-    verdict, operations = row["verdict"] or "", lexical.operations(structure)
-    return lexical.bag([(row["title"], 2.0), (row["text"], 1.0), (verdict, 1.0), (operations, 0.5)])
+    return lexical.bag([(row["title"], 2.0), (row["text"], 1.0), (row["verdict"] or "", 1.0)])
 
 
 def fill_all_own(connection: Connection) -> int:

@@ -1,4 +1,7 @@
-"""The SQL of the public views; docs/memory.md documents every column."""
+"""The SQL of the public views; docs/memory.md documents every column.
+
+`+t.task_id` keeps SQLite from looking up a candidate's trials by their task, which is that of thousands.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ SELECT t.task_id,
        min(nullif(t.tier, '')) AS tier,
        coalesce(min(nullif(t.tier, '')) = 'T0', 0) AS not_isolated
 FROM reached r
-JOIN trials t ON t.candidate_id = r.candidate_id AND t.task_id = r.task_id AND t.rung = r.rung
+JOIN trials t ON t.candidate_id = r.candidate_id AND +t.task_id = r.task_id AND t.rung = r.rung
              AND t.status = 'done' AND t.split = 'validation' AND {RANKED}
 JOIN candidates c ON c.id = t.candidate_id
 JOIN tasks k ON k.id = t.task_id

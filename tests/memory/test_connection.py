@@ -246,6 +246,9 @@ def _assert_nothing_half(home: Path) -> int:
         scores = rows("SELECT count(*) FROM scores WHERE node >= 0")[0][0]
         assert len(found) == len(done) == nodes == scores
         rows("INSERT INTO candidates_fts(candidates_fts) VALUES ('integrity-check')")
+        made = rows("SELECT count(*), sum(stamp > 0), sum(length(vector)) FROM vectors")[0]
+        assert made[0] == rows("SELECT count(*) FROM candidates")[0][0]
+        assert made[2] == 768 * made[1]
         return len(found)
 
 

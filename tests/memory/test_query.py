@@ -239,3 +239,11 @@ def test_a_diverged_trial_never_ranks(memory, campaign, make_candidate, make_tri
     memory.put_trial(campaign.id, make_trial(candidate, None, status=TrialStatus.DIVERGED))
 
     assert [row.title for row in query.top(memory)] == ["Softmax attention"]
+
+
+def test_the_leaderboard_finds_trials_by_their_candidate(memory):
+    """By their task it would look at all trials for each candidate."""
+    plan = [row["detail"] for row in memory.connection.rows("EXPLAIN QUERY PLAN SELECT * FROM leaderboard")]
+
+    (step,) = [step for step in plan if step.startswith("SEARCH t ")]
+    assert "(candidate_id=?" in step
