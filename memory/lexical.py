@@ -60,7 +60,7 @@ def query_terms(query: str) -> list[str]:
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, parts of identifiers each for itself, without those that say nothing."""
-    found = []
+    found: list[str] = []
     for word in _WORD.findall(text):
         found += [word] if word.islower() else _HUMP.sub(" ", word).lower().split()
     return [word for word in found if word not in FUNCTION_WORDS]

@@ -35,7 +35,7 @@ TERMS_WEIGHED = 24
 COUNTED_UP_TO = 1_000
 """From so many texts on, a word says nothing beside a rarer one."""
 
-RANKED_AMONG = 4_000
+RANKED_AMONG = 2_000
 """Where all words of a query are that common, the latest so many texts of a kind are ranked."""
 
 RANK_OFFSET = 10
