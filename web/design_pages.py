@@ -17,6 +17,7 @@ from netwright.memory.query import show
 from netwright.memory.search import Hit, Like, search
 from netwright.memory.transcripts import transcript
 from netwright.report import charts, words
+from netwright.report.drawing import drawing_of
 from netwright.types import Candidate, JsonDict, LlmCall, Split, Structure, Trial
 from netwright.web.frame import fill, named
 
@@ -46,6 +47,7 @@ def experiment_page(memory: Memory, request: Any) -> tuple[str, str]:
         parents=parents,
         against=against,
         difference=marked(source_diff(against, candidate)) if against else None,
+        drawing=drawing_of(memory, candidate.id, against.id if against else None),
         curves=_curves_by_rung(shown.trials),
         gates=shown.gates,
         trials=[_trial(trial) for trial in shown.trials],
