@@ -172,7 +172,8 @@ def _reply(scratch: Path, ended: CleanRun, work: Work) -> _Reply:
             f"the {what} ended in a clean process with status {ended.code}: {last or 'no word'}"
         ) from None
     if reply.status != "done":
-        raise ExportError(f"the {what} does not work in a process without netwright: {reply.reason}")
+        failed = "could not be made" if work == "onnx export" else "does not work in a process without netwright"
+        raise ExportError(f"the {what} {failed}: {reply.reason}")
     return reply
 
 
