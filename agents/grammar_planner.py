@@ -58,7 +58,7 @@ class GrammarPlanner:
 
     async def repair(self, context: Context, failed: Proposal, failure: str) -> Proposal | None:
         """Calm, lighten or shrink `failed` if the failure sounds like it could help; None otherwise."""
-        genotype = _parsed(failed.genotype)
+        genotype = parsed(failed.genotype)
         if genotype is None:
             return None
         mended = _mended(genotype, failure.lower(), context)
@@ -223,12 +223,13 @@ class _Draftsman:
 def genotype_of(candidate: Candidate) -> Genotype | None:
     """Read a candidate's genotype: its own, or for a baseline the one that stands for it; None for others."""
     if candidate.genotype is not None:
-        return _parsed(candidate.genotype)
+        return parsed(candidate.genotype)
     return baseline_genotype(candidate.title) if candidate.origin == "baseline" else None
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str | None) -> Genotype | None:
+def parsed(text: str | None) -> Genotype | None:
+    """Read a genotype as it is remembered; None where it is none, or no sentence of this grammar."""
     if text is None:
         return None
     try:

@@ -66,9 +66,9 @@ class _Writer:
         for number in range(1, BASELINES + 1):
             baseline = self.candidate(-number, "baseline")
             for seed in (0, 1):
-                self.trial(baseline, 1.4 + 0.02 * number + 0.005 * seed, seed=seed)
+                self.trial(baseline, 1.6 + 0.02 * number + 0.005 * seed, seed=seed)
             self.remember(
-                node=-number, operator="baseline", candidate_id=baseline.id, score=_score(1.4 + 0.02 * number)
+                node=-number, operator="baseline", candidate_id=baseline.id, score=_score(1.6 + 0.02 * number)
             )
         for node in range(experiments):
             self.design(node)

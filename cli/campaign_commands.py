@@ -332,21 +332,25 @@ def confirm(
 def report(
     name: CampaignName = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The HTML file. Default: HOME/reports/NAME.html.")
+        Path | None, typer.Option("--output", "-o", help="The file. Default: HOME/reports/NAME.html, or .md.")
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write Markdown, for pasting, in place of HTML.")
+    ] = False,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
-    """Write one self-contained HTML file about a campaign."""
+    """Write one file about a campaign: HTML that stands alone, or Markdown."""
     from netwright.cli.output import print_json
     from netwright.errors import StoreError
     from netwright.memory.store import Memory
     from netwright.report.build import build_report
+    from netwright.report.markdown import build_markdown
 
     with Memory.open(home, create=False, read_only=True) as memory:
         row = memory.campaign(name)
-        page = build_report(memory, row.name)
-    path = output or home / "reports" / f"{row.name}.html"
+        page = (build_markdown if markdown else build_report)(memory, row.name)
+    path = output or home / "reports" / f"{row.name}.{'md' if markdown else 'html'}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -356,4 +360,4 @@ def report(
     if json:
         print_json(facts)
     else:
-        typer.echo(f"wrote {path} ({facts['bytes'] // 1024} KiB); open it in any browser")
+        typer.echo(f"wrote {path} ({facts['bytes'] // 1024} KiB){'' if markdown else '; open it in any browser'}")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from netwright.agents.grammar_planner import genotype_of
+from netwright.agents.baseline_genotypes import baseline_genotype
+from netwright.agents.grammar_planner import parsed
 from netwright.choices import flattened
 from netwright.memory.query import TopRow
 from netwright.report import words
@@ -58,9 +59,10 @@ def kinds(
         archive.put(place, {**numbers, **_family(candidates[row.candidate_id])})
     elites = archive.elites({place: -first_losses[row.candidate_id] for place, row in enumerate(chosen)})
     held = Counter(archive.cells().values())
+    boundaries = {axis: archive.boundaries(axis).tolist() for axis in archive.axes}
     found = [
         Kind(
-            places=_in_words(cell, archive),
+            places=_in_words(cell, boundaries),
             row=chosen[place],
             loss_nats=first_losses[chosen[place].candidate_id],
             designs=held[cell],
@@ -78,13 +80,15 @@ def _family(candidate: Candidate) -> dict[str, str | float]:
 
 def family_of(candidate: Candidate) -> str | None:
     """The kinds of mixers that a design decided on, joined by +; None where the grammar cannot read it."""
-    genotype = genotype_of(candidate)
-    return None if genotype is None else _family_in(genotype.text())
+    return _family_in(candidate.genotype, candidate.title if candidate.origin == "baseline" else "")
 
 
 @lru_cache(maxsize=1 << 14)
-def _family_in(text: str) -> str | None:
-    found = descriptors(Structure(choices=flattened(text)))
+def _family_in(text: str | None, baseline: str) -> str | None:
+    genotype = parsed(text) if text is not None else baseline_genotype(baseline)
+    if genotype is None:
+        return None
+    found = descriptors(Structure(choices=flattened(genotype.text())))
     return str(found[FAMILY]) if FAMILY in found else None
 
 
@@ -94,19 +98,21 @@ def mixers(candidate: Candidate) -> tuple[str, ...]:
     return tuple(family.split("+")) if family else ()
 
 
-def _in_words(cell: Cell, archive: Archive) -> tuple[str, ...]:
-    return tuple(_place_in_words(place, axis, archive) for place, axis in zip(cell, archive.axes, strict=True))
+def _in_words(cell: Cell, boundaries: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    return tuple(
+        _place_in_words(place, axis, inner) for place, (axis, inner) in zip(cell, boundaries.items(), strict=True)
+    )
 
 
-def _place_in_words(place: str | int | None, axis: str, archive: Archive) -> str:
+def _place_in_words(place: str | int | None, axis: str, boundaries: Sequence[float]) -> str:
     if place is None:
         return "–"
     if isinstance(place, str):
         return place.replace("+", " and ")
-    boundaries = [_amount(axis, boundary) for boundary in archive.boundaries(axis)]
-    if not boundaries:
+    if not len(boundaries):
         return "any"
-    return f"above {boundaries[-1]}" if place == len(boundaries) else f"at most {boundaries[place]}"
+    amounts = [_amount(axis, boundary) for boundary in boundaries]
+    return f"above {amounts[-1]}" if place == len(amounts) else f"at most {amounts[place]}"
 
 
 def _amount(axis: str, value: float) -> str:

@@ -21,10 +21,12 @@ from netwright.memory import Memory
 from netwright.memory.connection import FILE_NAME, explain
 from netwright.web.frame import STYLE_URL, Page, refusal
 from netwright.web.guard import guarded
+from netwright.web.kept import Kept
 from netwright.web.pages import ROUTES
 
 LINK_CHARACTERS = 300
 logger = logging.getLogger(__name__)
+_KEPT = Kept()
 
 
 def _settings(datasette: Any) -> dict[str, Any]:
@@ -37,9 +39,12 @@ def _home(datasette: Any) -> Path:
 
 
 def _answer(home: Path, page: Page, request: Any) -> Response:
-    try:
+    def make() -> tuple[str, str]:
         with Memory.open(home, create=False, read_only=True) as memory:
-            body, kind = page(memory, request)
+            return page(memory, request)
+
+    try:
+        body, kind = _KEPT.page(f"{request.path}?{request.query_string}", home / FILE_NAME, make)
     except NetwrightError as error:
         return _refusal(error)
     return Response(body, content_type=f"{kind}; charset=utf-8")

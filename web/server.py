@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -30,7 +31,12 @@ def listening(home: Path, host: str, port: int) -> uvicorn.Server:
         NotFound, SchemaMismatch, StoreError: there is no memory in `home` that can be read.
     """
     application = datasette_over(home, host)
+    # Imported before the first request, which would else wait for it.
+    import scipy.stats  # noqa: F401
     import uvicorn
+
+    # Pages of thousands of designs make many objects: what is there already need not be looked through each time.
+    gc.freeze()
 
     if not _is_free(host, port):
         raise ConfigError(f"nothing can listen at {host} port {port}: choose another --port, or --host")

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from netwright.errors import ConfigError
+from netwright.web.kept import Kept
 from netwright.web.server import datasette_over, is_loopback
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>&\'"--><!-- {{ 7*7 }}'
@@ -300,3 +301,18 @@ def test_without_datasette_a_sentence_names_what_to_install(memory, told, monkey
 
     with pytest.raises(ConfigError, match=r"pip install 'netwright\[web\]'"):
         datasette_over(memory.home)
+
+
+def test_a_page_is_kept_for_as_long_as_nothing_is_written(tmp_path):
+    path = tmp_path / "memory.db"
+    path.write_bytes(b"one")
+    kept, made = Kept(), []
+
+    def make():
+        made.append(1)
+        return f"page {len(made)}", "text/html"
+
+    assert [kept.page("/", path, make)[0] for _ in range(2)] == ["page 1", "page 1"]
+    path.with_name("memory.db-wal").write_bytes(b"more")
+    assert kept.page("/", path, make)[0] == "page 2"
+    assert kept.page("/lessons", path, make)[0] == "page 3"
