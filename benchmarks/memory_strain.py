@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import memory_made
 
@@ -18,6 +19,7 @@ from netwright.config_file import load_config
 from netwright.errors import NetwrightError
 from netwright.evaluator.structure import STRUCTURE_VERSION
 from netwright.memory import query
+from netwright.memory.connection import FILE_NAME
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.search import search
 from netwright.memory.store import Memory
@@ -31,26 +33,39 @@ WAIT_SECONDS = 1.0
 
 
 def print_growth(home: Path, trials: int) -> None:
-    """Grow a campaign by one trained design at a time, and weigh the file each time."""
+    """Run a small campaign, and weigh the file whenever an experiment was remembered."""
     told = {"task": "recall", "name": "small", "baselines": ["softmax_attention", "gated_convolution"]}
-    sizes: list[tuple[int, int]] = []
-    for count in range(2, trials + 1):
-        run_campaign(home, load_config(None, {**told, "budget.trials": count, "workers": 1}))
-        with Memory.open(home) as memory:
-            memory.connection.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-            pages, size = (memory.connection.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "page_size"))
-            free = memory.connection.rows("PRAGMA freelist_count")[0][0]
-            nodes = memory.connection.rows("SELECT count(*) FROM nodes")[0][0]
-        sizes.append((nodes, (pages - free) * size))
-    steps = [(b - a) / (n - m) / 1024 for (m, a), (n, b) in zip(sizes, sizes[1:], strict=False) if n > m]
-    print(f"{sizes[-1][0]} experiments, {sizes[-1][1] / 2**20:.2f} MiB in all; growth with each, KiB:")
+    Memory.open(home).close()
+    sizes: dict[int, int] = {}
+    over = threading.Event()
+    scale = threading.Thread(target=_weigh, args=(home, sizes, over))
+    scale.start()
+    run_campaign(home, load_config(None, {**told, "budget.trials": trials, "workers": 1}))
+    over.set()
+    scale.join()
+    known = sorted(sizes.items())
+    steps = [(b - a) / (m - n) / 1024 for (n, a), (m, b) in zip(known, known[1:], strict=False)]
+    print(f"{known[-1][0]} records of experiments, {known[-1][1] / 2**20:.2f} MiB in all; growth with each, KiB:")
     print(" ".join(f"{step:.0f}" for step in steps))
-    print(f"median {median(steps):.1f} KiB (to reach: 50)")
+    print(f"median {median(steps):.1f} KiB, mean {mean(steps):.1f} KiB (median to reach: 50)")
 
 
-def _write(home: Path, told: SimpleQueue[tuple[str, int, float]] | None, seconds: float) -> None:
+def _weigh(home: Path, sizes: dict[int, int], over: threading.Event) -> None:
+    """Keep how many bytes of the file are in use, by how many records of experiments it has."""
+    with Memory.open(home, read_only=True) as memory:
+        while not over.wait(0.05):
+            row = memory.connection.rows(
+                "SELECT (SELECT count(*) FROM journal), c.page_count, f.freelist_count, s.page_size "
+                "FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s"
+            )[0]
+            sizes[row[0]] = (row[1] - row[2]) * row[3]
+
+
+def _write(
+    home: Path, maker: memory_made.Maker, told: SimpleQueue[tuple[str, int, float]] | None, seconds: float
+) -> None:
     """Write experiments until killed, or for so many seconds; then tell how many, and the longest write."""
-    maker = memory_made.Maker(seed=os.getpid())
+    maker.rng.seed(os.getpid())
     longest, end = 0.0, time.monotonic() + seconds
     with Memory.open(home) as memory:
         names = {each.name for each in memory.campaigns()}
@@ -79,9 +94,9 @@ def _write(home: Path, told: SimpleQueue[tuple[str, int, float]] | None, seconds
         told.put(("writer", index - first, longest))
 
 
-def _read(home: Path, told: SimpleQueue[tuple[str, int, float]], seconds: float, seed: int) -> None:
+def _read(home: Path, maker: memory_made.Maker, told: SimpleQueue[tuple[str, int, float]], seconds: float) -> None:
     """Search and list for so many seconds; tell how often, and the longest."""
-    maker, longest, count, what = memory_made.Maker(seed), 0.0, 0, "reader"
+    longest, count, what = 0.0, 0, "reader"
     end = time.monotonic() + seconds
     try:
         with Memory.open(home, read_only=True) as memory:
@@ -98,8 +113,9 @@ def print_readers(home: Path, seconds: float) -> None:
     """Have one process write and eight read."""
     Memory.open(home).close()
     told: SimpleQueue[tuple[str, int, float]] = FORK.SimpleQueue()
-    readers = [FORK.Process(target=_read, args=(home, told, seconds, seed)) for seed in range(READERS)]
-    processes = [FORK.Process(target=_write, args=(home, told, seconds)), *readers]
+    maker = memory_made.Maker()
+    readers = [FORK.Process(target=_read, args=(home, maker, told, seconds)) for _ in range(READERS)]
+    processes = [FORK.Process(target=_write, args=(home, maker, told, seconds)), *readers]
     for process in processes:
         process.start()
     answers = [told.get() for _ in processes]
@@ -115,16 +131,15 @@ def print_readers(home: Path, seconds: float) -> None:
 
 def print_kills(home: Path, times: int) -> None:
     """Kill a writer so often, and look at the file each time."""
-    rng, whole = random.Random(0), 0
+    maker, rng, whole = memory_made.Maker(), random.Random(0), 0
     for _ in range(times):
-        child = FORK.Process(target=_write, args=(home, None, 60.0))
+        child = FORK.Process(target=_write, args=(home, maker, None, 60.0))
         child.start()
         assert child.pid is not None
-        # A writer takes about a second until its first write.
-        time.sleep(rng.uniform(0.5, 2.5))
+        time.sleep(rng.uniform(0.0, 1.0))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        whole = _whole(home, whole)
+        whole = _whole(home, whole) if (home / FILE_NAME).exists() else 0
     print(f"{times} kills: the file opened each time; {whole} experiments, none of them half")
 
 

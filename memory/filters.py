@@ -64,9 +64,11 @@ GROUP BY t.candidate_id, t.task_id
 """
 _CHANGED = "AND candidate_id IN (SELECT candidate_id FROM trials WHERE id > ?)"
 _IN_CAMPAIGN = """
+WITH p AS (SELECT id FROM campaigns WHERE name = ?)
 SELECT c.number FROM (
-  SELECT campaign_id, candidate_id FROM nodes UNION SELECT campaign_id, candidate_id FROM attempts
-) n JOIN campaigns p ON p.id = n.campaign_id JOIN candidates c ON c.id = n.candidate_id WHERE p.name = ?
+  SELECT candidate_id FROM nodes WHERE campaign_id = (SELECT id FROM p)
+  UNION SELECT candidate_id FROM attempts WHERE campaign_id = (SELECT id FROM p)
+) n JOIN candidates c ON c.id = n.candidate_id
 """
 _OF_TASK = """
 SELECT c.number FROM (
@@ -171,7 +173,7 @@ class Catalogue:
         """The candidates that each part of the filter allows."""
         if wanted.where:
             yield self._where(wanted.where, tasks)
-        elif tasks is not None:
+        elif wanted.task is not None and tasks is not None:
             yield self._of_tasks(tasks)
         if wanted.campaign is not None:
             yield self._set(_IN_CAMPAIGN, (wanted.campaign,))
