@@ -17,6 +17,7 @@ from netwright.cli import (
     export_commands,
     measure_commands,
     memory_commands,
+    publish_commands,
     serve_command,
     system_commands,
 )
@@ -41,6 +42,7 @@ campaign_commands.register(app)
 candidate_commands.register(app)
 measure_commands.register(app)
 export_commands.register(app)
+publish_commands.register(app)
 app.add_typer(memory_commands.app, name="memory")
 app.add_typer(endpoint_commands.app, name="endpoint")
 serve_command.register(app)

@@ -10,6 +10,7 @@
     │   ├── MalformedReply it answered, and the answer could not be used
     │   └── CapReached     it was not asked: a cap of the budget has no room for the call
     ├── ExportError        an export does not work where netwright is not, or answers otherwise than here (1)
+    ├── PublishError       a tracker did not take a campaign (1)
     ├── SandboxError       the sandbox itself failed, not the candidate in it (1)
     │   └── IsolationError the isolation that was asked for cannot be had on this machine (2)
     └── StoreError         the memory cannot be read or written (1)
@@ -67,6 +68,10 @@ class CapReached(ProviderError):
 
 class ExportError(NetwrightError):
     """An export does not work where netwright is not installed, or answers otherwise than the network that it is of."""
+
+
+class PublishError(NetwrightError):
+    """An experiment tracker did not take what was to be published."""
 
 
 class SandboxError(NetwrightError):
