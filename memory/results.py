@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from netwright.memory.rows import RANKED, candidate_of
 from netwright.memory.store import Memory
@@ -52,14 +53,22 @@ def first_trainings(memory: Memory, campaign_id: int, task_id: str) -> list[Firs
     return [FirstTraining(**{**dict(row), "is_baseline": bool(row["is_baseline"])}) for row in rows]
 
 
-def designs(memory: Memory, campaign_id: int) -> dict[int, Candidate]:
+class Design(NamedTuple):
+    """The candidate of a node, with its id, which else is a hash of its source each time."""
+
+    node: int
+    id: str
+    candidate: Candidate
+
+
+def designs(memory: Memory, campaign_id: int) -> list[Design]:
     """The candidates of a campaign by node, baselines at -1, -2, ...; nodes without a candidate are left out."""
     rows = memory.connection.rows(
         "SELECT n.node, c.* FROM nodes n JOIN candidates c ON c.id = n.candidate_id WHERE n.campaign_id = ? "
         "ORDER BY n.node",
         (campaign_id,),
     )
-    return {row["node"]: candidate_of(row) for row in rows}
+    return [Design(row["node"], row["id"], candidate_of(row)) for row in rows]
 
 
 def parents(memory: Memory, campaign_id: int) -> dict[str, tuple[str, ...]]:

@@ -80,9 +80,9 @@ def read_story(memory: Memory, name: str | None = None, rung: int | None = None)
     campaign = memory.campaign(name)
     task_id = campaign.task.id
     leaders = top(memory, campaign=campaign.name, limit=None)
-    by_node = designs(memory, campaign.id)
-    baselines = tuple(dict.fromkeys(by_node[node].id for node in sorted(by_node, reverse=True) if node < 0))
-    tried = {candidate.id: candidate for candidate in by_node.values()}
+    made = designs(memory, campaign.id)
+    baselines = tuple(dict.fromkeys(design.id for design in reversed(made) if design.node < 0))
+    tried = {design.id: design.candidate for design in made}
     locked = _locked(memory, task_id)
     opened = [trial for trial in locked if not trial.repeat]
     candidates = _matched(tried, baselines, opened) | tried
@@ -93,7 +93,7 @@ def read_story(memory: Memory, name: str | None = None, rung: int | None = None)
     trials = [trial for each in shown for trial in memory.trials(task_id, each, Split.VALIDATION)]
     verdicts = memory.verdicts(campaign.id)
     claims = claims_over(verdicts)
-    of_best = [node for node, candidate in by_node.items() if best and candidate.id == best.candidate_id]
+    of_best = [design.node for design in made if best and design.id == best.candidate_id]
     costs = costs_of(memory, task_id, leaders)
     return Story(
         campaign=campaign,

@@ -80,6 +80,8 @@ def datasette_over(home: Path, host: str = "127.0.0.1") -> Datasette:
         template_dir=str(FOLDER / "templates" / "datasette"),
         settings={
             "allow_download": False,
+            # Each column would be counted on every load, of views that sum up all trainings.
+            "suggest_facets": False,
             "default_page_size": PAGE_ROWS,
             "max_returned_rows": ROWS_RETURNED,
             "sql_time_limit_ms": SQL_MILLISECONDS,
