@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
-from urllib.parse import urlsplit
 
 from netwright.errors import ConfigError
 from netwright.publish.runs import CampaignRuns
@@ -27,10 +27,7 @@ class Destination:
     @property
     def shown(self) -> str:
         """The place without the password that a URL may hold."""
-        if self.url is None:
-            return str(self.folder)
-        parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return str(self.folder) if self.url is None else without_password(self.url)
 
     def only_folder(self, target: Target, why: str) -> Path:
         """The folder. Raises: ConfigError where a URL was given."""
@@ -49,11 +46,25 @@ class Published:
     look: str
 
 
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
+_PROJECT = re.compile(r"\w[\w .-]{0,99}", re.ASCII)
+
 Publish = Callable[[CampaignRuns, Destination], Published]
 
 
+def without_password(text: str) -> str:
+    """The text with every URL in it shorn of who signs in there, and how."""
+    return _PASSWORD.sub("", text)
+
+
 def destination(home: Path, target: Target, at: str | None, project: str) -> Destination:
-    """Return what `--at` means: a URL, a folder, or by default HOME/published/TARGET."""
+    """Return what `--at` means: a URL, a folder, or by default HOME/published/TARGET.
+
+    Raises:
+        ConfigError: a file is in the folder's place, or the project has a name that not every tracker takes.
+    """
+    if not _PROJECT.fullmatch(project):
+        raise ConfigError(f"--project {project!r}: give a name of letters, digits, blanks and any of _ . -")
     if at is not None and "://" in at:
         return Destination(folder=home, url=at, project=project)
     folder = Path(at) if at is not None else home / "published" / target

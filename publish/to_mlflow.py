@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from netwright.errors import ConfigError, PublishError
 from netwright.publish.runs import CampaignRuns, Run, State
-from netwright.publish.targets import Destination, Published, flat
+from netwright.publish.targets import Destination, Published, flat, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,7 +44,7 @@ def publish(campaign: CampaignRuns, to: Destination) -> Published:
         for run in campaign.runs:
             counts[_put(client, experiment.experiment_id, known.get(run.id), campaign, run)] += 1
     except MlflowException as error:
-        first = (str(error).splitlines() or ["no reason given"])[0]
+        first = without_password((str(error).splitlines() or ["no reason given"])[0])
         raise PublishError(f"MLflow at {to.shown} did not take campaign {campaign.name!r}: {first}") from error
     return Published(**counts, look=f"mlflow ui --backend-store-uri {uri}" if to.url is None else to.shown)
 

@@ -21,7 +21,7 @@ MARK = "netwright-fingerprint"
 
 def publish(campaign: CampaignRuns, to: Destination) -> Published:
     """Write a folder for each run; that of a run that changed takes the place of the earlier one."""
-    folder = to.only_folder("wandb", "`wandb sync` sends it to a server")
+    folder = to.only_folder("wandb", "`wandb sync` sends it to a server") / to.project
     os.environ.update(QUIET)
     import wandb
 

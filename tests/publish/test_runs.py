@@ -8,7 +8,7 @@ import pytest
 from netwright.cli.app import run as netwright
 from netwright.memory import Memory
 from netwright.publish.runs import CampaignRuns, plain, runs_of
-from netwright.publish.targets import destination
+from netwright.publish.targets import destination, without_password
 
 
 def read(home: Path) -> CampaignRuns:
@@ -114,6 +114,17 @@ def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
     place = destination(tmp_path, "optuna", "postgresql://jane:hunter2@db.example/runs", "netwright")
 
     assert place.shown == "postgresql://db.example/runs"
+    assert without_password("no answer from http://jane:hunter2@db.example/x") == "no answer from http://db.example/x"
+    assert destination(tmp_path, "optuna", "sqlite:////data/x.db", "netwright").shown == "sqlite:////data/x.db"
+
+
+@pytest.mark.parametrize("project", ["", "a/b", "../up", "<b>"])
+def test_a_project_that_not_every_tracker_takes_is_refused(
+    project: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = netwright(["publish", "--to", "wandb", "--project", project, "--home", str(home)])
+
+    assert code == 2 and f"--project {project!r}" in capsys.readouterr().err
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
