@@ -152,16 +152,46 @@ def knowledge(
     print_knowledge(home, " ".join(query or ()), limit=limit, form=form)
 
 
-@app.command("import")
-def import_(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Markdown cards, or folders of them.")],
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as mine.netwright.")],
+    weights: Annotated[bool, typer.Option("--weights/--no-weights", help="Trained weights too.")] = True,
     home: Home = DEFAULT_HOME,
     json: Json = False,
 ) -> None:
-    """Add cards of your own to the knowledge base, for planners to read; docs/knowledge.md says how one is written."""
-    from netwright.cli.knowledge import import_cards
+    """Put the whole memory into one file, for another machine (a trained model alone: `netwright export ID`)."""
+    from netwright.cli.moving import export_memory
 
-    import_cards(home, paths, json=json)
+    export_memory(home, file, weights=weights, json=json)
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="One file of `memory export`; or Markdown cards, or folders of them."),
+    ],
+    home: Home = DEFAULT_HOME,
+    json: Json = False,
+) -> None:
+    """Take in the memory of another machine, or cards of your own.
+
+    A file of `memory export` is merged with what is here; a second time it changes nothing (docs/memory.md). Markdown
+    cards are added to the knowledge base, for planners to read (docs/knowledge.md).
+    """
+    from netwright.memory.archive import is_archive
+
+    if archives := [path for path in paths if is_archive(path)]:
+        from netwright.cli.moving import import_memory
+        from netwright.errors import ConfigError
+
+        if len(paths) > 1:
+            raise ConfigError(f"{archives[0]} is a whole memory: import it alone, then the rest")
+        import_memory(home, archives[0], json=json)
+    else:
+        from netwright.cli.knowledge import import_cards
+
+        import_cards(home, paths, json=json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,6 +173,16 @@ class Connection:
             cursor = self._conn.execute(sql, parameters)
             while rows := cursor.fetchmany(size):
                 yield rows
+
+    @contextmanager
+    def beside(self, attach: Callable[[sqlite3.Connection], None], schema_name: str) -> Iterator[None]:
+        """Have another database attached under that name meanwhile; others wait."""
+        with self._lock, explained(self.path):
+            attach(self._conn)
+            try:
+                yield
+            finally:
+                self._conn.execute(f"DETACH {schema_name}")
 
     def moment(self) -> tuple[int, int]:
         """Two numbers that change when the file does, by whomever."""

@@ -24,9 +24,9 @@ def load(connection: Connection, given: Mapping[str, str]) -> list[Measures]:
     where = " AND ".join(["1", *(f"{name} = ?" for name in given)])
     latest = f"SELECT max(id) FROM measures WHERE {where} GROUP BY candidate_id, task_id, machine"
     found = connection.rows(f"SELECT * FROM measures WHERE id IN ({latest}) ORDER BY id", tuple(given.values()))
-    return [_measures_of(row) for row in found]
+    return [measures_of(row) for row in found]
 
 
-def _measures_of(row: sqlite3.Row) -> Measures:
+def measures_of(row: sqlite3.Row) -> Measures:
     fields = {name: row[name] for name in Measures.model_fields}
     return Measures(**fields | {name: json.loads(row[name]) for name in _LISTS})

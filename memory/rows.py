@@ -165,7 +165,7 @@ def trial_of(row: sqlite3.Row, jobs: Sequence[sqlite3.Row]) -> Trial:
         usage=Usage(**{name: row[name] for name in Usage.model_fields}),
         telemetry=json.loads(row["telemetry"]),
         curve=tuple(zip(steps, losses, strict=True)),
-        jobs=tuple(map(_job_of, jobs)),
+        jobs=tuple(map(job_of, jobs)),
     )
 
 
@@ -176,7 +176,7 @@ def job_row(job: JobLog) -> JsonDict:
     return {**job.model_dump(), "layers": to_json(job.layers), "stages": to_json(job.stages)}
 
 
-def _job_of(row: sqlite3.Row) -> JobLog:
+def job_of(row: sqlite3.Row) -> JobLog:
     values = {name: row[name] for name in JobLog.model_fields}
     return JobLog.model_validate({**values, "layers": json.loads(row["layers"]), "stages": json.loads(row["stages"])})
 

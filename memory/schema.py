@@ -56,6 +56,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     tables.retire_lessons,
     tables.create_reviews,
     tables.create_vectors,
+    tables.create_identities,
 )
 """Migration n (counted from 1) takes a file from schema version n - 1 to n."""
 

@@ -193,7 +193,7 @@ class Memory(Learning, Designs):
         Raises:
             NotFound: there is none; the message lists the known names.
         """
-        where = "WHERE name = ?" if name is not None else "ORDER BY id DESC LIMIT 1"
+        where = "WHERE name = ?" if name is not None else "ORDER BY started_at DESC, id DESC LIMIT 1"
         row = self.connection.row(f"SELECT * FROM campaigns {where}", (name,) if name is not None else ())
         if row is not None:
             return campaign_of(row)

@@ -204,6 +204,11 @@ def create_vectors(db: Database) -> None:
     db.table("lessons").enable_fts(("claim",), tokenize="porter unicode61", create_triggers=True)
 
 
+def create_identities(db: Database) -> None:
+    """Add which campaign one that came from another memory is, whatever it is called here."""
+    _table(db, "identities", "campaign_id int, identity str", pk="campaign_id", references=TO_CAMPAIGN)
+
+
 def _table(
     db: Database,
     name: str,

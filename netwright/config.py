@@ -74,7 +74,7 @@ from netwright.evaluator.devices import COMPILE_SECONDS, Compile, Execution, Wan
 from netwright.evaluator.limits import AUDIT, LIMITS, AuditStrength, LaboratoryLimits
 from netwright.llm_config import LlmConfig
 from netwright.sandbox.isolation import Tier
-from netwright.types import SECONDS_MAX, BudgetProtocol, Frozen, SeedsAtOnce
+from netwright.types import CAMPAIGN_NAME, SECONDS_MAX, BudgetProtocol, Frozen, SeedsAtOnce
 
 DEFAULT_TASK = "bytes"
 DEFAULT_IMAGE = "netwright"
@@ -89,7 +89,6 @@ _RANGES: dict[str, tuple[float, str, float]] = {
     "train_tokens_per_second": (1.0, "it is the slowest pace that is waited for", 1e12),
 }
 """For each limit the least that makes sense, why, and the most that a machine could have."""
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Budget(Frozen):
@@ -327,8 +326,8 @@ class CampaignConfig(Frozen):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str | None) -> str | None:
-        if value is not None and not NAME_PATTERN.fullmatch(value):
-            raise ValueError(f"expected letters, digits, '.', '_' or '-' (at most 64), got {value!r}")
+        if value is not None and not CAMPAIGN_NAME.fullmatch(value):
+            raise ValueError(f"expected letters, digits, '.', '_', '-' or '@' (at most 64), got {value!r}")
         return value
 
     @field_validator("llm")

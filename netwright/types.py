@@ -9,6 +9,7 @@ nats per scored token, lower is better; a failure is a status with a reason and 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -26,6 +27,8 @@ Precision = Literal["float32", "tf32", "bf16"]
 """What products of matrices are computed in while a network is trained; see `evaluator.execution`."""
 BudgetProtocol = Literal["tokens", "flops", "time"]
 """What the budgets of two candidates are equal in; see `evaluator.protocol`."""
+CAMPAIGN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+"""What a campaign may be called: files are named after it. After an @ stands what tells it from another of its name."""
 PROTOCOL_NAMES: dict[BudgetProtocol, str] = {"tokens": "equal tokens", "flops": "equal FLOPs", "time": "equal time"}
 SECONDS_MAX = 30 * 86_400.0
 """The longest time-out that anybody can mean."""
@@ -108,6 +111,7 @@ class TaskSpec(Frozen):
     `parameters` is the budget that the backbone's sizing rule meets, in scalars. `corpus` is the SHA-256 of the data,
     or of rows that its generator draws. `options` holds the task's own generator settings. `protocol`
     says what the budgets of two candidates are equal in, `device` and `precision` on what and in what they are trained.
+    `drawn_in` is the sign of the memory with whose key the held-out rows were drawn, empty for the one it lies in.
     """
 
     name: str
@@ -136,6 +140,7 @@ class TaskSpec(Frozen):
     protocol: BudgetProtocol = "tokens"
     device: DeviceKind = "cpu"
     precision: Precision = "float32"
+    drawn_in: str = ""
 
     @property
     def unit(self) -> str:
@@ -161,15 +166,16 @@ class TaskSpec(Frozen):
 
     @property
     def id(self) -> str:
-        """`name-xxxxxxxx`: results compare only between equal ids."""
+        """`name-xxxxxxxx`, or `name-xxxxxxxx@SIGN` of another memory: results compare only between equal ids."""
         # Fields that came later are left out where they say what was so before, so that known ids stay.
         later = (
             *("causal", "inputs", "input_shape", "answers", "num_classes", "feed", "hand", "protocol"),
             *("device", "precision"),
         )
         unsaid = {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
-        text = self.model_dump_json(exclude={"summary", *unsaid})
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        text = self.model_dump_json(exclude={"summary", "drawn_in", *unsaid})
+        own = f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"{own}@{self.drawn_in}" if self.drawn_in else own
 
 
 @lru_cache(maxsize=512)
