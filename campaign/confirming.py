@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.campaign.locked import Say, earlier_looks, open_locked, opened_designs
-from netwright.campaign.opening import exclusive, executed_as, task_of
+from netwright.campaign.opening import check_own, exclusive, executed_as, task_of
 from netwright.campaign.rounds import Cost, Rounds, of
 from netwright.campaign.single import Progress, check_rung, mean_metrics, not_isolated
 from netwright.config import CampaignConfig
@@ -171,6 +171,7 @@ def confirm_candidates(
     """
     with Memory.open(home, create=False) as memory:
         row = memory.campaign(campaign_name)
+        check_own(row)
         config = CampaignConfig.model_validate(row.config)
         contained, settings = laid_over(config.sandbox, sandbox_flags), confirm_settings(config.confirm, flags)
         execution = executed_as(row, config.training, training_flags)

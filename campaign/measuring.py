@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.campaign.laboratories import open_laboratory
-from netwright.campaign.opening import executed_as, open_sandbox, task_of
+from netwright.campaign.opening import check_own, executed_as, open_sandbox, task_of
 from netwright.campaign.single import read_candidate
 from netwright.config import CampaignConfig, SandboxConfig, TrainingConfig
 from netwright.config_file import laid_over, training_settings
@@ -102,6 +102,7 @@ def _place(
         task = load_task(task_name or DEFAULT_TASK, data=data, execution=execution)
         return _Place(task, laid_over(SandboxConfig(), flags), execution, None)
     row = memory.campaign(campaign_name)
+    check_own(row)
     config = CampaignConfig.model_validate(row.config)
     execution = executed_as(row, config.training, training_flags)
     task = task_of(config, execution, data)

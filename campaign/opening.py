@@ -146,6 +146,15 @@ def executed_as(row: Campaign, training: TrainingConfig, flags: Mapping[str, Any
     return execution
 
 
+def check_own(row: Campaign) -> None:
+    """Raise ConfigError where the campaign came from a memory that draws held-out data with another key."""
+    if row.task.drawn_in:
+        raise ConfigError(
+            f"campaign {row.name!r} came from another memory, whose held-out data is not drawn here: continue, confirm "
+            f"and measure it in its own home; a new campaign here can start from it (`warm` in `[search]`)"
+        )
+
+
 def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> Campaign:
     """The campaign of that name: a new one, or the known one if what it compares is unchanged.
 
@@ -162,6 +171,7 @@ def begin_or_continue(memory: Memory, config: CampaignConfig, task: AnyTask) -> 
         if config.replay is None:
             stored["search"]["warm"] = experience.settled(memory, config, task.spec)
         return memory.start_campaign(name, task.spec, config.seed, stored)
+    check_own(known)
     for what, before, now in (
         ("protocol", known.task.protocol, task.spec.protocol),
         ("device", known.task.device, task.spec.device),

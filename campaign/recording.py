@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netwright.campaign.opening import as_begun
+from netwright.campaign.opening import as_begun, check_own
 from netwright.config import CampaignConfig
 from netwright.config_file import laid_over, training_settings, with_flags
 from netwright.errors import ConfigError, ReplayError
@@ -36,6 +36,7 @@ def recording(memory: Memory, name: str, task: TaskSpec) -> Recording:
         ReplayError: it was on another task, or its data was.
     """
     source = memory.campaign(name)
+    check_own(source)
     if source.task.id != task.id:
         raise ReplayError(
             f"campaign {name!r} was on task {source.task.id}, which here is {task.id}: its data or device is another "

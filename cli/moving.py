@@ -14,7 +14,6 @@ from netwright.campaign.opening import exclusive
 from netwright.cli.output import err, print_json, say
 from netwright.memory import archive
 from netwright.memory.importing import Imported, bring_in
-from netwright.memory.merging import Merged
 
 KEY_WARNING = (
     "It holds the key from which held-out data is drawn: who has it could train on the answers. Keep it private "

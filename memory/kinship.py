@@ -95,11 +95,9 @@ def free_name(conn: sqlite3.Connection, name: str, digest: str) -> str:
     return next(each for each in names if each not in taken)
 
 
-def config_here(config: str, was: str, name: str, names: Mapping[str, str]) -> str:
-    """The settings of campaign `was`, called `name` here, with the names that earlier campaigns have here."""
+def config_here(config: str, names: Mapping[str, str]) -> str:
+    """The settings of a campaign, with the names that earlier ones have here."""
     known = json.loads(config)
-    if was != name:
-        known["name"] = name
     if known.get("replay") is not None:
         known["replay"] = names.get(known["replay"], known["replay"])
     search = known.get("search")

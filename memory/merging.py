@@ -158,7 +158,7 @@ class _Merging:
         return kept[0] if kept else kinship.identity(dict(row), self.theirs if schema == "theirs" else self.ours)
 
     def _go_on(self, row: sqlite3.Row, here: sqlite3.Row, names: dict[str, str]) -> None:
-        config = kinship.config_here(row["config"], row["name"], here["name"], names)
+        config = kinship.config_here(row["config"], names)
         self.conn.execute(
             "UPDATE main.campaigns SET config = ?, status = ?, finished_at = ?, elapsed_seconds = ?, note = ? "
             "WHERE id = ?",
@@ -171,7 +171,7 @@ class _Merging:
             "name": name,
             "task_id": kinship.task_here(row["task_id"], self.theirs, self.ours),
             "task": kinship.spec_here(row["task"], self.theirs, self.ours),
-            "config": kinship.config_here(row["config"], row["name"], name, names),
+            "config": kinship.config_here(row["config"], names),
         }
         del here["id"]
         marks = ", ".join("?" * len(here))
