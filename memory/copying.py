@@ -51,15 +51,17 @@ class Copying:
     def count(self, table: str, schema: str = "theirs") -> int:
         return int(self._conn.execute(f"SELECT count(*) FROM {schema}.{table}").fetchone()[0])
 
-    def copy(self, table: str, known_by: Iterable[str], where: str = "1", **instead: str) -> int:
+    def copy(self, table: str, known_by: Iterable[str], where: str = "1", superseded: str | None = None) -> int:
         """Insert the rows of theirs that are not known here by these columns, or by all; how many it were."""
         same = " AND ".join(f"m.{name} IS {mapped(name)}" for name in tuple(known_by) or self.columns(table))
-        return self.insert(table, f"NOT EXISTS (SELECT 1 FROM main.{table} m WHERE {same}) AND {where}", **instead)
+        return self.insert(
+            table, f"NOT EXISTS (SELECT 1 FROM main.{table} m WHERE {same}) AND {where}", superseded=superseded
+        )
 
-    def insert(self, table: str, where: str, row: int | None = None, **instead: str) -> int:
-        """Insert the rows of theirs for which `where` holds (of `row`); `instead` gives columns another expression."""
+    def insert(self, table: str, where: str, row: int | None = None, superseded: str | None = None) -> int:
+        """Insert the rows of theirs for which `where` holds (`?` in it is `row`); `superseded` may be told otherwise."""
         names = self.columns(table)
-        values = ", ".join(instead.get(name) or _value(table, name) for name in names)
+        values = ", ".join(superseded if superseded and name == "superseded" else _value(table, name) for name in names)
         sql = (
             f"INSERT INTO main.{table} ({', '.join(names)}) SELECT {values} FROM theirs.{table} o WHERE {where} "
             "ORDER BY o.rowid ON CONFLICT DO NOTHING"

@@ -39,9 +39,23 @@ def test_a_campaign_moves_to_another_machine_and_is_all_there(finished: Path, fi
 
     assert code == 0 and "campaign small: new" in said and "netwright resume" in said
     assert again["known"] == ["small"] and not (again["trials_new"] or again["designs_new"] or again["artifacts"])
-    for shown in (("status", "small"), ("memory", "top"), ("memory", "failures"), ("memory", "lessons")):
+    for shown in (("memory", "top"), ("memory", "tree"), ("memory", "failures"), ("memory", "lessons")):
         assert call(there, *shown, "--json")[:2] == call(finished, *shown, "--json")[:2]
-    assert "is finished" in call(there, "resume", "small")[2]
+
+
+@pytest.mark.slow
+def test_a_campaign_that_moved_goes_on_there_and_comes_back(finished: Path, file: Path, tmp_path: Path, call: Any):
+    there, home = tmp_path / "there", tmp_path / "home"
+    for each in (there, home):
+        assert call(each, "memory", "import", file)[0] == 0
+
+    assert call(there, "resume", "small", "--trials", 6)[0] == 0
+    assert call(there, "memory", "export", tmp_path / "longer.netwright")[0] == 0
+    _, said, _ = call(home, "memory", "import", tmp_path / "longer.netwright")
+
+    assert "campaign small: gone on with" in said
+    assert call(home, "memory", "tree", "--json") == call(there, "memory", "tree", "--json")
+    assert call(home, "memory", "top", "--json")[1] == call(there, "memory", "top", "--json")[1]
 
 
 def test_a_campaign_with_another_key_is_looked_at_here_and_resumed_at_home(file: Path, tmp_path: Path, call: Any):
