@@ -59,7 +59,7 @@ class Copying:
         )
 
     def insert(self, table: str, where: str, row: int | None = None, superseded: str | None = None) -> int:
-        """Insert the rows of theirs for which `where` holds (`?` in it is `row`); `superseded` may be told otherwise."""
+        """Insert the rows of theirs for which `where` holds (its `?` is `row`); `superseded` may be told otherwise."""
         names = self.columns(table)
         values = ", ".join(superseded if superseded and name == "superseded" else _value(table, name) for name in names)
         sql = (
