@@ -69,10 +69,10 @@ def _told(imported: Imported) -> Iterator[str]:
         (merged.known, "known already"),
     ):
         yield from (f"campaign {name}: {words}" for name in names)
-    differing = f", {merged.trials_differing} with another result here, which stays" if merged.trials_differing else ""
+    differing = f", {merged.trials_differing:,} with another result, ours stays" if merged.trials_differing else ""
     yield (
-        f"{_many(merged.designs_new, 'new design')} ({merged.designs_known} known), "
-        f"{_many(merged.trials_new, 'new trial')} ({merged.trials_known} known{differing}), "
+        f"{_many(merged.designs_new, 'new design')} ({merged.designs_known:,} known), "
+        f"{_many(merged.trials_new, 'new trial')} ({merged.trials_known:,} known{differing}), "
         f"{_many(merged.lessons_new, 'new lesson')}, {_many(imported.artifacts, 'new artifact')} "
         f"({_size(imported.artifact_bytes)})"
     )
