@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from netwright.config import CampaignConfig
 from netwright.config_file import load_config
 from netwright.errors import ConfigError
 from netwright.evaluator.tasks import load_task
+from netwright.memory import archive
+from netwright.memory.importing import bring_in
 from netwright.memory.records import ExperimentRecord
 from netwright.memory.store import Memory
 from netwright.search.tree import TreePolicy
@@ -115,6 +118,21 @@ def test_a_replay_has_found_nothing_of_its_own(memory: Memory) -> None:
     searched(memory, "again", [-1.0, -2.0, -3.0, -4.0], replay="same")
 
     assert beginning(memory) == {"same": 4}
+
+
+def test_a_search_starts_from_what_another_memory_found_though_losses_do_not_compare(
+    memory: Memory, tmp_path: Path
+) -> None:
+    searched(memory, "ours", [-4.0, -3.0, -2.0, -1.0])
+    with Memory.open(tmp_path / "other") as other:
+        searched(other, "theirs", [-4.0, -3.0, -2.0, -1.0, -5.0])
+    archive.write(tmp_path / "other", tmp_path / "file", weights=True, on_part=lambda name, size: None)
+    bring_in(memory.home, tmp_path / "file", hold=lambda name: nullcontext())
+
+    chosen = beginning(memory)
+
+    assert memory.campaign("theirs").task.id != TASK.spec.id and chosen == {"theirs": 5, "ours": 4}
+    assert [len(search) for search in recalled(memory, chosen, book(memory)).searches] == [5, 4]
 
 
 def test_designs_count_with_their_first_score_and_failures_not_at_all(memory: Memory) -> None:
