@@ -57,6 +57,7 @@ class Design(NamedTuple):
     """The candidate of a node, with its id, which else is a hash of its source each time."""
 
     node: int
+    operator: str
     id: str
     candidate: Candidate
 
@@ -64,11 +65,11 @@ class Design(NamedTuple):
 def designs(memory: Memory, campaign_id: int) -> list[Design]:
     """The candidates of a campaign by node, baselines at -1, -2, ...; nodes without a candidate are left out."""
     rows = memory.connection.rows(
-        "SELECT n.node, c.* FROM nodes n JOIN candidates c ON c.id = n.candidate_id WHERE n.campaign_id = ? "
-        "ORDER BY n.node",
+        "SELECT n.node, n.operator, c.* FROM nodes n JOIN candidates c ON c.id = n.candidate_id "
+        "WHERE n.campaign_id = ? ORDER BY n.node",
         (campaign_id,),
     )
-    return [Design(row["node"], row["id"], candidate_of(row)) for row in rows]
+    return [Design(row["node"], row["operator"], row["id"], candidate_of(row)) for row in rows]
 
 
 def parents(memory: Memory, campaign_id: int) -> dict[str, tuple[str, ...]]:

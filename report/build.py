@@ -259,7 +259,7 @@ def _failures(group: FailureGroup) -> dict[str, Any]:
 
 def _operators(story: Story) -> list[dict[str, Any]]:
     """What each operator made, and how much of it is better than its rival among all comparisons of the campaign."""
-    better = Counter(first.operator for first in story.firsts if first.node in story.claims.better)
+    better = Counter(design.operator for design in story.made if design.node in story.claims.better)
     return [{**row, "better": better[row["operator"]]} for row in story.stats.operators]
 
 

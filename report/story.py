@@ -13,7 +13,7 @@ from netwright.memory import Campaign, Experiment, Memory
 from netwright.memory.model_use import ModelUse, model_use
 from netwright.memory.overview import FailureGroup, Stats, failures, stats
 from netwright.memory.query import TopRow, top
-from netwright.memory.results import FirstTraining, designs, first_trainings, mean_losses, parents
+from netwright.memory.results import Design, FirstTraining, designs, first_trainings, mean_losses, parents
 from netwright.report.drawing import drawing_of
 from netwright.report.front import Costs, Front, costs_of, front_among
 from netwright.report.measures import Measurements
@@ -26,11 +26,13 @@ LEADERS_SHOWN = 40
 class Story:
     """All that the page is made from.
 
+    `made` has every node that came to a candidate, `firsts` those of them that were trained and did not fail.
     `trials` are whole, but only those of the best designs, of the baselines and of the locked split; `measurements`
     are the mean losses of all. `own` are the records of the best design, `drawing` is what it computes, if known.
     """
 
     campaign: Campaign
+    made: list[Design]
     firsts: list[FirstTraining]
     trials: list[Trial]
     repetitions: list[Trial]
@@ -97,6 +99,7 @@ def read_story(memory: Memory, name: str | None = None, rung: int | None = None)
     costs = costs_of(memory, task_id, leaders)
     return Story(
         campaign=campaign,
+        made=made,
         firsts=first_trainings(memory, campaign.id, task_id),
         trials=[*trials, *(trial for trial in opened if trial.candidate_id in candidates)],
         repetitions=[trial for trial in locked if trial.repeat],

@@ -161,7 +161,8 @@ def test_leaving_decides_nothing(terminal: tuple[int, int]) -> None:
 
 
 def test_what_was_typed_before_the_question_came_is_dropped(terminal: tuple[int, int]) -> None:
-    os.write(terminal[0], b"a")
+    os.write(terminal[0], b"a\n")
+    select.select([terminal[1]], [], [], 5)
 
     assert decided(terminal, "r|\n").decision == "reject"
 
